@@ -1,0 +1,32 @@
+# Every library that is not ours, in one place. Versions: DEPENDENCIES in tools/setup.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS system)
+find_package(Protobuf REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(GTest REQUIRED)
+include(GoogleTest)
+find_package(benchmark REQUIRED)
+find_package(rapidcheck REQUIRED)
+find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED)
+
+# oneDNN (CPU, GNU OpenMP). Target: einet_dnnl.
+if(EINET_WITH_ONEDNN)
+  find_package(dnnl 3 CONFIG REQUIRED HINTS "${EINET_DEPS}/onednn")
+  add_library(einet_dnnl INTERFACE)
+  target_link_libraries(einet_dnnl INTERFACE DNNL::dnnl)
+endif()
+
+# LibTorch, as an imported target of our own: the wheel's CMake package needs a CUDA toolkit, these libraries do not.
+if(EINET_WITH_TORCH)
+  file(GLOB torch_roots "${EINET_DEPS}/torch/lib/python3*/site-packages/torch")
+  find_path(TORCH_ROOT include/torch/csrc/api/include/torch/torch.h HINTS ${torch_roots} REQUIRED NO_CACHE)
+  add_library(einet_torch_lib INTERFACE)
+  target_include_directories(einet_torch_lib SYSTEM INTERFACE
+    "${TORCH_ROOT}/include" "${TORCH_ROOT}/include/torch/csrc/api/include")
+  target_link_directories(einet_torch_lib INTERFACE "${TORCH_ROOT}/lib")
+  target_link_libraries(einet_torch_lib INTERFACE
+    "${TORCH_ROOT}/lib/libtorch.so" "${TORCH_ROOT}/lib/libtorch_cpu.so" "${TORCH_ROOT}/lib/libc10.so" Threads::Threads)
+  target_link_options(einet_torch_lib INTERFACE "-Wl,-rpath,${TORCH_ROOT}/lib" "-Wl,--disable-new-dtags")
+endif()

@@ -1,0 +1,48 @@
+# A layer is a folder with one library. Its headers are included as "folder/header.h", and that path exists only for
+# targets that link the layer: each layer's include root is a folder in the build tree that holds a link to it alone.
+#
+#   einet_layer(NAME [PATH folder] SOURCES a.cpp … LINK public-libraries… PRIVATE_LINK …)   -> target einet_NAME
+#   einet_program(NAME SOURCES … LINK …)        -> program NAME in bin/
+#   einet_test(NAME SOURCES … LINK …)           -> GoogleTest program test_NAME, its cases in ctest
+#   einet_fuzzer(NAME SOURCES … LINK …)         -> libFuzzer program fuzz_NAME (fuzz preset only)
+function(einet_include_root out folder)
+  set(root "${CMAKE_BINARY_DIR}/layers/${folder}")
+  get_filename_component(parent "${root}/${folder}" DIRECTORY)
+  file(MAKE_DIRECTORY "${parent}")
+  file(CREATE_LINK "${CMAKE_SOURCE_DIR}/${folder}" "${root}/${folder}" SYMBOLIC)
+  set(${out} "${root}" PARENT_SCOPE)
+endfunction()
+
+function(einet_layer name)
+  cmake_parse_arguments(A "" "PATH" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  if(NOT A_PATH)
+    set(A_PATH "${name}")
+  endif()
+  einet_include_root(root "${A_PATH}")
+  add_library(einet_${name} STATIC ${A_SOURCES})
+  target_include_directories(einet_${name} PUBLIC "${root}")
+  target_link_libraries(einet_${name} PUBLIC ${A_LINK} PRIVATE einet_flags ${A_PRIVATE_LINK})
+endfunction()
+
+function(einet_program name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE einet_flags ${A_LINK})
+endfunction()
+
+function(einet_test name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(test_${name} ${A_SOURCES})
+  target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
+  target_link_libraries(test_${name} PRIVATE einet_flags ${A_LINK} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(test_${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/" PROPERTIES TIMEOUT 300)
+endfunction()
+
+function(einet_fuzzer name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  if(EINET_WITH_FUZZERS)
+    add_executable(fuzz_${name} ${A_SOURCES})
+    target_link_libraries(fuzz_${name} PRIVATE einet_flags ${A_LINK} -fsanitize=fuzzer)
+  endif()
+endfunction()

@@ -1,0 +1,140 @@
+// The decision core: decides everything and does nothing. No clock, no I/O, no threads, no logging. Events go
+// in with the time as an argument, commands come out through `Commands`; the daemon drives it with real
+// lanes, the simulator with simulated ones.
+//
+// The scheduling-point rule (design, section 3): at each boundary a lane takes the most urgent of all ready
+// jobs and the job that it holds. A lane runs on by itself from block to block; so the core keeps, for every
+// lane, the job that should be next at its coming boundary (projected from expected block ends), posts that
+// job's grant to the lane beforehand, and tells the running grant to stop. Between lanes, the boundary
+// expected first takes the most urgent job; when another lane gets free earlier, a posted grant is withdrawn
+// and posted there.
+//
+// Drivers of the core deliver the events of one instant in this order: submit and cancel, then `advance`
+// (releases, deadlines), then what lanes did at that instant. After each group they call `decide`, which
+// emits commands.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "config/ids.h"
+#include "config/result.h"
+#include "config/time.h"
+#include "scheduler/job.h"
+
+namespace einet {
+
+enum class Policy : std::uint8_t { edf, fixed_priority, fifo };
+
+struct CoreLimits {
+  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction
+};
+
+// Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes
+// each exit whose bit is set, and ends after the block of the highest set bit, at a stop, or at an error.
+struct Grant {
+  LaneId lane;
+  GrantNumber number;  // counts up by one per lane
+  JobId job;
+  int first_block = 0;
+  ExitMask exits = 0;  // at least one bit at or after first_block
+};
+
+// What the core tells its driver. Called only from within `decide`; must not call back into the core.
+class Commands {
+ public:
+  virtual ~Commands() = default;
+  virtual void grant(const Grant&, Reason) = 0;
+  // End this grant at its next boundary. The urgent grant, if any, was posted before.
+  virtual void stop(LaneId, GrantNumber, Reason) = 0;
+  // Take back a posted grant. True: the lane had not begun it and never will. False: it has; reports will
+  // follow.
+  virtual bool withdraw(LaneId, GrantNumber, Reason) = 0;
+  // The exits of a running or posted grant changed.
+  virtual void set_exits(LaneId, GrantNumber, ExitMask, Reason) = 0;
+  // The job's one final outcome. Its best answer is the one of the latest reported exit.
+  virtual void finish(JobId, Outcome, Reason) = 0;
+  // No lane refers to the job any more: its input and state may be freed. After `finish`, perhaps at once.
+  virtual void release(JobId) = 0;
+};
+
+// Listens to what happened and why (trace, metrics, tests). Called from within events and decisions.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void job_state(JobId, JobState from, JobState to, TimePoint) {}
+  virtual void block_done(LaneId, JobId, int /*block*/, TimePoint /*start*/, TimePoint /*end*/) {}
+  // A job left a lane at a boundary for a more urgent one.
+  virtual void preempted(LaneId, JobId /*victim*/, JobId /*by*/, TimePoint) {}
+};
+
+// What a lane reports of one block that it executed under a grant.
+struct BlockReport {
+  LaneId lane;
+  GrantNumber grant;
+  int block = 0;
+  TimePoint start;  // of the trunk
+  TimePoint end;    // of the trunk, or of the exit if it was executed
+  std::optional<ExitAnswer> answer;
+};
+
+// How a grant ended on its lane.
+enum class GrantEnd : std::uint8_t {
+  done,     // the highest set exit was executed
+  stopped,  // at a boundary, because of the stop word
+  failed,   // the lane could not run it; the job fails, the lane lives
+};
+
+// One thread. Memory is bounded by CoreLimits; nothing grows with run time.
+class Core {
+ public:
+  Core(Policy, CoreLimits, Commands&, Observer&);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // --- Events. `now` never goes back. ---
+
+  // Error: the Reason of the rejection (queue_full, deadline_in_past, …). Accepted jobs get exactly one
+  // `finish`.
+  boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
+  // False: no such job, or it has ended already.
+  bool cancel(JobId, TimePoint now);
+  // Lanes come and go. A lost lane's jobs become ready again from their first block (their state died with
+  // the worker; the best answer is kept), or fail if no lane is left that runs their model and `requeue` is
+  // false.
+  void lane_up(LaneId, DeviceId, TimePoint now);
+  void lane_lost(LaneId, TimePoint now);
+  void block_done(const BlockReport&, TimePoint now);
+  void grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
+  // Releases and deadlines up to and including `now`.
+  void advance(TimePoint now);
+
+  // Brings every lane's posted work in line with the policy and emits the commands. Idempotent.
+  void decide(TimePoint now);
+
+  // When `advance` is due next; kNever if only events can change anything.
+  TimePoint next_wakeup() const;
+
+  // --- Introspection. ---
+  struct JobView {
+    JobSpec spec;
+    JobState state;
+    int next_block;
+    ExitMask plan;
+    ExitAnswer best;
+    LaneId lane;  // meaningful when granted or running
+    int preemptions;
+  };
+  std::optional<JobView> job(JobId) const;
+  std::size_t job_count() const;
+  // Multi-line text of every lane and queue, for logs and debugging.
+  std::string dump() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace einet

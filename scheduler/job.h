@@ -1,0 +1,110 @@
+// What the decision core knows of a job: the description that comes in with it, the states it goes through,
+// and how it ends. Plain data; no behaviour beyond names.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "config/ids.h"
+#include "config/time.h"
+
+namespace einet {
+
+// Times of one block of a model on one kind of lane. The scheduling analysis uses the worst, predictions the
+// median.
+struct BlockTime {
+  Duration trunk{};        // median
+  Duration exit{};         // median, when the exit is executed
+  Duration worst_trunk{};  // profile maximum (>= trunk)
+  Duration worst_exit{};   // profile maximum (>= exit)
+};
+
+// What the core needs of a model, per device kind it can run on. Immutable, shared by its jobs.
+struct ModelTimes {
+  // One entry per device (DeviceId.value); an empty vector: the model cannot run on this device.
+  std::vector<std::vector<BlockTime>> on_device;
+  // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
+  // carries no exits (a task set of the simulator); then only its last block counts.
+  std::vector<double> accuracy;
+  int blocks() const;
+};
+
+// What to do when a deadline passes.
+enum class OnMiss : std::uint8_t {
+  stop,     // the job leaves with its best answer (default)
+  keep_on,  // all blocks run, however late (task sets of the simulator: "continue")
+};
+
+// How the exits of a job are chosen (planner/planner.h).
+enum class PlanMode : std::uint8_t { exact, all, last };
+
+struct JobSpec {
+  JobId id;
+  TenantId tenant;
+  ModelId model;
+  std::shared_ptr<const ModelTimes> times;
+  TimePoint release;            // not ready before
+  TimePoint deadline = kNever;  // absolute
+  int priority = 0;             // larger is more urgent
+  int mandatory_exit = -1;  // without an answer of this exit or a later one the job is missed; -1: any answer
+  double target_confidence = 2;  // stop once an exit reports at least this; above 1: never
+  OnMiss on_miss = OnMiss::stop;
+  PlanMode plan = PlanMode::exact;
+};
+
+// The answer of one executed exit, as a lane reports it.
+struct ExitAnswer {
+  int exit = -1;
+  int top_class = -1;
+  float confidence = 0;  // in [0, 1]
+};
+
+// The life of a job. Legal transitions are asserted (scheduler/job.cpp):
+//   waiting -> ready -> granted -> running -> ready (preempted) | ended
+//   granted -> ready (withdrawn); any -> ended -> gone
+enum class JobState : std::uint8_t {
+  waiting,  // accepted, before its release
+  ready,    // could run; on no lane (new, or preempted at a boundary)
+  granted,  // posted to a lane that has not begun it
+  running,  // the lane has begun it, as far as reports tell
+  ended,    // outcome decided and announced; a lane still holds it until its next boundary
+  gone,     // nothing refers to it any more
+};
+
+enum class Outcome : std::uint8_t {
+  completed,  // its last exit, or the target confidence, was reached in time
+  deadline,   // stopped by its deadline (or because nothing more fitted before it), with a sufficient answer
+  missed,     // the deadline passed without the mandatory answer
+  cancelled,
+  rejected,  // never accepted
+  failed,    // a lane or model error
+};
+
+// Why the core did what it did. Handed to the observer with each decision; printed by name in logs and
+// traces.
+enum class Reason : std::uint8_t {
+  none,
+  most_urgent,              // grant: the most urgent ready job for this lane
+  more_urgent_work,         // stop: a more urgent job takes the lane at the boundary
+  plan_finished,            // finish: every planned exit is done
+  target_reached,           // finish: an exit reached the target confidence
+  deadline_passed,          // stop or finish
+  cannot_deliver,           // finish: no further planned exit would be ready before the deadline
+  by_request,               // stop or finish: cancelled
+  lane_lost,                // finish or requeue: the lane's worker died or was lost
+  no_lane,                  // finish: no lane is left that can run the model
+  lane_failed,              // finish: the lane reported an error for this job
+  better_lane,              // withdraw: another lane became free earlier
+  replanned,                // mask: the plan changed after an answer
+  queue_full,               // rejected: the bounded queue has no place
+  deadline_in_past,         // rejected
+  deadline_before_release,  // rejected
+};
+
+std::string_view name(JobState);
+std::string_view name(Outcome);
+std::string_view name(Reason);
+
+}  // namespace einet

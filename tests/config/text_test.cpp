@@ -1,0 +1,33 @@
+#include "config/text.h"
+
+#include <gtest/gtest.h>
+
+#include "config/bytes.h"
+
+namespace einet {
+namespace {
+
+TEST(Escape, KeepsOnlyPrintableAscii) {
+  EXPECT_EQ(escape("plain text"), "plain text");
+  EXPECT_EQ(escape("a\nb\x1b[31m\"\\"), "a\\x0ab\\x1b[31m\\x22\\x5c");
+  EXPECT_EQ(escape("0123456789", 4), "0123…");
+}
+
+TEST(Nearest, NamesOnlyWhatIsNear) {
+  const std::string_view names[] = {"socket", "policy", "model_dir"};
+  EXPECT_EQ(nearest("sokcet", names), "socket");
+  EXPECT_EQ(nearest("polcy", names), "policy");
+  EXPECT_EQ(nearest("zebra", names), "");
+}
+
+TEST(Bytes, ParseAndFormat) {
+  EXPECT_EQ(parse_bytes("64MiB").value().value, 64u << 20);
+  EXPECT_EQ(format_bytes(ByteCount{64u << 20}), "64MiB");
+  EXPECT_EQ(format_bytes(ByteCount{1434}), "1.4KiB");
+  for (const char* text : {"", "64", "64MB", "-1B", "1.5MiB", "99999999999GiB", "18446744073709551616B"}) {
+    EXPECT_FALSE(parse_bytes(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace einet
