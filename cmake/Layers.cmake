@@ -1,12 +1,13 @@
 # A layer is a folder with one library. Its headers are included as "folder/header.h", and that path exists only for
-# targets that link the layer: each layer's include root is a folder in the build tree that holds a link to it alone.
+# targets that link the layer: each layer's include root is a folder under build/layers that holds a link to it alone
+# (the same for every preset, so that ccache shares objects between them).
 #
 #   einet_layer(NAME [PATH folder] SOURCES a.cpp … LINK public-libraries… PRIVATE_LINK …)   -> target einet_NAME
 #   einet_program(NAME SOURCES … LINK …)        -> program NAME in bin/
 #   einet_test(NAME SOURCES … LINK …)           -> GoogleTest program test_NAME, its cases in ctest
 #   einet_fuzzer(NAME SOURCES … LINK …)         -> libFuzzer program fuzz_NAME (fuzz preset only)
 function(einet_include_root out folder)
-  set(root "${CMAKE_BINARY_DIR}/layers/${folder}")
+  set(root "${CMAKE_SOURCE_DIR}/build/layers/${folder}")
   get_filename_component(parent "${root}/${folder}" DIRECTORY)
   file(MAKE_DIRECTORY "${parent}")
   file(CREATE_LINK "${CMAKE_SOURCE_DIR}/${folder}" "${root}/${folder}" SYMBOLIC)
