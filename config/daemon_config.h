@@ -1,0 +1,106 @@
+// einetd's configuration file, checked into plain structs. Everything that can be wrong with the file alone,
+// or with the file on this machine (users, cores), is found here; nothing is opened, created or started.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+#include "config/bytes.h"
+#include "config/result.h"
+#include "config/time.h"
+
+namespace einet {
+
+// Priorities of jobs and ceilings of tenants lie in [-kMaxPriority, kMaxPriority]; larger is more urgent.
+inline constexpr int kMaxPriority = 1'000'000;
+
+enum class Backend : std::uint8_t { onednn, synthetic };
+std::string_view name(Backend);
+
+struct DeviceConfig {
+  std::string name;
+  Backend backend = Backend::onednn;
+  int lanes = 1;
+  int threads = 1;  // per lane
+  std::vector<int>
+      cores{};  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned
+  friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
+};
+
+// Who may use the daemon, and how much of it. The name "default" stands for every user that no other tenant
+// names.
+struct TenantConfig {
+  std::string name;
+  std::optional<uid_t> uid{};      // empty for "default" only
+  int max_priority = 0;            // the highest priority its jobs may have
+  int max_jobs = 1024;             // accepted and not yet released
+  ByteCount max_bytes{64u << 20};  // of inputs of such jobs
+  int max_connections = 16;
+  friend bool operator==(const TenantConfig&, const TenantConfig&) = default;
+};
+
+struct LimitsConfig {
+  int connections = 64;
+  int jobs = 16384;              // accepted and not yet released, of all tenants together
+  ByteCount arena{256u << 20};   // memory for the inputs of all jobs, shared with the workers
+  ByteCount message{16u << 20};  // one message of a client
+  ByteCount region{256u << 20};  // one memory region that a client registers
+  int regions = 16;              // per connection
+  // Unsent answers per connection; a client that lets it grow over is dropped.
+  ByteCount write_queue{1u << 20};
+  friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
+};
+
+struct WorkerConfig {
+  std::filesystem::path path;                               // of einet-worker; empty: beside einetd
+  Duration restart_delay = std::chrono::milliseconds(100);  // doubles with each failure in a row
+  Duration restart_delay_max = std::chrono::seconds(10);
+  Duration hang = std::chrono::seconds(2);  // a lane this much over the worst time of its block is hung
+  friend bool operator==(const WorkerConfig&, const WorkerConfig&) = default;
+};
+
+struct DaemonConfig {
+  std::filesystem::path socket = "/run/einetd/socket";
+  unsigned socket_mode = 0660;
+  std::filesystem::path models = "/var/lib/einetd/models";  // the folder that holds NAME.einet/
+  std::string policy = "fixed-priority";                    // one of policy_names()
+  Duration drain = std::chrono::seconds(5);                 // how long SIGTERM lets running jobs go on
+  std::string log_level = "info";                           // one of log_level_names()
+  std::filesystem::path trace;                              // empty: no trace
+  std::vector<DeviceConfig> devices;                        // at least one; names are unique
+  std::vector<TenantConfig> tenants;                        // at least one; file order; names are unique
+  LimitsConfig limits;
+  WorkerConfig worker;
+
+  // Allowed, but probably not meant. Sentences for the log.
+  std::vector<std::string> warnings;
+  friend bool operator==(const DaemonConfig&, const DaemonConfig&) = default;
+};
+
+std::span<const std::string_view> policy_names();
+std::span<const std::string_view> log_level_names();
+
+// What the file's checks need to know of the machine. Injected so that tests do not depend on theirs.
+struct Machine {
+  std::vector<int> cores;  // that this process may run on, ascending
+  std::function<std::optional<uid_t>(const std::string& user)> uid_of;
+  static Machine here();
+};
+
+// Relative paths in the file are relative to the file's own folder. Error: "FILE:LINE:COLUMN: KEY: what was
+// found, what is allowed".
+Result<DaemonConfig> parse_daemon_config(std::string_view text, const std::filesystem::path& file,
+                                         const Machine&);
+Result<DaemonConfig> load_daemon_config(const std::filesystem::path& file, const Machine&);
+
+// A few lines for people: what `einetd --check-config` prints.
+std::string summary(const DaemonConfig&);
+
+}  // namespace einet

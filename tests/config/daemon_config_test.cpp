@@ -1,0 +1,170 @@
+// The configuration file: what is accepted, what is refused and with which words, and that the example in
+// docs/ is complete and right.
+#include "config/daemon_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "config/files.h"
+
+namespace einet {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Machine machine() {
+  return {.cores = {0, 1, 2, 5}, .uid_of = [](const std::string& user) -> std::optional<uid_t> {
+            if (user == "camera") return 1001;
+            if (user == "batch") return 1002;
+            return std::nullopt;
+          }};
+}
+
+Result<DaemonConfig> parse(std::string_view text) {
+  return parse_daemon_config(text, "/etc/einet/einetd.toml", machine());
+}
+
+std::string error_of(std::string_view text) {
+  const auto config = parse(text);
+  return config ? "" : config.error().message;
+}
+
+constexpr const char* kCpu = "[[device]]\nname = 'cpu'\n";
+std::string with_cpu(std::string_view text) {
+  return std::string(text) + "\n" + kCpu;
+}
+
+TEST(DaemonConfig, NeedsOnlyADevice) {
+  const auto c = parse(kCpu);
+  ASSERT_TRUE(c) << c.error().message;
+  EXPECT_EQ(c->policy, "fixed-priority");
+  ASSERT_EQ(c->devices.size(), 1u);
+  EXPECT_EQ(c->devices[0], DeviceConfig{.name = "cpu"});
+  ASSERT_EQ(c->tenants.size(), 1u);
+  EXPECT_EQ(c->tenants[0], (TenantConfig{.name = "default", .uid = std::nullopt}));
+  EXPECT_THAT(c->warnings, ElementsAre());
+}
+
+TEST(DaemonConfig, TheExampleShowsEveryKeyWithItsDefault) {
+  const auto text = read_file(EINET_EXAMPLE_CONFIG, ByteCount{1u << 20});
+  ASSERT_TRUE(text) << text.error().message;
+  const auto example = parse(*text);
+  ASSERT_TRUE(example) << example.error().message;
+  EXPECT_EQ(*example, *parse(kCpu));
+  // "Every key": the reader's own list of known keys, taken from its words about an unknown one.
+  for (const char* table :
+       {"", "[limits]\n", "[worker]\n", "[tenant.default]\n", "[[device]]\nname='cpu'\n"}) {
+    const std::string words =
+        error_of(std::string(table) + "qqqqqqqqqq = 1\n" +
+                 (std::string_view(table).find("device") == std::string_view::npos ? kCpu : ""));
+    const std::size_t list = words.find("allowed here: ");
+    ASSERT_NE(list, std::string::npos) << words;
+    std::string keys = words.substr(list + 14) + ",";
+    if (const auto last = keys.find(" or "); last != std::string::npos) keys.replace(last, 4, ", ");
+    for (std::size_t at = 0, end; (end = keys.find(',', at)) != std::string::npos; at = end + 2) {
+      const std::string key = keys.substr(at, end - at);
+      if (key == "user" || key == "uid") continue;  // they have no default; described in words
+      EXPECT_TRUE(text->find("\n" + key + " = ") != std::string::npos ||
+                  text->find("[" + key) != std::string::npos)
+          << key;
+    }
+  }
+}
+
+TEST(DaemonConfig, ReadsEveryKey) {
+  const auto c = parse(R"(
+socket = "run/s"
+socket_mode = "0600"
+models = "/m"
+policy = "edf"
+drain = "1s"
+log_level = "debug"
+trace = "t.jsonl"
+[limits]
+jobs = 5
+arena = "1MiB"
+[worker]
+path = "/w"
+hang = "3s"
+[[device]]
+name = "cpu"
+backend = "synthetic"
+lanes = 2
+threads = 2
+cores = [0, 1, 2, 5]
+[tenant.camera]
+max_priority = 7
+[tenant.second]
+user = "camera"
+[tenant.third]
+uid = 1001
+max_bytes = "1KiB"
+)");
+  ASSERT_TRUE(c) << c.error().message;
+  EXPECT_EQ(c->socket, "/etc/einet/run/s");
+  EXPECT_EQ(c->socket_mode, 0600u);
+  EXPECT_EQ(c->models, "/m");
+  EXPECT_EQ(c->trace, "/etc/einet/t.jsonl");
+  EXPECT_EQ(c->limits.jobs, 5);
+  EXPECT_EQ(c->worker.hang, std::chrono::seconds(3));
+  EXPECT_EQ(c->devices[0].backend, Backend::synthetic);
+  EXPECT_THAT(c->devices[0].cores, ElementsAre(0, 1, 2, 5));
+  ASSERT_EQ(c->tenants.size(), 3u);
+  for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
+  EXPECT_EQ(c->tenants[0].name, "camera");
+  EXPECT_EQ(c->tenants[2].max_bytes, ByteCount{1024});
+}
+
+TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {
+  EXPECT_EQ(error_of(with_cpu("policy = 'edff'")),
+            "/etc/einet/einetd.toml:1:10: policy: found \"edff\"; expected edf, fixed-priority or fifo (did "
+            "you mean "
+            "\"edf\"?)");
+  EXPECT_EQ(error_of(with_cpu("sokcet = '/s'")),
+            "/etc/einet/einetd.toml:1:1: sokcet: unknown key; did you mean \"socket\"?");
+  EXPECT_EQ(
+      error_of(with_cpu("socket_mode = '9'")),
+      "/etc/einet/einetd.toml:1:15: socket_mode: found \"9\"; expected three octal digits, such as \"0660\"");
+  EXPECT_EQ(error_of(with_cpu("[limits]\narena = '1B'")),
+            "/etc/einet/einetd.toml:2:9: limits.arena: found 1B; expected at least 4KiB");
+  EXPECT_THAT(error_of(with_cpu("socket = '/" + std::string(107, 'x') + "'")), HasSubstr("at most 107"));
+  EXPECT_THAT(error_of(with_cpu("[worker]\nrestart_delay_max = '1ms'")),
+              HasSubstr("at least restart_delay, 100ms"));
+  EXPECT_THAT(error_of(with_cpu("device = 3")), HasSubstr("not TOML"));
+}
+
+TEST(DaemonConfig, ChecksAcrossKeys) {
+  EXPECT_THAT(error_of(""), HasSubstr("device: no device; write at least [[device]]"));
+  EXPECT_THAT(error_of(std::string(kCpu) + kCpu), HasSubstr("4:8: device[1].name: a second device \"cpu\""));
+  EXPECT_THAT(error_of(std::string(kCpu) + "cores = [7]"),
+              HasSubstr("core 7 is not there; this process may use 0-2, 5"));
+  EXPECT_THAT(error_of(std::string(kCpu) + "lanes = 2\ncores = [1]"), HasSubstr("found 1 cores; expected 2"));
+  EXPECT_THAT(error_of(with_cpu("[tenant.nobody-here]")), HasSubstr("there is no user \"nobody-here\""));
+  EXPECT_THAT(error_of(with_cpu("[tenant.x]\nuser = 'zed'")),
+              HasSubstr("2:8: tenant.x.user: there is no user \"zed\""));
+  EXPECT_THAT(error_of(with_cpu("[tenant.x]\nuser = 'batch'\nuid = 3")), HasSubstr("keep one of the two"));
+  EXPECT_THAT(error_of(with_cpu("[tenant.default]\nuid = 3")), HasSubstr("stands for every other user"));
+  EXPECT_THAT(error_of(with_cpu("[tenant.camera]\n[tenant.camera]")), HasSubstr("not TOML"));
+  EXPECT_THAT(error_of(with_cpu("[tenant.'a b']\nuid = 1")), HasSubstr("a tenant's name has"));
+}
+
+TEST(DaemonConfig, WarnsWhereLanesWillWaitForEachOther) {
+  const auto many = parse(std::string(kCpu) + "lanes = 5");
+  ASSERT_TRUE(many);
+  ASSERT_EQ(many->warnings.size(), 1u);
+  EXPECT_THAT(many->warnings[0], HasSubstr("5 threads, this machine has 4 cores"));
+  const auto same = parse(std::string(kCpu) + "cores = [1]\n[[device]]\nname='b'\ncores = [1]");
+  ASSERT_TRUE(same);
+  ASSERT_EQ(same->warnings.size(), 1u);
+  EXPECT_THAT(same->warnings[0], HasSubstr("core 1 is given to two lanes"));
+}
+
+TEST(DaemonConfig, AFileThatCannotBeReadIsNamed) {
+  const auto c = load_daemon_config("/nowhere/einetd.toml", machine());
+  ASSERT_FALSE(c);
+  EXPECT_THAT(c.error().message, HasSubstr("/nowhere/einetd.toml: cannot open"));
+}
+
+}  // namespace
+}  // namespace einet
