@@ -1,0 +1,21 @@
+// `einet plan`: finds an exit plan for a problem in a file (design, section 7) and prints it. Needs no
+// daemon.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+namespace einet {
+
+struct PlanArguments {
+  std::string problem;            // path of PROBLEM.toml
+  std::string planner = "exact";  // parse_planner (planner/baselines.h) says which names there are
+  enum class Output { table, json } output = Output::table;
+};
+
+// Returns the exit code: 0, or 2 with one line on `err` that names the place, and nothing on `out`.
+// With Output::json `out` gets one line:
+// {"planner":"exact","exits":[0,1],"expected_accuracy":0.7123,"search_us":8.1}
+int run_plan(const PlanArguments&, std::ostream& out, std::ostream& err);
+
+}  // namespace einet
