@@ -1,0 +1,78 @@
+// What a lane runs. A backend loads a package once; every lane thread makes a LaneModel of its own from it; a
+// job's state between blocks lives in a JobState outside the lane, so that a preempted job can go on in
+// another lane of the worker. Implemented by models/onednn, models/torch and models/synthetic. No scheduling
+// and no clock in here.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <span>
+#include <string_view>
+
+#include "config/bytes.h"
+#include "config/result.h"
+#include "models/package.h"
+
+namespace einet {
+
+enum class ElementType : std::uint8_t { u8, f32 };
+
+// One sample in channel, row, column order. f32 in the machine's byte order, any alignment.
+struct InputView {
+  ElementType type = ElementType::u8;
+  std::span<const std::byte> bytes;
+};
+
+// The trunk state of one job: memory alone, its meaning belongs to the model that the job runs. 64-byte
+// aligned, allocated once per job slot, used by one lane at a time.
+class JobState {
+ public:
+  explicit JobState(ByteCount size) : data_(new (std::align_val_t{64}) std::byte[size.value]), size_(size) {}
+
+  std::byte* data() { return data_.get(); }
+  ByteCount size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  ByteCount size_;
+};
+
+// A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
+// Backend::enter_lane. Nothing here allocates. Every call gets a JobState of at least state_bytes(); block
+// numbers are in range and in order (begin, trunk 0, trunk 1, …), exit b after trunk b and before trunk b +
+// 1: the caller's invariants.
+class LaneModel {
+ public:
+  virtual ~LaneModel() = default;
+  // Normalises the input into the state. Error: wrong number of bytes, or a value that is not finite.
+  virtual Result<void> begin(const InputView&, JobState&) = 0;
+  virtual Result<void> run_trunk(int block, JobState&) = 0;
+  // Leaves the state as it is. `scores` has one place per class and gets the softmax scores.
+  virtual Result<void> run_exit(int block, JobState&, std::span<float> scores) = 0;
+};
+
+// A loaded model: immutable, shared by all lanes of a worker; outlives its LaneModels.
+class LoadedModel {
+ public:
+  virtual ~LoadedModel() = default;
+  virtual const PackageInfo& info() const = 0;
+  virtual ByteCount state_bytes() const = 0;
+  // Thread-safe.
+  virtual Result<std::unique_ptr<LaneModel>> make_lane() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // "onednn", "aten", "synthetic".
+  virtual std::string_view name() const = 0;
+  // Once in every lane thread, before the first LaneModel runs there: thread-local library settings.
+  virtual void enter_lane() {}
+  virtual Result<std::unique_ptr<LoadedModel>> load(Package) = 0;
+};
+
+}  // namespace einet
