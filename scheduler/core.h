@@ -6,7 +6,9 @@
 // jobs and the job that it holds. A lane runs on by itself from block to block; so the core keeps, for every
 // lane, the job that should be next at its coming boundary (projected from expected block ends), posts that
 // job's grant to the lane beforehand, and tells the running grant to stop. Between lanes, the boundary
-// expected first takes the most urgent job; when another lane gets free earlier, a posted grant is withdrawn
+// expected first takes the most urgent job; lanes expected at the same instant (idle and overdue ones: now)
+// choose together: a job whose last block ran on one of them keeps it, the others, most urgent first, take
+// the remaining lanes in ascending number. When another lane gets free earlier, a posted grant is withdrawn
 // and posted there.
 //
 // Drivers of the core deliver the events of one instant in this order: submit and cancel, then `advance`
@@ -17,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "config/ids.h"
 #include "config/result.h"
@@ -28,11 +31,12 @@ namespace einet {
 enum class Policy : std::uint8_t { edf, fixed_priority, fifo };
 
 struct CoreLimits {
-  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction
+  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 400 bytes each)
 };
 
 // Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes
-// each exit whose bit is set, and ends after the block of the highest set bit, at a stop, or at an error.
+// each exit whose bit is set, and ends after the block of the highest set bit, at a stop, or at an error. A
+// job without exits (ModelTimes::accuracy is empty) has the bit of its last block set: where it ends.
 struct Grant {
   LaneId lane;
   GrantNumber number;  // counts up by one per lane
@@ -45,13 +49,17 @@ struct Grant {
 class Commands {
  public:
   virtual ~Commands() = default;
+  // A lane has at most two grants that have not ended: the one that it runs, and one posted behind it, which
+  // it goes on with when the first ends.
   virtual void grant(const Grant&, Reason) = 0;
-  // End this grant at its next boundary. The urgent grant, if any, was posted before.
+  // End this grant at its next boundary; before its first block, if the lane has not begun it. The urgent
+  // grant, if any, was posted before. Cannot be taken back.
   virtual void stop(LaneId, GrantNumber, Reason) = 0;
   // Take back a posted grant. True: the lane had not begun it and never will. False: it has; reports will
   // follow.
   virtual bool withdraw(LaneId, GrantNumber, Reason) = 0;
-  // The exits of a running or posted grant changed.
+  // The exits of a grant that the lane runs changed. The lane may have ended the grant meanwhile, by its old
+  // exits.
   virtual void set_exits(LaneId, GrantNumber, ExitMask, Reason) = 0;
   // The job's one final outcome. Its best answer is the one of the latest reported exit.
   virtual void finish(JobId, Outcome, Reason) = 0;
@@ -63,7 +71,7 @@ class Commands {
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void job_state(JobId, JobState from, JobState to, TimePoint) {}
+  virtual void job_state(JobId, JobState /*from*/, JobState /*to*/, TimePoint) {}
   virtual void block_done(LaneId, JobId, int /*block*/, TimePoint /*start*/, TimePoint /*end*/) {}
   // A job left a lane at a boundary for a more urgent one.
   virtual void preempted(LaneId, JobId /*victim*/, JobId /*by*/, TimePoint) {}
@@ -86,6 +94,12 @@ enum class GrantEnd : std::uint8_t {
   failed,   // the lane could not run it; the job fails, the lane lives
 };
 
+// Whether a lost lane is expected to come back.
+enum class LaneLoss : std::uint8_t {
+  comes_back,  // its worker is being restarted: jobs that only it can run wait
+  for_good,    // jobs that no remaining lane can run fail with no_lane, and are rejected with it
+};
+
 // One thread. Memory is bounded by CoreLimits; nothing grows with run time.
 class Core {
  public:
@@ -96,22 +110,28 @@ class Core {
 
   // --- Events. `now` never goes back. ---
 
-  // Error: the Reason of the rejection (queue_full, deadline_in_past, …). Accepted jobs get exactly one
-  // `finish`.
+  // Error: the Reason of the rejection (queue_full, deadline_in_past, deadline_before_release, no_lane).
+  // Accepted jobs get exactly one `finish`, and later exactly one `release`. Precondition: the id is new, the
+  // model has blocks (at most kMaxBlocks) and either no exits or one per block.
   boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
   // False: no such job, or it has ended already.
   bool cancel(JobId, TimePoint now);
-  // Lanes come and go. A lost lane's jobs become ready again from their first block (their state died with
-  // the worker; the best answer is kept), or fail if no lane is left that runs their model and `requeue` is
-  // false.
+  // Lanes come and go; grant numbers go on counting. Jobs whose last block ran on a lost lane become ready
+  // again from their first block (their state died with the worker; the best answer is kept). A job that was
+  // running on a lost lane for the second time fails with lane_lost: perhaps it is what kills the worker. No
+  // reports follow for the grants of a lost lane.
+  // Precondition of lane_up: the lane is not up, and was never up on another device. Of lane_lost: it is up.
   void lane_up(LaneId, DeviceId, TimePoint now);
-  void lane_lost(LaneId, TimePoint now);
-  void block_done(const BlockReport&, TimePoint now);
-  void grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
+  void lane_lost(LaneId, LaneLoss, TimePoint now);
+  // Reports of a lane, in the order in which things happened there. False: the report fits nothing that this
+  // lane was told (a worker gone mad); nothing has changed.
+  [[nodiscard]] bool block_done(const BlockReport&, TimePoint now);
+  [[nodiscard]] bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
   // Releases and deadlines up to and including `now`.
   void advance(TimePoint now);
 
-  // Brings every lane's posted work in line with the policy and emits the commands. Idempotent.
+  // Brings every lane's posted work in line with the policy and emits the commands: withdrawals first, then
+  // grants and stops, then outcomes. Idempotent.
   void decide(TimePoint now);
 
   // When `advance` is due next; kNever if only events can change anything.
@@ -124,7 +144,7 @@ class Core {
     int next_block;
     ExitMask plan;
     ExitAnswer best;
-    LaneId lane;  // meaningful when granted or running
+    std::optional<LaneId> lane;  // of its grant
     int preemptions;
   };
   std::optional<JobView> job(JobId) const;

@@ -2,7 +2,7 @@
 // and how it ends. Plain data; no behaviour beyond names.
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -61,14 +61,15 @@ struct ExitAnswer {
   float confidence = 0;  // in [0, 1]
 };
 
-// The life of a job. Legal transitions are asserted (scheduler/job.cpp):
-//   waiting -> ready -> granted -> running -> ready (preempted) | ended
-//   granted -> ready (withdrawn); any -> ended -> gone
+// The life of a job. Legal transitions are asserted (is_legal):
+//   waiting -> ready -> granted -> running -> ready (preempted, or its lane was lost)
+//   granted or running -> ready (withdrawn before it began)
+//   waiting, ready, granted, running -> ended -> gone
 enum class JobState : std::uint8_t {
   waiting,  // accepted, before its release
   ready,    // could run; on no lane (new, or preempted at a boundary)
   granted,  // posted to a lane that has not begun it
-  running,  // the lane has begun it, as far as reports tell
+  running,  // the lane has begun it, as far as the core can know (an idle lane begins a grant at once)
   ended,    // outcome decided and announced; a lane still holds it until its next boundary
   gone,     // nothing refers to it any more
 };
@@ -87,14 +88,14 @@ enum class Outcome : std::uint8_t {
 enum class Reason : std::uint8_t {
   none,
   most_urgent,              // grant: the most urgent ready job for this lane
-  more_urgent_work,         // stop: a more urgent job takes the lane at the boundary
+  more_urgent_work,         // stop or withdraw: a more urgent job takes the lane at the boundary
   plan_finished,            // finish: every planned exit is done
   target_reached,           // finish: an exit reached the target confidence
-  deadline_passed,          // stop or finish
+  deadline_passed,          // stop, withdraw or finish
   cannot_deliver,           // finish: no further planned exit would be ready before the deadline
-  by_request,               // stop or finish: cancelled
-  lane_lost,                // finish or requeue: the lane's worker died or was lost
-  no_lane,                  // finish: no lane is left that can run the model
+  by_request,               // stop, withdraw or finish: cancelled
+  lane_lost,                // finish: a lane's worker died under this job again
+  no_lane,                  // finish or rejected: no lane is left that can run the model
   lane_failed,              // finish: the lane reported an error for this job
   better_lane,              // withdraw: another lane became free earlier
   replanned,                // mask: the plan changed after an answer
@@ -102,6 +103,8 @@ enum class Reason : std::uint8_t {
   deadline_in_past,         // rejected
   deadline_before_release,  // rejected
 };
+
+bool is_legal(JobState from, JobState to);
 
 std::string_view name(JobState);
 std::string_view name(Outcome);

@@ -1,0 +1,50 @@
+#include "scheduler/job.h"
+
+namespace einet {
+
+int ModelTimes::blocks() const {
+  for (const std::vector<BlockTime>& blocks : on_device) {
+    if (!blocks.empty()) return static_cast<int>(blocks.size());
+  }
+  return 0;
+}
+
+bool is_legal(JobState from, JobState to) {
+  switch (from) {
+    case JobState::waiting:
+      return to == JobState::ready || to == JobState::ended;
+    case JobState::ready:
+      return to == JobState::granted || to == JobState::ended;
+    case JobState::granted:
+      return to == JobState::running || to == JobState::ready || to == JobState::ended;
+    case JobState::running:
+      return to == JobState::ready || to == JobState::ended;
+    case JobState::ended:
+      return to == JobState::gone;
+    case JobState::gone:
+      return false;
+  }
+  return false;
+}
+
+std::string_view name(JobState state) {
+  static constexpr std::string_view kNames[] = {"waiting", "ready", "granted", "running", "ended", "gone"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string_view name(Outcome outcome) {
+  static constexpr std::string_view kNames[] = {"completed", "deadline", "missed",
+                                                "cancelled", "rejected", "failed"};
+  return kNames[static_cast<std::size_t>(outcome)];
+}
+
+std::string_view name(Reason reason) {
+  static constexpr std::string_view kNames[] = {
+      "none",           "most_urgent",     "more_urgent_work", "plan_finished",
+      "target_reached", "deadline_passed", "cannot_deliver",   "by_request",
+      "lane_lost",      "no_lane",         "lane_failed",      "better_lane",
+      "replanned",      "queue_full",      "deadline_in_past", "deadline_before_release"};
+  return kNames[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace einet

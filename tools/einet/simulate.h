@@ -1,0 +1,20 @@
+// `einet simulate`: runs a task set on simulated lanes with the daemon's own decision core, and writes what
+// ran when as CSV (the formats: design, section 7). The work is done in scheduler/simulation; here are only
+// files and words.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+
+namespace einet {
+
+struct SimulateArguments {
+  std::filesystem::path set;  // SET.toml
+  std::filesystem::path csv;  // OUT.csv; the jobs go to OUT.csv.jobs
+};
+
+// Returns the exit code: 0, also when jobs missed their deadlines; 2 for an invalid set or a file that cannot
+// be read or written: then one line is written to `words` that names the place, and no output file.
+int run_simulate(const SimulateArguments&, std::ostream& words);
+
+}  // namespace einet
