@@ -175,11 +175,13 @@ class Client {
   // --- Synchronous: each waits at most `timeout` and calls handlers meanwhile. ---
   // Error: connection lost, the daemon's refusal in its words, or no reply in time (the connection stays).
 
-  // Posts a job and waits until it is accepted or rejected.
+  // Posts a job and waits until it is accepted or rejected. A rejection is in the result; handlers.ended is
+  // called only for an accepted job. After an error the job is cancelled and its handlers are not called.
   Result<Submission> submit(const JobRequest& job, Handlers handlers, Duration timeout = kDefaultTimeout);
   // Waits for the outcome. Error also: unknown ticket, or one whose outcome was handed out already.
   Result<Ended> wait(Ticket ticket, Duration timeout);
-  // post() and wait().
+  // post() and wait(). Not ended in time: the job is cancelled. A lost connection is an outcome here and in
+  // wait(), not an error.
   Result<Ended> run(const JobRequest& job, std::function<void(JobId, const Answer&)> exit, Duration timeout);
   // One round of process(): returns at the first thing that happened, or after `timeout`.
   Result<void> wait_any(Duration timeout);

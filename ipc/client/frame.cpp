@@ -117,10 +117,9 @@ Result<std::optional<Frame>> decode_frame(std::string_view bytes, ByteCount max_
   return std::optional<Frame>(Frame{header, bytes.substr(kFrameHeaderBytes, header.body_bytes)});
 }
 
-void encode_frame(const FrameHeader& header, std::string_view body, std::string& out) {
-  EINET_CHECK(header.body_bytes == body.size() && body.size() <= kMaxBody.value, "the body is as announced");
-  EINET_CHECK(header.fds <= kMaxFrameFds, "few fds");
-  out.reserve(out.size() + kFrameHeaderBytes + body.size());
+void encode_header(const FrameHeader& header, std::string& out) {
+  EINET_CHECK(header.body_bytes <= kMaxBody.value && header.fds <= kMaxFrameFds,
+              "the frame is within limits");
   out += kFrameMagic;
   append(kProtocolVersion, out);
   append(static_cast<std::uint16_t>(header.type), out);
@@ -128,7 +127,6 @@ void encode_frame(const FrameHeader& header, std::string_view body, std::string&
   append(header.fds, out);
   append(std::uint16_t{0}, out);
   append(header.request, out);
-  out += body;
 }
 
 FrameDecoder::FrameDecoder(ByteCount max_body) : max_body_(max_body) {

@@ -81,8 +81,9 @@ struct Frame {
 // kMaxFrameFds fds. Pure; looks at no byte beyond the frame.
 Result<std::optional<Frame>> decode_frame(std::string_view bytes, ByteCount max_body);
 
-// Appends header and body to `out`. Precondition: header.body_bytes is body.size(), at most kMaxBody.
-void encode_frame(const FrameHeader& header, std::string_view body, std::string& out);
+// Appends the header to `out`; header.body_bytes of body must follow. Precondition: the header's numbers are
+// within their limits.
+void encode_header(const FrameHeader& header, std::string& out);
 
 // Cuts a stream of bytes into frames. Call next() until it gives nothing, then receive again: so it holds at
 // most one frame and what one receive brought behind it, and never more than twice what was sent. One thread;

@@ -27,6 +27,8 @@ class FrameChannel {
  public:
   // Takes the socket over and makes it non-blocking. `max_body` bounds both directions.
   FrameChannel(UniqueFd socket, ByteCount max_body);
+  // From here on, bodies to send are bounded by this (a limit that the other side named).
+  void limit_sending(ByteCount max_body) { max_sent_body_ = max_body; }
 
   int fd() const { return socket_.get(); }
 
@@ -47,7 +49,7 @@ class FrameChannel {
   template <class Body>
   Result<void> queue(std::uint64_t request, const Body& body, UniqueFd fd = {}) {
     const std::size_t start = unsent_.size();
-    auto ok = encode_message(request, body, fd ? 1 : 0, max_body_, unsent_);
+    auto ok = encode_message(request, body, fd ? 1 : 0, max_sent_body_, unsent_);
     if (ok && fd) unsent_fds_.push_back({start, std::move(fd)});
     return ok;
   }
@@ -65,7 +67,7 @@ class FrameChannel {
   };
 
   UniqueFd socket_;
-  ByteCount max_body_;
+  ByteCount max_sent_body_;
   FrameDecoder decoder_;
   std::deque<UniqueFd> received_fds_;  // not yet claimed by a frame
   std::string unsent_;

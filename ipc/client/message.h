@@ -3,11 +3,17 @@
 
 #include <string>
 
+#include "config/check.h"
 #include "config/result.h"
 #include "ipc/client/frame.h"
 #include "ipc/client/protocol.pb.h"
 
 namespace einet {
+
+// Optional parts of the protocol that HELLO agrees on: regions (register_region), watch (watch and its
+// events).
+inline constexpr std::string_view kRegions = "regions";
+inline constexpr std::string_view kWatch = "watch";
 
 template <class Body>
 inline constexpr MessageType kTypeOf = MessageType{0};
@@ -80,9 +86,8 @@ Result<void> encode_message(std::uint64_t request, const Body& body, std::uint16
     return error("a " + std::string(name(kTypeOf<Body>)) + " message takes " +
                  format_bytes(ByteCount{bytes}) + "; at most " + format_bytes(max_body) + " are allowed");
   }
-  std::string serialized;
-  body.SerializeToString(&serialized);
-  encode_frame({kTypeOf<Body>, static_cast<std::uint32_t>(bytes), fds, request}, serialized, out);
+  encode_header({kTypeOf<Body>, static_cast<std::uint32_t>(bytes), fds, request}, out);
+  EINET_CHECK(body.AppendToString(&out), "proto3 has no required fields");
   return {};
 }
 
