@@ -277,8 +277,8 @@ Result<void> Client::Impl::pump() {
 Result<void> Client::Impl::dispatch(const Message& message) {
   const FrameHeader& header = message.header;
   if (is_request(header.type) || !message.fds.empty()) {
-    return error("the daemon sent a " + std::string(name(header.type)) +
-                 " message, which only clients send (or file descriptors with it)");
+    return error("the daemon sent message " + std::string(name(header.type)) +
+                 ", which only clients send (or file descriptors with it)");
   }
   if (header.type == MessageType::error && header.request == 0) {
     const auto body = parse_body<wire::Error>(header, message.body);
@@ -294,8 +294,8 @@ Result<void> Client::Impl::dispatch(const Message& message) {
     case MessageType::rejected:
     case MessageType::exit_result:
     case MessageType::outcome:
-      return error("the daemon sent a " + std::string(name(header.type)) +
-                   " message for a job that is not pending");
+      return error("the daemon sent message " + std::string(name(header.type)) +
+                   " for a job that is not pending");
     case MessageType::event: {
       const auto body = parse_body<wire::Event>(header, message.body);
       if (!body) return body.error();
@@ -366,7 +366,7 @@ Result<void> Client::Impl::job_message(const Message& message) {
       return {};
     }
     default:
-      return error("the daemon answered a submit with a " + std::string(name(header.type)) + " message");
+      return error("the daemon answered a submit with message " + std::string(name(header.type)));
   }
 }
 

@@ -65,7 +65,7 @@ template <class Body>
 Result<Body> parse_body(const FrameHeader& header, std::string_view bytes) {
   static_assert(kTypeOf<Body> != MessageType{0}, "this is not a message of the protocol");
   if (header.type != kTypeOf<Body>) {
-    return error("got a " + std::string(name(header.type)) + " message; expected " +
+    return error("got message " + std::string(name(header.type)) + "; expected " +
                  std::string(name(kTypeOf<Body>)));
   }
   Body body;
