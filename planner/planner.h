@@ -15,8 +15,8 @@ namespace einet {
 // A planning problem; a view, its arrays belong to the caller. Times are double nanoseconds from now: the
 // planner's arithmetic is analysis, not accounting.
 struct PlanProblem {
-  std::span<const double> trunk_ns;  // n of them, 1 <= n <= kMaxBlocks; finite, >= 0
-  std::span<const double> exit_ns;   // n; finite, >= 0
+  std::span<const double> trunk_ns;  // n of them, 1 <= n <= kMaxBlocks; from 0 to 2^62
+  std::span<const double> exit_ns;   // n; from 0 to 2^62
   std::span<const double> accuracy;  // n, in [0, 1]: expected accuracy of the answer after exit k
   double held = 0;                   // accuracy of the answer already held, in [0, 1]
   int first_block = 0;               // blocks before it are done; from 0 to n (n: nothing is left to plan)
