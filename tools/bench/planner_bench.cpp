@@ -1,0 +1,115 @@
+// How long the exact search takes, beside the published hybrid search. Problems are drawn once per benchmark
+// with a fixed seed; p50_us and p99_us are over single searches.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "planner/baselines.h"
+
+namespace einet {
+namespace {
+
+enum Shape : std::int64_t { linear, late_linear, exponential, normal, sample, points };
+constexpr const char* kShapes[] = {"linear", "late_linear", "exponential", "normal", "sample", "points"};
+
+struct Problem {
+  std::vector<double> trunk_ns, exit_ns, accuracy;
+  Survival survival = *Survival::exponential(1);
+  PlanProblem view() const { return {trunk_ns, exit_ns, accuracy, 0, 0}; }
+};
+
+class Generator {
+ public:
+  // Blocks of 0.5 to 1.5 ms. Exits are a few per cent of that or about a third; accuracy grows with depth and
+  // levels off, evenly or with noise: the problems with the longest chains, so the slow ones.
+  Problem problem(int n, Shape shape) {
+    Problem p;
+    const double longest_exit = between(0, 1) < 0.5 ? 0.06e6 : 0.6e6;
+    const double noise = between(0, 1) < 0.5 ? 0.0 : 0.04;
+    double total = 0;
+    for (int k = 0; k < n; ++k) {
+      p.trunk_ns.push_back(between(0.5e6, 1.5e6));
+      p.exit_ns.push_back(between(0.1, 1) * longest_exit);
+      const double level = 0.3 + 0.6 * (1 - std::exp(-3.0 * (k + 1) / n));
+      p.accuracy.push_back(level + between(-noise, noise));
+      total += p.trunk_ns.back() + p.exit_ns.back();
+    }
+    p.survival = survival(shape, total);
+    return p;
+  }
+
+ private:
+  double between(double low, double high) { return std::uniform_real_distribution<>(low, high)(random_); }
+
+  Survival survival(Shape shape, double total) {
+    switch (shape) {
+      case linear:
+        return *Survival::uniform(0, between(0.3, 1.5) * total);
+      case late_linear:
+        return *Survival::uniform(0.3 * total, between(0.5, 1) * total);
+      case exponential:
+        return *Survival::exponential(between(0.2, 1) * total);
+      case normal:
+        return *Survival::normal(between(0.3, 0.8) * total, between(0.05, 0.3) * total);
+      case sample: {
+        std::vector<double> kills(500);
+        for (double& kill : kills) kill = between(0, total);
+        return *Survival::sample(kills);
+      }
+      case points:
+        break;
+    }
+    std::vector<double> t, s;
+    for (int k = 0; k < 10; ++k) {
+      t.push_back(total * (k + between(0, 0.5)) / 10);
+      s.push_back(between(0, 1));
+    }
+    std::sort(s.rbegin(), s.rend());
+    return *Survival::points(t, s);
+  }
+
+  std::mt19937_64 random_{42};
+};
+
+void plan(benchmark::State& state, const char* planner_name) {
+  const auto shape = static_cast<Shape>(state.range(1));
+  const Planner planner = *parse_planner(planner_name);
+  Generator generator;
+  std::vector<Problem> problems;
+  for (int k = 0; k < 500; ++k)
+    problems.push_back(generator.problem(static_cast<int>(state.range(0)), shape));
+  PlanSearch search;
+
+  std::vector<double> us;
+  us.reserve(1 << 20);
+  std::size_t next = 0;
+  for (auto _ : state) {
+    const Problem& p = problems[next++ % problems.size()];
+    const auto start = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(make_plan(planner, p.view(), p.survival, search));
+    const auto end = std::chrono::steady_clock::now();
+    us.push_back(std::chrono::duration<double, std::micro>(end - start).count());
+  }
+  std::sort(us.begin(), us.end());
+  state.counters["p50_us"] = us[us.size() / 2];
+  state.counters["p99_us"] = us[us.size() * 99 / 100];
+  state.SetLabel(kShapes[shape]);
+}
+
+void sizes(benchmark::internal::Benchmark* b) {
+  for (int n : {3, 5, 6, 14, 21, 40}) {
+    for (std::int64_t shape = linear; shape <= points; ++shape) b->Args({n, shape});
+  }
+}
+
+BENCHMARK_CAPTURE(plan, exact, "exact")->Apply(sizes);
+BENCHMARK_CAPTURE(plan, hybrid, "hybrid")->Apply(sizes);
+
+}  // namespace
+}  // namespace einet
+
+BENCHMARK_MAIN();
