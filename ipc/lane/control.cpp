@@ -1,0 +1,410 @@
+#include "ipc/lane/control.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <string_view>
+#include <sys/socket.h>
+
+#include "config/text.h"
+#include "ipc/lane/control.pb.h"
+
+namespace einet::lane {
+
+namespace {
+
+constexpr std::size_t kConfigureFds = 4;
+constexpr std::size_t kMaxText = 1000;
+constexpr std::int64_t kMaxInputElements = std::int64_t{1} << 26;
+constexpr std::uint64_t kMaxStateBytes = std::uint64_t{1} << 40;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+Error bad(const std::string& field, const std::string& found, const std::string& allowed) {
+  return error("control message: " + field + " is " + found + "; allowed: " + allowed);
+}
+
+Result<std::string> pack(const google::protobuf::MessageLite& message) {
+  std::string packet = message.SerializeAsString();
+  if (packet.size() > kMaxControlMessage.value) {
+    return error("control message of " + std::to_string(packet.size()) +
+                 " bytes; allowed: " + std::to_string(kMaxControlMessage.value));
+  }
+  return packet;
+}
+
+bool parse(google::protobuf::MessageLite& message, std::string_view packet) {
+  return packet.size() <= kMaxControlMessage.value &&
+         message.ParseFromArray(packet.data(), static_cast<int>(packet.size()));
+}
+
+void pack_part(const PartTime& from, wire::PartTime& to) {
+  to.set_p50_ns(from.p50.count());
+  to.set_p99_ns(from.p99.count());
+  to.set_max_ns(from.max.count());
+}
+
+Result<PartTime> read_part(const wire::PartTime& from) {
+  if (from.p50_ns() < 0 || from.p99_ns() < from.p50_ns() || from.max_ns() < from.p99_ns() ||
+      from.max_ns() >= kNever.time_since_epoch().count()) {
+    return error("control message: times of a block are not 0 <= p50 <= p99 <= max < 2^62 ns");
+  }
+  return PartTime{Duration{from.p50_ns()}, Duration{from.p99_ns()}, Duration{from.max_ns()}};
+}
+
+void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
+  to.set_name(from.name);
+  to.set_version(from.version);
+  to.set_digest(from.digest);
+  for (int dimension : from.input) to.add_input(static_cast<std::uint32_t>(dimension));
+  to.set_blocks(static_cast<std::uint32_t>(from.blocks));
+  to.set_classes(static_cast<std::uint32_t>(from.classes));
+  for (const std::string& label : from.labels) to.add_labels(label);
+  for (const BlockTimes& block : from.times) {
+    wire::BlockTimes& times = *to.add_times();
+    pack_part(block.trunk, *times.mutable_trunk());
+    pack_part(block.exit, *times.mutable_exit());
+  }
+  for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
+  to.set_state_bytes(from.state.value);
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  });
+}
+
+bool is_digest(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// A list with one entry per `per`, or an empty one.
+Error bad_length(const char* field, int size, const char* per, int expected) {
+  return bad(field, std::to_string(size) + " entries long",
+             "none, or " + std::to_string(expected) + " (one per " + per + ")");
+}
+
+Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
+  ModelDescription to;
+  if (!is_name(from.name())) return bad("name", "\"" + escape(from.name()) + "\"", "[A-Za-z0-9_.-]{1,64}");
+  if (from.version().size() > kMaxText) return bad("version", "too long", "1000 bytes");
+  if (!is_digest(from.digest())) return bad("digest", "\"" + escape(from.digest()) + "\"", "64 hex digits");
+  to.name = from.name();
+  to.version = from.version();
+  to.digest = from.digest();
+
+  std::int64_t elements = 1;
+  if (from.input_size() < 1 || from.input_size() > 3) {
+    return bad("input", std::to_string(from.input_size()) + " dimensions", "1 to 3");
+  }
+  for (std::uint32_t dimension : from.input()) {
+    if (dimension < 1 || dimension > kMaxInputElements || (elements *= dimension) > kMaxInputElements) {
+      return bad("input", "too large or empty", "dimensions >= 1, 2^26 elements");
+    }
+    to.input.push_back(static_cast<int>(dimension));
+  }
+  if (from.blocks() < 1 || from.blocks() > kMaxBlocks) {
+    return bad("blocks", std::to_string(from.blocks()), "1 to " + std::to_string(kMaxBlocks));
+  }
+  if (from.classes() < 1 || from.classes() > kMaxClasses) {
+    return bad("classes", std::to_string(from.classes()), "1 to " + std::to_string(kMaxClasses));
+  }
+  to.blocks = static_cast<int>(from.blocks());
+  to.classes = static_cast<int>(from.classes());
+
+  if (from.labels_size() != 0 && from.labels_size() != to.classes) {
+    return bad_length("labels", from.labels_size(), "class", to.classes);
+  }
+  for (const std::string& label : from.labels()) {
+    if (label.size() > kMaxText) return bad("labels", "too long", "1000 bytes each");
+    to.labels.push_back(label);
+  }
+  if (from.times_size() != 0 && from.times_size() != to.blocks) {
+    return bad_length("times", from.times_size(), "block", to.blocks);
+  }
+  for (const wire::BlockTimes& times : from.times()) {
+    auto trunk = read_part(times.trunk());
+    if (!trunk) return trunk.error();
+    auto exit = read_part(times.exit());
+    if (!exit) return exit.error();
+    to.times.push_back({*trunk, *exit});
+  }
+  if (from.accuracy_size() != 0 && from.accuracy_size() != to.blocks) {
+    return bad_length("accuracy", from.accuracy_size(), "block", to.blocks);
+  }
+  for (double accuracy : from.accuracy()) {
+    if (!(accuracy >= 0 && accuracy <= 1)) return bad("accuracy", std::to_string(accuracy), "[0, 1]");
+    to.accuracy.push_back(accuracy);
+  }
+  if (from.state_bytes() > kMaxStateBytes) {
+    return bad("state_bytes", std::to_string(from.state_bytes()), "at most 2^40");
+  }
+  to.state = ByteCount{from.state_bytes()};
+  return to;
+}
+
+Result<Configure> read_configure(const wire::Configure& from, std::vector<UniqueFd> fds) {
+  Configure to;
+  if (from.backend().size() > 64) return bad("backend", "too long", "64 bytes");
+  to.backend = from.backend();
+  if (from.lanes() < 1 || from.lanes() > kMaxLanes) {
+    return bad("lanes", std::to_string(from.lanes()), "1 to " + std::to_string(kMaxLanes));
+  }
+  to.lanes = static_cast<int>(from.lanes());
+  if (from.threads() < 1 || from.threads() > 1024) {
+    return bad("threads", std::to_string(from.threads()), "1 to 1024");
+  }
+  to.threads = static_cast<int>(from.threads());
+  if (from.cores_size() != 0 && from.cores_size() != to.lanes * to.threads) {
+    return bad_length("cores", from.cores_size(), "thread of each lane", to.lanes * to.threads);
+  }
+  for (std::uint32_t core : from.cores()) {
+    if (core > 65535) return bad("cores", std::to_string(core), "0 to 65535");
+    to.cores.push_back(static_cast<int>(core));
+  }
+  if (from.nice() < -20 || from.nice() > 19) return bad("nice", std::to_string(from.nice()), "-20 to 19");
+  to.nice = from.nice();
+  if (from.realtime_priority() > 99) {
+    return bad("realtime_priority", std::to_string(from.realtime_priority()), "0 to 99");
+  }
+  to.realtime_priority = static_cast<int>(from.realtime_priority());
+  if (fds.size() != kConfigureFds) {
+    return bad("configure", "sent with " + std::to_string(fds.size()) + " descriptors", "4");
+  }
+  to.down = std::move(fds[0]);
+  to.up = std::move(fds[1]);
+  to.doorbell = std::move(fds[2]);
+  to.arena = std::move(fds[3]);
+  return to;
+}
+
+std::vector<int> fds_of(const ToWorker& message) {
+  const auto* configure = std::get_if<Configure>(&message);
+  if (configure == nullptr) return {};
+  return {configure->down.get(), configure->up.get(), configure->doorbell.get(), configure->arena.get()};
+}
+
+}  // namespace
+
+Result<std::string> encode(const ToWorker& message) {
+  wire::ToWorker to;
+  std::visit(Overloaded{
+                 [&](const Configure& from) {
+                   auto& configure = *to.mutable_configure();
+                   configure.set_backend(from.backend);
+                   configure.set_lanes(static_cast<std::uint32_t>(from.lanes));
+                   configure.set_threads(static_cast<std::uint32_t>(from.threads));
+                   for (int core : from.cores) configure.add_cores(static_cast<std::uint32_t>(core));
+                   configure.set_nice(from.nice);
+                   configure.set_realtime_priority(static_cast<std::uint32_t>(from.realtime_priority));
+                 },
+                 [&](const LoadModel& from) {
+                   to.mutable_load_model()->set_model(from.model.value);
+                   to.mutable_load_model()->set_path(from.path);
+                 },
+                 [&](const ReleaseJob& from) { to.mutable_release_job()->set_slot(from.slot); },
+                 [&](const Shutdown&) { to.mutable_shutdown(); },
+             },
+             message);
+  return pack(to);
+}
+
+Result<std::string> encode(const FromWorker& message) {
+  wire::FromWorker to;
+  std::visit(Overloaded{
+                 [&](const Ready&) { to.mutable_ready(); },
+                 [&](const ModelLoaded& from) {
+                   to.mutable_model_loaded()->set_model(from.model.value);
+                   pack_description(from.description, *to.mutable_model_loaded());
+                 },
+                 [&](const ModelRefused& from) {
+                   to.mutable_model_refused()->set_model(from.model.value);
+                   to.mutable_model_refused()->set_reason(from.reason.substr(0, kMaxText));
+                 },
+                 [&](const LogLine& from) {
+                   to.mutable_log_line()->set_severity(static_cast<std::uint32_t>(from.severity));
+                   to.mutable_log_line()->set_text(from.text.substr(0, kMaxText));
+                 },
+             },
+             message);
+  return pack(to);
+}
+
+Result<ToWorker> decode_to_worker(std::string_view packet, std::vector<UniqueFd> fds) {
+  wire::ToWorker from;
+  if (!parse(from, packet)) return error("control message: not a message to a worker");
+  if (!from.has_configure() && !fds.empty()) return bad("message", "sent with descriptors", "none here");
+  switch (from.kind_case()) {
+    case wire::ToWorker::kConfigure: {
+      auto configure = read_configure(from.configure(), std::move(fds));
+      if (!configure) return configure.error();
+      return ToWorker(std::move(*configure));
+    }
+    case wire::ToWorker::kLoadModel:
+      if (from.load_model().model() >= kMaxModels) {
+        return bad("model", std::to_string(from.load_model().model()), "below " + std::to_string(kMaxModels));
+      }
+      return ToWorker(LoadModel{ModelId{from.load_model().model()}, from.load_model().path()});
+    case wire::ToWorker::kReleaseJob:
+      if (from.release_job().slot() >= kMaxJobSlots) {
+        return bad("slot", std::to_string(from.release_job().slot()),
+                   "below " + std::to_string(kMaxJobSlots));
+      }
+      return ToWorker(ReleaseJob{from.release_job().slot()});
+    case wire::ToWorker::kShutdown:
+      return ToWorker(Shutdown{});
+    case wire::ToWorker::KIND_NOT_SET:
+      break;
+  }
+  return error("control message: of no kind that a worker knows");
+}
+
+Result<FromWorker> decode_from_worker(std::string_view packet) {
+  wire::FromWorker from;
+  if (!parse(from, packet)) return error("control message: not a message from a worker");
+  switch (from.kind_case()) {
+    case wire::FromWorker::kReady:
+      return FromWorker(Ready{});
+    case wire::FromWorker::kModelLoaded: {
+      if (from.model_loaded().model() >= kMaxModels) {
+        return bad("model", std::to_string(from.model_loaded().model()),
+                   "below " + std::to_string(kMaxModels));
+      }
+      auto description = read_description(from.model_loaded());
+      if (!description) return description.error();
+      return FromWorker(ModelLoaded{ModelId{from.model_loaded().model()}, std::move(*description)});
+    }
+    case wire::FromWorker::kModelRefused:
+      if (from.model_refused().model() >= kMaxModels) {
+        return bad("model", std::to_string(from.model_refused().model()),
+                   "below " + std::to_string(kMaxModels));
+      }
+      return FromWorker(ModelRefused{ModelId{from.model_refused().model()},
+                                     from.model_refused().reason().substr(0, kMaxText)});
+    case wire::FromWorker::kLogLine:
+      if (from.log_line().severity() > static_cast<std::uint32_t>(Severity::error)) {
+        return bad("severity", std::to_string(from.log_line().severity()), "0 to 2");
+      }
+      return FromWorker(LogLine{static_cast<Severity>(from.log_line().severity()),
+                                from.log_line().text().substr(0, kMaxText)});
+    case wire::FromWorker::KIND_NOT_SET:
+      break;
+  }
+  return error("control message: of no kind that the daemon knows");
+}
+
+Result<std::pair<ControlSocket, UniqueFd>> ControlSocket::make_pair() {
+  std::array<int, 2> fds{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    return error(std::string("cannot create a socket pair: ") + std::strerror(errno));
+  }
+  return std::pair(ControlSocket(UniqueFd(fds[0])), UniqueFd(fds[1]));
+}
+
+Result<void> ControlSocket::send(const ToWorker& message, Waiting waiting) {
+  auto packet = encode(message);
+  if (!packet) return packet.error();
+  return send_packet(*packet, fds_of(message), waiting);
+}
+
+Result<void> ControlSocket::send(const FromWorker& message, Waiting waiting) {
+  auto packet = encode(message);
+  if (!packet) return packet.error();
+  return send_packet(*packet, {}, waiting);
+}
+
+Result<Received> ControlSocket::receive(ToWorker& into, Waiting waiting) {
+  std::string packet;
+  std::vector<UniqueFd> fds;
+  auto received = receive_packet(packet, fds, waiting);
+  if (!received || *received != Received::message) return received;
+  auto message = decode_to_worker(packet, std::move(fds));
+  if (!message) return message.error();
+  into = std::move(*message);
+  return Received::message;
+}
+
+Result<Received> ControlSocket::receive(FromWorker& into, Waiting waiting) {
+  std::string packet;
+  std::vector<UniqueFd> fds;  // the worker has none to give: closed here
+  auto received = receive_packet(packet, fds, waiting);
+  if (!received || *received != Received::message) return received;
+  auto message = decode_from_worker(packet);
+  if (!message) return message.error();
+  into = std::move(*message);
+  return Received::message;
+}
+
+Result<void> ControlSocket::send_packet(std::string_view packet, const std::vector<int>& fds,
+                                        Waiting waiting) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kConfigureFds * sizeof(int))> ancillary{};
+  iovec data{const_cast<char*>(packet.data()), packet.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = ancillary.data();
+    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
+  }
+  const int flags = MSG_NOSIGNAL | (waiting == Waiting::never ? MSG_DONTWAIT : 0);
+  ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(fd(), &message, flags);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return error(std::string("cannot send a control message: ") + std::strerror(errno));
+  return {};
+}
+
+Result<Received> ControlSocket::receive_packet(std::string& packet, std::vector<UniqueFd>& fds,
+                                               Waiting waiting) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kConfigureFds * sizeof(int))> ancillary{};
+  packet.resize(kMaxControlMessage.value);
+  iovec data{packet.data(), packet.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary.data();
+  message.msg_controllen = ancillary.size();
+  const int flags = MSG_CMSG_CLOEXEC | (waiting == Waiting::never ? MSG_DONTWAIT : 0);
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(fd(), &message, flags);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Received::nothing;
+    if (errno == ECONNRESET) return Received::closed;
+    return error(std::string("cannot receive a control message: ") + std::strerror(errno));
+  }
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int received = -1;
+      std::memcpy(&received, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      fds.emplace_back(received);
+    }
+  }
+  if (got == 0) return Received::closed;
+  if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    return error("control message: larger than " + std::to_string(kMaxControlMessage.value) +
+                 " bytes, or with too many descriptors");
+  }
+  packet.resize(static_cast<std::size_t>(got));
+  return Received::message;
+}
+
+}  // namespace einet::lane

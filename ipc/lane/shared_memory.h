@@ -1,0 +1,51 @@
+// Sealed shared memory: a memfd that one process writes and others can only read, of a size that never
+// changes, so that nobody can take pages away under anybody's feet. The lane channel's two halves and the
+// daemon's arena are made of it.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "config/bytes.h"
+#include "config/result.h"
+#include "config/unique_fd.h"
+
+namespace einet::lane {
+
+// A mapping; unmapped with its owner.
+class Mapping {
+ public:
+  Mapping() = default;
+  // mmap, shared. `protection`: PROT_READ, PROT_WRITE. Error: not allowed, or no memory.
+  static Result<Mapping> of(int fd, int protection, std::size_t size);
+  Mapping(Mapping&&) noexcept;
+  Mapping& operator=(Mapping&&) noexcept;
+  ~Mapping();
+
+  const std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  // Precondition: mapped for writing.
+  std::byte* writable_data() const { return data_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+struct SharedMemory {
+  UniqueFd fd;
+  Mapping mapping;
+};
+
+// Zeroed memory that this process writes and whoever gets the descriptor can map only for reading
+// (F_SEAL_FUTURE_WRITE). `name` shows in /proc. Error: the system has no more.
+Result<SharedMemory> make_readable_by_others(const char* name, ByteCount size);
+// Zeroed memory that this process maps for reading and whoever gets the descriptor can write.
+Result<SharedMemory> make_writable_by_others(const char* name, ByteCount size);
+
+// Maps what another process made. Error: not memory of a sealed size (F_SEAL_SHRINK: its pages cannot go
+// away), or smaller than `at_least`.
+Result<Mapping> map_for_reading(int fd, ByteCount at_least);
+Result<Mapping> map_for_writing(int fd, ByteCount at_least);
+
+}  // namespace einet::lane
