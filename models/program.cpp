@@ -1,7 +1,6 @@
 #include "models/program.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include "config/check.h"
@@ -10,12 +9,7 @@
 namespace einet {
 namespace {
 
-constexpr std::array<std::string_view, std::variant_size_v<Action>> kNames = {
-    "convolution",         "linear",        "max_pool", "average_pool",
-    "local_response_norm", "concatenation", "addition", "relu",
-    "global_mean",         "flatten",       "softmax"};
-
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   return "\"" + escape(text, 60) + "\"";
 }
 
@@ -206,7 +200,7 @@ using Tensors = std::map<std::string, std::vector<std::int64_t>>;
 
 Result<void> refer(Tensors& tensors, const std::string& tensor, std::vector<std::int64_t> shape) {
   if (!is_tensor_name(tensor)) {
-    return error("refers to the tensor " + quoted(tensor) + "; expected 1 to " +
+    return error("refers to the tensor " + quote(tensor) + "; expected 1 to " +
                  std::to_string(ProgramLimits::kTensorName) + " of the characters A-Za-z0-9_./:-");
   }
   std::int64_t n = 1;
@@ -217,7 +211,7 @@ Result<void> refer(Tensors& tensors, const std::string& tensor, std::vector<std:
   }
   const auto [place, added] = tensors.emplace(tensor, shape);
   if (!added && place->second != shape) {
-    return error("needs the tensor " + quoted(tensor) + " as " + format_dimensions(shape) +
+    return error("needs the tensor " + quote(tensor) + " as " + format_dimensions(shape) +
                  ", but an earlier operation as " + format_dimensions(place->second));
   }
   return {};
@@ -318,7 +312,7 @@ std::string format_shape(Shape s) {
 }
 
 std::string_view name(const Action& action) {
-  return kNames[action.index()];
+  return action_names()[action.index()];
 }
 
 Result<Program> Program::make(Shape input, int classes, std::vector<Block> blocks) {

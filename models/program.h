@@ -9,6 +9,7 @@
 // the exit's answer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -50,7 +51,7 @@ struct ProgramLimits {
   static constexpr std::int64_t kRegisterElements = std::int64_t{1} << 28;  // of all registers together
   static constexpr std::int64_t kTensorElements = std::int64_t{1} << 30;    // of all tensors together
   static constexpr std::size_t kTensorName = 200;                           // [A-Za-z0-9_./:-]+
-  static constexpr ByteCount kFile{16u << 20};
+  static constexpr ByteCount kFile{4u << 20};
 };
 
 // A sliding window, as in PyTorch: symmetric zero padding, floor. Pooling: padding <= kernel / 2.
@@ -127,7 +128,12 @@ struct Softmax {
 using Action = std::variant<Convolution, Linear, MaxPool, AveragePool, LocalResponseNorm, Concatenation,
                             Addition, Relu, GlobalMean, Flatten, Softmax>;
 
-// "convolution", …, as the program file names it.
+// The actions as the program file names them, in the order of Action.
+constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names() {
+  return {"convolution",         "linear",        "max_pool", "average_pool",
+          "local_response_norm", "concatenation", "addition", "relu",
+          "global_mean",         "flatten",       "softmax"};
+}
 std::string_view name(const Action&);
 
 struct Operation {

@@ -1,0 +1,122 @@
+#include "models/synthetic/synthetic_backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+#include <vector>
+
+#include "config/check.h"
+#include "models/input.h"
+
+namespace einet {
+namespace {
+
+// FNV-1a, 64 bits: the same answer on every machine.
+std::uint64_t hash(std::span<const std::byte> bytes) {
+  std::uint64_t h = 0xcbf29ce484222325;
+  for (const std::byte b : bytes) h = (h ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
+  return h;
+}
+
+int label_of(std::uint64_t h, int classes) {
+  return static_cast<int>(h % static_cast<std::uint64_t>(classes));
+}
+
+Duration thread_cpu_time() {
+  timespec t{};
+  EINET_CHECK(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0, "every thread has a CPU clock");
+  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
+}
+
+void burn(Duration time) {
+  const Duration end = thread_cpu_time() + time;
+  while (thread_cpu_time() < end) {
+  }
+}
+
+class SyntheticLane final : public LaneModel {
+ public:
+  SyntheticLane(const PackageInfo& info, const EtProfile& times)
+      : info_(info), times_(times), input_(static_cast<std::size_t>(info.program.input().elements())) {}
+
+  Result<void> begin(const InputView& input, JobState& state) override {
+    // Refuses what a computing executor refuses.
+    if (auto ok = normalise_input(input, info_, Layout::chw, input_.data()); !ok) return ok;
+    const std::uint64_t h = hash(input.bytes);
+    std::memcpy(state.data(), &h, sizeof h);
+    return {};
+  }
+
+  Result<void> run_trunk(int block, JobState&) override {
+    burn(times_.trunk[static_cast<std::size_t>(block)].p50);
+    return {};
+  }
+
+  Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
+    burn(times_.exit[static_cast<std::size_t>(block)].p50);
+    std::uint64_t h = 0;
+    std::memcpy(&h, state.data(), sizeof h);
+    const int classes = info_.program.classes();
+    const CsProfile& cs = info_.confidences;
+    bool right = true;
+    float confidence = 1;
+    if (cs.samples > 0) {
+      // The high bits pick the sample: the low ones pick the label.
+      const std::size_t sample = (h >> 32) % static_cast<std::uint64_t>(cs.samples);
+      const std::size_t entry = sample * static_cast<std::size_t>(cs.exits) + static_cast<std::size_t>(block);
+      right = cs.correct[entry] != 0;
+      confidence = cs.confidence[entry];
+    }
+    // The answer must stay the top class.
+    confidence = std::max(confidence, std::min(1.0F, 1.001F / static_cast<float>(classes)));
+    const int answer = (label_of(h, classes) + (right ? 0 : 1)) % classes;
+    const float rest = classes > 1 ? (1 - confidence) / static_cast<float>(classes - 1) : 0;
+    std::fill(scores.begin(), scores.end(), rest);
+    scores[static_cast<std::size_t>(answer)] = confidence;
+    return {};
+  }
+
+ private:
+  const PackageInfo& info_;
+  const EtProfile& times_;
+  std::vector<float> input_;
+};
+
+class SyntheticModel final : public LoadedModel {
+ public:
+  explicit SyntheticModel(PackageInfo info) : info_(std::move(info)), times_(*info_.times_on("cpu")) {}
+
+  const PackageInfo& info() const override { return info_; }
+  ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
+  Result<std::unique_ptr<LaneModel>> make_lane() const override {
+    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_));
+  }
+
+ private:
+  const PackageInfo info_;
+  const EtProfile& times_;
+};
+
+class SyntheticBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "synthetic"; }
+  Result<std::unique_ptr<LoadedModel>> load(Package package) override {
+    if (package.info.times_on("cpu") == nullptr) {
+      return error("the model " + package.info.name +
+                   " has no et.profile for \"cpu\", whose times the synthetic backend follows");
+    }
+    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(package.info)));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_synthetic_backend() {
+  return std::make_unique<SyntheticBackend>();
+}
+
+int synthetic_label(std::span<const std::byte> input, int classes) {
+  return label_of(hash(input), classes);
+}
+
+}  // namespace einet

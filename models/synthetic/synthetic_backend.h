@@ -1,0 +1,23 @@
+// A backend without a neural-network library: every part of a block burns the CPU time that the package's
+// "cpu" ET-profile gives as its p50, and the answers follow the CS-profile. For sanitizer builds, system
+// tests and trying out schedules; it never computes a network.
+#pragma once
+
+#include <memory>
+
+#include "models/executor.h"
+
+namespace einet {
+
+// Load fails for a package without a "cpu" ET-profile. The time is the calling thread's CPU time, so a
+// preempted lane still does all of its work.
+//
+// Answers depend on the input's bytes alone: their hash picks a label (synthetic_label) and a sample of the
+// CS-profile; the exit answers the label if that sample was right there, else the next class, with the
+// sample's confidence. Without a CS-profile every exit is right, with confidence 1.
+std::unique_ptr<Backend> make_synthetic_backend();
+
+// The class that a right answer to this input has, in [0, classes).
+int synthetic_label(std::span<const std::byte> input, int classes);
+
+}  // namespace einet
