@@ -143,7 +143,6 @@ TEST(Client, LearnsItsTenantAndLimitsFromHello) {
   ASSERT_TRUE(client) << client.error().message;
   EXPECT_EQ(client->hello().tenant(), "camera");
   EXPECT_EQ(client->hello().limits().max_body_bytes(), 1u << 20);
-  EXPECT_TRUE(client->connected());
 }
 
 TEST(Client, HearsWhyItIsRefused) {
