@@ -58,7 +58,7 @@ class Commands {
   // Take back a posted grant. True: the lane had not begun it and never will. False: it has; reports will
   // follow.
   virtual bool withdraw(LaneId, GrantNumber, Reason) = 0;
-  // The exits of a grant that the lane runs changed. The lane may have ended the grant meanwhile, by its old
+  // The exits of a running or posted grant changed. The lane may have ended the grant meanwhile, by its old
   // exits.
   virtual void set_exits(LaneId, GrantNumber, ExitMask, Reason) = 0;
   // The job's one final outcome. Its best answer is the one of the latest reported exit.
@@ -111,8 +111,8 @@ class Core {
   // --- Events. `now` never goes back. ---
 
   // Error: the Reason of the rejection (queue_full, deadline_in_past, deadline_before_release, no_lane).
-  // Accepted jobs get exactly one `finish`, and later exactly one `release`. Precondition: the id is new, the
-  // model has blocks (at most kMaxBlocks) and either no exits or one per block.
+  // Accepted jobs get exactly one `finish`, and later exactly one `release`. Precondition: the id is new; the
+  // model has 1 to kMaxBlocks blocks, no exits or one per block, and the mandatory exit.
   boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
   // False: no such job, or it has ended already.
   bool cancel(JobId, TimePoint now);
@@ -127,7 +127,7 @@ class Core {
   // lane was told (a worker gone mad); nothing has changed.
   [[nodiscard]] bool block_done(const BlockReport&, TimePoint now);
   [[nodiscard]] bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
-  // Releases and deadlines up to and including `now`.
+  // Releases and deadlines up to and including `now`. (`decide` begins with it.)
   void advance(TimePoint now);
 
   // Brings every lane's posted work in line with the policy and emits the commands: withdrawals first, then

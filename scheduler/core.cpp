@@ -1,0 +1,408 @@
+#include "scheduler/core.h"
+
+#include <algorithm>
+
+#include "scheduler/core_impl.h"
+
+namespace einet {
+
+int HeldGrant::last_block() const {
+  return deepest(exits);
+}
+
+Core::Core(Policy policy, CoreLimits limits, Commands& commands, Observer& observer)
+    : impl_(std::make_unique<Impl>(policy, limits, commands, observer)) {}
+Core::~Core() = default;
+
+boost::system::result<void, Reason> Core::submit(const JobSpec& spec, TimePoint now) {
+  return impl_->submit(spec, now);
+}
+bool Core::cancel(JobId id, TimePoint now) {
+  return impl_->cancel(id, now);
+}
+void Core::lane_up(LaneId lane, DeviceId device, TimePoint now) {
+  impl_->lane_up(lane, device, now);
+}
+void Core::lane_lost(LaneId lane, LaneLoss loss, TimePoint now) {
+  impl_->lane_lost(lane, loss, now);
+}
+bool Core::block_done(const BlockReport& report, TimePoint now) {
+  return impl_->block_done(report, now);
+}
+bool Core::grant_ended(LaneId lane, GrantNumber number, GrantEnd how, TimePoint now) {
+  return impl_->grant_ended(lane, number, how, now);
+}
+void Core::advance(TimePoint now) {
+  impl_->advance(now);
+}
+void Core::decide(TimePoint now) {
+  impl_->decide(now);
+}
+TimePoint Core::next_wakeup() const {
+  return impl_->next_wakeup();
+}
+std::optional<Core::JobView> Core::job(JobId id) const {
+  return impl_->job(id);
+}
+std::size_t Core::job_count() const {
+  return impl_->job_count();
+}
+std::string Core::dump() const {
+  return impl_->dump();
+}
+
+Core::Impl::Impl(Policy policy, CoreLimits limits, Commands& commands, Observer& observer)
+    : policy_(policy), commands_(commands), observer_(observer), jobs_(limits.max_jobs) {}
+
+Core::Impl::~Impl() {
+  departing_.clear();
+}
+
+// --- Jobs ---
+
+boost::system::result<void, Reason> Core::Impl::submit(const JobSpec& spec, TimePoint now) {
+  move_clock(now);
+  const int blocks = spec.times->blocks();
+  EINET_CHECK(blocks > 0 && blocks <= kMaxBlocks, "a model has 1 to kMaxBlocks blocks");
+  EINET_CHECK(spec.times->accuracy.empty() || spec.times->accuracy.size() == static_cast<std::size_t>(blocks),
+              "a model has no exits, or one per block");
+  EINET_CHECK(spec.mandatory_exit < blocks, "the mandatory exit exists");
+  EINET_CHECK(spec.times->on_device.size() <= kMaxDevices, "there are at most kMaxDevices devices");
+
+  if (spec.deadline <= spec.release) return Reason::deadline_before_release;
+  if (spec.on_miss == OnMiss::stop && spec.deadline <= now) return Reason::deadline_in_past;
+  DeviceSet devices = 0;
+  for (std::size_t d = 0; d < spec.times->on_device.size(); ++d) {
+    if (!spec.times->on_device[d].empty()) devices |= DeviceSet{1} << d;
+  }
+  if ((devices & ~dead_devices_) == 0) return Reason::no_lane;
+  if (jobs_.full()) return Reason::queue_full;
+
+  JobRecord& job = jobs_.add(spec);
+  job.urgency = urgency(policy_, spec);
+  job.devices = devices;
+  timers_.set(job, spec.release);
+  if (spec.release <= now) advance(now);
+  return {};
+}
+
+bool Core::Impl::cancel(JobId id, TimePoint now) {
+  move_clock(now);
+  JobRecord* job = jobs_.find(id);
+  if (job == nullptr || job->state == JobState::ended) return false;
+  end(*job, Outcome::cancelled, Reason::by_request, now);
+  return true;
+}
+
+void Core::Impl::advance(TimePoint now) {
+  move_clock(now);
+  for (JobRecord* job = timers_.first(); job != nullptr && job->timer <= now; job = timers_.first()) {
+    if (job->state == JobState::waiting) {
+      timers_.set(*job, job->spec.on_miss == OnMiss::stop ? job->spec.deadline : kNever);
+      make_ready(*job, now);
+    } else {
+      deadline_reached(*job, now);
+    }
+  }
+}
+
+// A block that ends exactly at the deadline is in time, and its lane may be about to say so: a job on a lane
+// gets until the end of this instant.
+void Core::Impl::deadline_reached(JobRecord& job, TimePoint now) {
+  if (job.spec.deadline < now || !job.lane) return end_with_best(job, Reason::deadline_passed, now);
+  job.leaving = Reason::deadline_passed;
+  if (ReadyQueues::contains(job)) ready_.erase(job);
+  timers_.set(job, job.spec.deadline + Duration{1});
+}
+
+void Core::Impl::set_state(JobRecord& job, JobState to, TimePoint now) {
+  EINET_CHECK(is_legal(job.state, to), "a job goes only where its life allows");
+  const JobState from = std::exchange(job.state, to);
+  observer_.job_state(job.spec.id, from, to, now);
+}
+
+void Core::Impl::make_ready(JobRecord& job, TimePoint now) {
+  set_state(job, JobState::ready, now);
+  if (!ReadyQueues::contains(job)) ready_.insert(job);
+}
+
+void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now) {
+  if (ReadyQueues::contains(job)) ready_.erase(job);
+  timers_.clear(job);
+  set_state(job, JobState::ended, now);
+  job.outcome = outcome;
+  job.why = why;
+  departing_.push_back(job);
+}
+
+void Core::Impl::end_with_best(JobRecord& job, Reason why, TimePoint now) {
+  const bool suffices = job.best.exit >= std::max(0, job.spec.mandatory_exit);
+  end(job, suffices ? Outcome::deadline : Outcome::missed, why, now);
+}
+
+// Either the deadline is too near for any answer better than the held one, or there is no better one.
+void Core::Impl::end_without_plan(JobRecord& job, TimePoint now) {
+  const std::vector<double>& accuracy = job.spec.times->accuracy;
+  const bool suffices = job.best.exit >= std::max(0, job.spec.mandatory_exit);
+  const bool nothing_better =
+      suffices && std::all_of(accuracy.begin() + job.next_block, accuracy.end(), [&](double a) {
+        return a <= accuracy[static_cast<std::size_t>(job.best.exit)];
+      });
+  if (nothing_better) return end(job, Outcome::completed, Reason::plan_finished, now);
+  end_with_best(job, Reason::cannot_deliver, now);
+}
+
+void Core::Impl::forget_state(JobRecord& job, TimePoint) {
+  const bool queued = ReadyQueues::contains(job);
+  if (queued) ready_.erase(job);
+  job.next_block = 0;
+  job.plan = 0;
+  job.last_lane.reset();
+  job.devices = 0;
+  for (std::size_t d = 0; d < job.spec.times->on_device.size(); ++d) {
+    if (!job.spec.times->on_device[d].empty()) job.devices |= DeviceSet{1} << d;
+  }
+  if (queued) ready_.insert(job);
+}
+
+// --- Lanes ---
+
+Lane* Core::Impl::up_lane(LaneId id) {
+  if (id.value >= lanes_.size() || lanes_[id.value].status != Lane::Status::up) return nullptr;
+  return &lanes_[id.value];
+}
+
+void Core::Impl::lane_up(LaneId id, DeviceId device, TimePoint now) {
+  move_clock(now);
+  EINET_CHECK(device.value < kMaxDevices, "there are at most kMaxDevices devices");
+  if (id.value >= lanes_.size()) {
+    lanes_.resize(id.value + 1);
+    order_.reserve(lanes_.size());
+    holders_.reserve(lanes_.size());
+    chosen_.reserve(lanes_.size());
+  }
+  Lane& lane = lanes_[id.value];
+  EINET_CHECK(lane.status != Lane::Status::up, "a lane comes up once");
+  EINET_CHECK(lane.status == Lane::Status::unknown || lane.device == device, "a lane stays on its device");
+  lane.id = id;
+  lane.device = device;
+  lane.status = Lane::Status::up;
+  dead_devices_ &= ~device_bit(device);
+}
+
+void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
+  move_clock(now);
+  Lane* lane = up_lane(id);
+  EINET_CHECK(lane != nullptr, "only a lane that is up can be lost");
+  lane->status = loss == LaneLoss::comes_back ? Lane::Status::comes_back : Lane::Status::gone;
+  lane->between_reports = false;
+  for (HeldGrant* grant : {&lane->front, &lane->back}) {
+    if (!*grant) continue;
+    JobRecord& job = *grant->job;
+    const bool ran = grant->begun;
+    *grant = {};
+    if (ran && ++job.lost_lanes > 1 && job.state != JobState::ended) {
+      end(job, Outcome::failed, Reason::lane_lost, now);
+    }
+    forget_state(job, now);
+    let_go(job, now);
+  }
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.last_lane == id && !job.lane && job.state != JobState::ended) forget_state(job, now);
+  });
+
+  const bool device_lives = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
+    return other.device == lane->device &&
+           (other.status == Lane::Status::up || other.status == Lane::Status::comes_back);
+  });
+  if (device_lives) return;
+  dead_devices_ |= device_bit(lane->device);
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.state != JobState::ended && (job.devices & ~dead_devices_) == 0) {
+      end(job, Outcome::failed, Reason::no_lane, now);
+    }
+  });
+}
+
+bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
+  move_clock(now);
+  Lane* lane = up_lane(report.lane);
+  if (lane == nullptr || !lane->front || lane->front.number != report.grant) return false;
+  HeldGrant& grant = lane->front;
+  JobRecord& job = *grant.job;
+  if (report.block != grant.block || report.block >= job.blocks() || report.end < report.start) return false;
+  if (report.answer && (report.answer->exit != report.block || !job.has_exits())) return false;
+
+  begin(grant, report.start, now);
+  grant.certain = true;
+  grant.block = report.block + 1;
+  grant.block_start = report.end;
+  job.next_block = report.block + 1;
+  job.plan &= ~exit_bit(report.block);
+  job.last_lane = lane->id;
+  job.devices = device_bit(lane->device);
+  observer_.block_done(lane->id, job.spec.id, report.block, report.start, report.end);
+  if (job.state != JobState::ended) after_block(job, report, lane->device, now);
+  return true;
+}
+
+// What a block's result means for its job. Whether it was in time is told by the lane's clock, not by when
+// the report is read.
+void Core::Impl::after_block(JobRecord& job, const BlockReport& report, DeviceId device, TimePoint now) {
+  const bool late = report.end > job.spec.deadline;
+  const bool last = report.block == job.blocks() - 1;
+  if (!job.has_exits()) {
+    if (last && late) return end(job, Outcome::missed, Reason::deadline_passed, now);
+    if (last) return end(job, Outcome::completed, Reason::plan_finished, now);
+    return;
+  }
+  if (late && job.spec.on_miss == OnMiss::stop) return end_with_best(job, Reason::deadline_passed, now);
+  if (report.answer) {
+    job.best = *report.answer;
+    if (job.best.confidence >= job.spec.target_confidence) {
+      return end(job, Outcome::completed, Reason::target_reached, now);
+    }
+  }
+  if (last && late) return end_with_best(job, Reason::deadline_passed, now);
+  if (last && report.answer) return end(job, Outcome::completed, Reason::plan_finished, now);
+  if (job.leaving != Reason::none) return;
+  if (report.answer || !can_deliver(job, device, report.end)) replan(job, device, report.end);
+  if (job.plan == 0) end_without_plan(job, now);
+}
+
+bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePoint now) {
+  move_clock(now);
+  Lane* lane = up_lane(id);
+  if (lane == nullptr || !lane->front || lane->front.number != number) return false;
+  const HeldGrant grant = lane->front;
+  if (how == GrantEnd::stopped && !grant.stop_told) return false;
+  if (how == GrantEnd::done && grant.block == grant.first_block) return false;
+
+  JobRecord& job = *grant.job;
+  begin(lane->front, grant.granted_at, now);
+  drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
+  if (how == GrantEnd::failed && job.state != JobState::ended) {
+    end(job, Outcome::failed, Reason::lane_failed, now);
+  }
+  const bool interrupted = how == GrantEnd::stopped && job.state != JobState::ended;
+  let_go(job, now);
+  if (interrupted && job.state == JobState::ready && lane->front) {
+    ++job.preemptions;
+    observer_.preempted(id, job.spec.id, lane->front.job->spec.id, now);
+  }
+  return true;
+}
+
+// --- Grants ---
+
+void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
+  if (grant.begun) return;
+  grant.begun = true;
+  grant.block_start = start;
+  JobRecord& job = *grant.job;
+  if (ReadyQueues::contains(job)) ready_.erase(job);
+  if (job.state == JobState::granted) set_state(job, JobState::running, now);
+}
+
+void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
+  lane.front = std::exchange(lane.back, {});
+  lane.between_reports = false;
+  if (lane.front) begin(lane.front, end, now);
+}
+
+void Core::Impl::let_go(JobRecord& job, TimePoint now) {
+  job.lane.reset();
+  if (job.state == JobState::ended) {
+    if (!job.departing.is_linked()) departing_.push_back(job);
+  } else if (job.leaving != Reason::none || job.stops_at(now)) {
+    end_with_best(job, Reason::deadline_passed, now);
+  } else {
+    make_ready(job, now);
+  }
+}
+
+void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
+  const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
+  job.plan = planner_.plan(job, device, start, searches ? time_ahead(job, device, start) : Duration{});
+}
+
+// What the queue says is more urgent than `job` takes the device's lanes first. A look at the most urgent few
+// is enough: what matters is whether they fill the time until the deadline.
+Duration Core::Impl::time_ahead(const JobRecord& job, DeviceId device, TimePoint start) const {
+  constexpr int kLook = 16;
+  const Duration slack = job.spec.deadline - start;
+  const auto up = std::count_if(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
+    return lane.status == Lane::Status::up && lane.device == device;
+  });
+  const std::int64_t lanes = std::max<std::int64_t>(1, up);
+  Duration ahead{};
+  int looked = 0;
+  ready_.for_each(device_bit(device), [&](const JobRecord& other) {
+    if (!(other.urgency < job.urgency) || ahead / lanes >= slack || ++looked > kLook) return false;
+    ahead += remaining_time(other, device);
+    return true;
+  });
+  return std::min(slack, ahead / lanes);
+}
+
+void Core::Impl::move_clock(TimePoint now) {
+  EINET_CHECK(now >= clock_, "time never goes back");
+  clock_ = now;
+}
+
+// --- Introspection ---
+
+TimePoint Core::Impl::next_wakeup() {
+  const JobRecord* job = timers_.first();
+  return job == nullptr ? kNever : job->timer;
+}
+
+std::optional<Core::JobView> Core::Impl::job(JobId id) {
+  const JobRecord* job = jobs_.find(id);
+  if (job == nullptr) return std::nullopt;
+  return JobView{.spec = job->spec,
+                 .state = job->state,
+                 .next_block = job->next_block,
+                 .plan = job->plan,
+                 .best = job->best,
+                 .lane = job->lane,
+                 .preemptions = job->preemptions};
+}
+
+std::string Core::Impl::dump() {
+  constexpr std::size_t kShown = 20;
+  const auto describe = [](const HeldGrant& grant) {
+    return "job " + std::to_string(grant.job->spec.id.value) + " block " + std::to_string(grant.block) +
+           " to " + std::to_string(grant.last_block()) + " (grant " + std::to_string(grant.number.value) +
+           (grant.begun ? ", begun" : "") + (grant.stop_told ? ", told to stop" : "") + ")";
+  };
+  std::string out =
+      "time " + format_duration(clock_.time_since_epoch()) + ", " + std::to_string(jobs_.size()) + " jobs\n";
+  for (const Lane& lane : lanes_) {
+    if (lane.status == Lane::Status::unknown) continue;
+    out += "lane " + std::to_string(lane.id.value) + " on device " + std::to_string(lane.device.value) + ": ";
+    if (lane.status != Lane::Status::up) {
+      out += lane.status == Lane::Status::gone ? "gone" : "lost, comes back";
+    } else {
+      out += lane.front ? describe(lane.front) : "idle";
+      if (lane.back) out += ", then " + describe(lane.back);
+    }
+    out += '\n';
+  }
+  std::size_t shown = 0;
+  ready_.for_each(~DeviceSet{0}, [&](const JobRecord& job) {
+    if (shown == kShown) {
+      out += "more are ready\n";
+      return false;
+    }
+    ++shown;
+    out +=
+        "ready: job " + std::to_string(job.spec.id.value) + " from block " + std::to_string(job.next_block);
+    if (job.lane) out += ", posted to lane " + std::to_string(job.lane->value);
+    out += '\n';
+    return true;
+  });
+  return out;
+}
+
+}  // namespace einet

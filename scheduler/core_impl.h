@@ -1,0 +1,129 @@
+// The inside of the decision core: its state, and how the work divides. core.cpp turns events into state;
+// decide.cpp turns state into commands. Nothing outside these includes this.
+#pragma once
+
+#include <vector>
+
+#include "scheduler/exit_planner.h"
+#include "scheduler/job_table.h"
+
+namespace einet {
+
+// A grant that its lane has not ended.
+struct HeldGrant {
+  JobRecord* job = nullptr;  // null: none
+  GrantNumber number;
+  int first_block = 0;
+  int block = 0;       // the one that it runs, or will run next, as far as reports tell
+  ExitMask exits = 0;  // as the lane was told
+  TimePoint granted_at{};
+  TimePoint block_start{};  // of `block`, once begun
+  bool begun = false;       // the lane runs it, as far as the core can know; then its job is not in a queue
+  bool certain = false;     // begun by evidence: a report, or a withdrawal that came too late
+  bool stop_told = false;
+
+  explicit operator bool() const { return job != nullptr; }
+  int last_block() const;  // where it ends by itself
+};
+
+struct Lane {
+  enum class Status : std::uint8_t { unknown, up, comes_back, gone };
+
+  LaneId id;
+  DeviceId device;
+  Status status = Status::unknown;
+  std::uint64_t grants = 0;  // so far; the number of the newest
+  HeldGrant front;           // the one that it runs, or is about to
+  HeldGrant back;            // posted behind it
+  // The lane has begun `back`, but its report of how `front` ended has not been read yet. Until then nothing
+  // is posted to it.
+  bool between_reports = false;
+
+  // Scratch of a decision.
+  TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
+  JobRecord* next = nullptr;  // what should run there from that boundary on
+};
+
+class Core::Impl {
+ public:
+  Impl(Policy, CoreLimits, Commands&, Observer&);
+  ~Impl();
+
+  // --- Events (core.cpp) ---
+  boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
+  bool cancel(JobId, TimePoint now);
+  void lane_up(LaneId, DeviceId, TimePoint now);
+  void lane_lost(LaneId, LaneLoss, TimePoint now);
+  bool block_done(const BlockReport&, TimePoint now);
+  bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
+  void advance(TimePoint now);
+  TimePoint next_wakeup();
+  std::optional<JobView> job(JobId);
+  std::size_t job_count() const { return jobs_.size(); }
+  std::string dump();
+
+  // --- Decisions (decide.cpp) ---
+  void decide(TimePoint now);
+
+ private:
+  // Transitions of a job and what hangs on them (core.cpp).
+  void set_state(JobRecord&, JobState, TimePoint now);
+  void make_ready(JobRecord&, TimePoint now);  // into its queue
+  void end(JobRecord&, Outcome, Reason, TimePoint now);
+  void end_with_best(JobRecord&, Reason, TimePoint now);  // outcome: whether the best answer suffices
+  void end_without_plan(JobRecord&, TimePoint now);       // nothing is left that is worth running
+  void forget_state(JobRecord&, TimePoint now);           // back to the first block
+  void deadline_reached(JobRecord&, TimePoint now);
+  void after_block(JobRecord&, const BlockReport&, DeviceId, TimePoint now);
+  // Transitions of a grant.
+  void begin(HeldGrant&, TimePoint start, TimePoint now);
+  void drop_front(Lane&, TimePoint end, TimePoint now);  // `back` moves up
+  void let_go(JobRecord&, TimePoint now);  // its grant has gone: ready again, or what was waiting for that
+  void move_clock(TimePoint now);
+  Lane* up_lane(LaneId);
+  void replan(JobRecord&, DeviceId, TimePoint start);
+  Duration time_ahead(const JobRecord&, DeviceId, TimePoint start) const;
+
+  // Steps of a decision (decide.cpp).
+  void project(TimePoint now);
+  void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
+  void assign(std::span<Lane*> group);
+  bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
+  TimePoint boundary_of(const Lane&, TimePoint now) const;
+  bool ends_there(const HeldGrant&, TimePoint boundary) const;
+  bool withdraw_misplaced(TimePoint now);
+  bool withdraw(Lane&, HeldGrant&, TimePoint now);
+  void post(Lane&, HeldGrant&, TimePoint now);
+  void tell(Lane&);
+  void announce(TimePoint now);
+  Reason why_withdrawn(const Lane&, const JobRecord&) const;
+
+  const Policy policy_;
+  Commands& commands_;
+  Observer& observer_;
+  TimePoint clock_{};
+  JobTable jobs_;
+  Timers timers_;
+  ReadyQueues ready_;
+  ExitPlanner planner_;
+  std::vector<Lane> lanes_;  // by LaneId
+  DeviceSet dead_devices_ = 0;
+
+  // Ended jobs with a finish or a release to announce.
+  using Departing = boost::intrusive::list<
+      JobRecord,
+      boost::intrusive::member_hook<JobRecord, decltype(JobRecord::departing), &JobRecord::departing>>;
+  Departing departing_;
+
+  // Scratch of a decision; sized with the lanes.
+  struct Choice {
+    JobRecord* job;
+    DeviceId device;
+  };
+  std::vector<Lane*> order_;
+  std::vector<Lane*> holders_;
+  std::vector<Choice> chosen_;
+  std::array<int, kMaxDevices> free_lanes_{};
+};
+
+}  // namespace einet

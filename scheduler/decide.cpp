@@ -1,0 +1,225 @@
+// A decision: project which job every lane should run from its coming boundary on, take back what is posted
+// otherwise, post the rest, tell the running grants, announce what has ended.
+#include <algorithm>
+#include <bit>
+
+#include "scheduler/core_impl.h"
+
+namespace einet {
+
+void Core::Impl::decide(TimePoint now) {
+  advance(now);
+  // An idle lane begins what it is given at once.
+  for (Lane& lane : lanes_) {
+    if (lane.front && now > lane.front.granted_at) begin(lane.front, lane.front.granted_at, now);
+  }
+  // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each can
+  // happen once per grant.
+  do project(now);
+  while (withdraw_misplaced(now));
+
+  for (Lane* lane : order_) {
+    const bool held = lane->front && lane->front.job == lane->next;
+    HeldGrant& place = lane->front ? lane->back : lane->front;
+    if (lane->next != nullptr && !held && !place) post(*lane, place, now);
+  }
+  for (Lane& lane : lanes_) tell(lane);
+  announce(now);
+}
+
+// --- Projection ---
+
+// When the lane's current block is expected to end.
+TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now) const {
+  const HeldGrant& grant = lane.front;
+  if (!grant || !grant.begun || grant.block > grant.last_block()) return now;
+  return std::max(now, grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits));
+}
+
+// Whether the job of a begun grant goes no further than that boundary.
+bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
+  const JobRecord& job = *grant.job;
+  return job.is_over() || job.stops_at(boundary) || (job.plan >> grant.block) <= 1;
+}
+
+// Fills in `next` for every lane that something can be posted to. Lanes choose in the order of their
+// boundaries. A job that has to make room is a candidate for other lanes only once its lane has reported so:
+// until then it cannot be granted.
+void Core::Impl::project(TimePoint now) {
+  order_.clear();
+  for (Lane& lane : lanes_) {
+    lane.next = nullptr;
+    if (lane.status != Lane::Status::up || lane.between_reports) continue;
+    lane.boundary = boundary_of(lane, now);
+    order_.push_back(&lane);
+  }
+  std::sort(order_.begin(), order_.end(), [](const Lane* a, const Lane* b) {
+    return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
+  });
+  ready_.rewind();
+  for (auto first = order_.begin(); first != order_.end();) {
+    const TimePoint boundary = (*first)->boundary;
+    const auto last =
+        std::find_if(first, order_.end(), [&](Lane* lane) { return lane->boundary != boundary; });
+    choose({first, last}, boundary, now);
+    assign({first, last});
+    first = last;
+  }
+}
+
+// The most urgent jobs for a group of lanes with one boundary, as many as have a place, into chosen_.
+void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint now) {
+  chosen_.clear();
+  holders_.clear();
+  free_lanes_.fill(0);
+  DeviceSet free_devices = 0;
+  for (Lane* lane : group) {
+    ++free_lanes_[lane->device.value];
+    free_devices |= device_bit(lane->device);
+    if (lane->front && lane->front.begun && !ends_there(lane->front, boundary)) holders_.push_back(lane);
+  }
+  std::sort(holders_.begin(), holders_.end(),
+            [](const Lane* a, const Lane* b) { return a->front.job->urgency < b->front.job->urgency; });
+  const auto take = [&](JobRecord& job, DeviceId device) {
+    chosen_.push_back({&job, device});
+    if (--free_lanes_[device.value] == 0) free_devices &= ~device_bit(device);
+  };
+  auto holder = holders_.begin();
+  while (free_devices != 0) {
+    JobRecord* ready = ready_.peek(free_devices);
+    if (holder != holders_.end()) {
+      const Lane& lane = **holder;
+      if (ready == nullptr || policy_ == Policy::fifo || lane.front.job->urgency < ready->urgency) {
+        ++holder;
+        if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);
+        continue;
+      }
+    }
+    if (ready == nullptr) break;
+    ready_.pass(*ready);
+    const DeviceId device{static_cast<std::uint32_t>(std::countr_zero(ready->devices & free_devices))};
+    if (prepare(*ready, device, boundary, now)) take(*ready, device);
+  }
+}
+
+// Whether it makes sense to run the job from `start` on; if not, it has ended. A job that is not posted yet
+// gets its plan here.
+bool Core::Impl::prepare(JobRecord& job, DeviceId device, TimePoint start, TimePoint now) {
+  if (job.state == JobState::ready || !can_deliver(job, device, start)) replan(job, device, start);
+  if (job.plan == 0) end_without_plan(job, now);
+  return job.plan != 0;
+}
+
+// Gives each chosen job a lane of the group: its own, if it holds one or its last block ran there; else the
+// lowest that is left, most urgent job first.
+void Core::Impl::assign(std::span<Lane*> group) {
+  const auto give = [&](auto&& may_take) {
+    for (Choice& choice : chosen_) {
+      if (choice.job == nullptr) continue;
+      for (Lane* lane : group) {
+        if (lane->next != nullptr || lane->device != choice.device || !may_take(*lane, *choice.job)) continue;
+        lane->next = std::exchange(choice.job, nullptr);
+        break;
+      }
+    }
+  };
+  give([](const Lane& lane, const JobRecord& job) { return lane.front.job == &job && lane.front.begun; });
+  give([](const Lane& lane, const JobRecord& job) { return job.last_lane == lane.id; });
+  give([](const Lane&, const JobRecord&) { return true; });
+}
+
+// --- Commands ---
+
+Reason Core::Impl::why_withdrawn(const Lane& lane, const JobRecord& job) const {
+  if (job.is_over()) return job.why_over();
+  const bool elsewhere = std::any_of(
+      order_.begin(), order_.end(), [&](const Lane* other) { return other != &lane && other->next == &job; });
+  return elsewhere ? Reason::better_lane : Reason::more_urgent_work;
+}
+
+// Takes back posted grants that the projection places otherwise. True: project again.
+bool Core::Impl::withdraw_misplaced(TimePoint now) {
+  bool changed = false;
+  for (Lane* lane : order_) {
+    if (lane->back && lane->back.job != lane->next) changed |= !withdraw(*lane, lane->back, now);
+    // A running job that has to make room may not have begun yet: then nothing needs to be waited for.
+    HeldGrant& front = lane->front;
+    if (!front || front.certain || front.stop_told || front.job == lane->next) continue;
+    const bool displaced = lane->next != nullptr && !ends_there(front, lane->boundary);
+    if (front.begun && !displaced && !front.job->is_over()) continue;
+    withdraw(*lane, front, now);
+    changed = true;
+  }
+  return changed;
+}
+
+// True: the grant is gone. False: the lane has begun it.
+bool Core::Impl::withdraw(Lane& lane, HeldGrant& grant, TimePoint now) {
+  JobRecord& job = *grant.job;
+  const bool taken_back = commands_.withdraw(lane.id, grant.number, why_withdrawn(lane, job));
+  if (!taken_back) {
+    begin(grant, now, now);
+    lane.between_reports = &grant == &lane.back;
+    grant.certain = lane.front.certain = true;
+    return false;
+  }
+  if (&grant == &lane.front) {
+    drop_front(lane, now, now);
+  } else {
+    grant = {};
+  }
+  let_go(job, now);
+  return true;
+}
+
+void Core::Impl::post(Lane& lane, HeldGrant& place, TimePoint now) {
+  JobRecord& job = *lane.next;
+  place = {.job = &job,
+           .number = GrantNumber{++lane.grants},
+           .first_block = job.next_block,
+           .block = job.next_block,
+           .exits = job.plan,
+           .granted_at = now};
+  job.lane = lane.id;
+  set_state(job, JobState::granted, now);
+  commands_.grant({.lane = lane.id,
+                   .number = place.number,
+                   .job = job.spec.id,
+                   .first_block = place.first_block,
+                   .exits = place.exits},
+                  Reason::most_urgent);
+}
+
+// Stops and new exits for the grants of a lane.
+void Core::Impl::tell(Lane& lane) {
+  for (HeldGrant* grant : {&lane.front, &lane.back}) {
+    const bool ended = lane.between_reports && grant == &lane.front;
+    if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
+    const JobRecord& job = *grant->job;
+    const bool displaced = grant == &lane.front && lane.next != nullptr && lane.next != &job &&
+                           !ends_there(*grant, lane.boundary);
+    if (job.is_over() || displaced) {
+      if (grant->block == grant->last_block()) continue;  // ends there by itself
+      grant->stop_told = true;
+      commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
+    } else if ((grant->exits ^ job.plan) >> grant->block != 0) {
+      grant->exits = job.plan;
+      commands_.set_exits(lane.id, grant->number, grant->exits, Reason::replanned);
+    }
+  }
+}
+
+void Core::Impl::announce(TimePoint now) {
+  while (!departing_.empty()) {
+    JobRecord& job = departing_.front();
+    departing_.pop_front();
+    if (!job.announced) commands_.finish(job.spec.id, job.outcome, job.why);
+    job.announced = true;
+    if (job.lane) continue;
+    set_state(job, JobState::gone, now);
+    commands_.release(job.spec.id);
+    jobs_.remove(job);
+  }
+}
+
+}  // namespace einet

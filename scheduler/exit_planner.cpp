@@ -1,0 +1,119 @@
+#include "scheduler/exit_planner.h"
+
+#include <algorithm>
+
+namespace einet {
+namespace {
+
+const std::vector<BlockTime>& times_on(const JobRecord& job, DeviceId device) {
+  return job.spec.times->on_device[device.value];
+}
+
+ExitMask from_block(int block) {
+  return block >= kMaxBlocks ? 0 : ~ExitMask{0} << block;
+}
+
+// When the results of `exits` up to `last` would be ready.
+TimePoint ready_at(const JobRecord& job, DeviceId device, TimePoint start, ExitMask exits, int last) {
+  for (int block = job.next_block; block <= last; ++block) start += block_time(job, device, block, exits);
+  return start;
+}
+
+bool in_time(const JobRecord& job, TimePoint t) {
+  return job.spec.on_miss == OnMiss::keep_on || t <= job.spec.deadline;
+}
+
+// The exit from `first` on whose answer is the most accurate, if it beats `held`; of equals the first.
+ExitMask most_accurate(std::span<const double> accuracy, int first, double held) {
+  const auto best = std::max_element(accuracy.begin() + first, accuracy.end());
+  return best == accuracy.end() || *best <= held ? 0 : exit_bit(static_cast<int>(best - accuracy.begin()));
+}
+
+}  // namespace
+
+Duration block_time(const JobRecord& job, DeviceId device, int block, ExitMask exits) {
+  const BlockTime& time = times_on(job, device)[static_cast<std::size_t>(block)];
+  return (exits & exit_bit(block)) != 0 ? time.trunk + time.exit : time.trunk;
+}
+
+Duration remaining_time(const JobRecord& job, DeviceId device) {
+  const int last = job.blocks() - 1;
+  return ready_at(job, device, TimePoint{}, exit_bit(last), last).time_since_epoch();
+}
+
+bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
+  if (job.plan == 0) return false;
+  if (!job.has_exits()) return true;
+  const int next_exit = std::countr_zero(job.plan);
+  return in_time(job, ready_at(job, device, start, job.plan, next_exit));
+}
+
+ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+  const int last = job.blocks() - 1;
+  if (!job.has_exits()) return exit_bit(last);
+  if (job.next_block > last) return 0;
+
+  ExitMask exits = 0;
+  switch (job.spec.plan) {
+    case PlanMode::exact:
+      exits = exact(job, device, start, ahead);
+      break;
+    case PlanMode::all:
+      exits = from_block(job.next_block) & ~from_block(last + 1);
+      break;
+    case PlanMode::last:
+      exits = exit_bit(last);
+      break;
+  }
+  // What would be late is not worth starting.
+  while (exits != 0) {
+    const int end = deepest(exits);
+    if (in_time(job, ready_at(job, device, start, exits, end))) break;
+    exits &= ~exit_bit(end);
+  }
+  return exits;
+}
+
+ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+  const std::vector<double>& accuracy = job.spec.times->accuracy;
+  const double held = job.best.exit < 0 ? 0 : accuracy[static_cast<std::size_t>(job.best.exit)];
+  const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
+  if (job.spec.deadline >= kNever || job.spec.on_miss == OnMiss::keep_on) {
+    const ExitMask exits = most_accurate(accuracy, job.next_block, held);
+    const bool covered = mandatory < job.next_block || deepest(exits) >= mandatory;
+    return covered ? exits : exits | exit_bit(mandatory);
+  }
+  if (start >= job.spec.deadline) return 0;
+
+  const std::vector<BlockTime>& times = times_on(job, device);
+  double median = 0;
+  double worst = 0;
+  for (std::size_t block = 0; block < times.size(); ++block) {
+    const BlockTime& time = times[block];
+    trunk_ns_[block] = static_cast<double>(time.trunk.count());
+    exit_ns_[block] = static_cast<double>(time.exit.count());
+    if (static_cast<int>(block) < job.next_block) continue;
+    median += trunk_ns_[block] + exit_ns_[block];
+    worst += static_cast<double>(std::max(time.trunk, time.worst_trunk).count() +
+                                 std::max(time.exit, time.worst_exit).count());
+  }
+  const double slack = static_cast<double>((job.spec.deadline - start).count());
+  const double undisturbed = std::max(0.0, slack - static_cast<double>(ahead.count()));
+  const Result<Survival> survival =
+      Survival::uniform(worst > 0 ? undisturbed * (median / worst) : undisturbed, slack);
+  EINET_CHECK(survival.has_value(), "0 <= undisturbed <= slack");
+  const PlanProblem problem{.trunk_ns = {trunk_ns_.data(), times.size()},
+                            .exit_ns = {exit_ns_.data(), times.size()},
+                            .accuracy = accuracy,
+                            .held = held,
+                            .first_block = job.next_block};
+  const ExitMask exits = search_.exact(problem, *survival).exits;
+
+  if (mandatory < job.next_block || deepest(exits) >= mandatory) return exits;
+  for (const ExitMask with : {exits | exit_bit(mandatory), exit_bit(mandatory)}) {
+    if (in_time(job, ready_at(job, device, start, with, mandatory))) return with;
+  }
+  return exits;
+}
+
+}  // namespace einet

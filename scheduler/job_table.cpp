@@ -1,0 +1,110 @@
+#include "scheduler/job_table.h"
+
+#include <bit>
+
+namespace einet {
+
+Urgency urgency(Policy policy, const JobSpec& spec) {
+  const std::int64_t release = spec.release.time_since_epoch().count();
+  const std::int64_t deadline = spec.deadline.time_since_epoch().count();
+  switch (policy) {
+    case Policy::edf:
+      return {deadline, release, 0, spec.id.value};
+    case Policy::fixed_priority:
+      return {-std::int64_t{spec.priority}, deadline, release, spec.id.value};
+    case Policy::fifo:
+      return {release, 0, 0, spec.id.value};
+  }
+  return {};
+}
+
+JobTable::JobTable(std::size_t max_jobs)
+    : records_(max_jobs),
+      buckets_(std::bit_ceil(max_jobs + 1)),
+      by_id_(ById::bucket_traits(buckets_.data(), buckets_.size())) {
+  free_.reserve(max_jobs);
+  for (auto record = records_.rbegin(); record != records_.rend(); ++record) free_.push_back(&*record);
+}
+
+JobTable::~JobTable() {
+  by_id_.clear();
+}
+
+JobRecord& JobTable::add(const JobSpec& spec) {
+  EINET_CHECK(!full(), "a job is added only where there is room");
+  JobRecord& job = *free_.back();
+  job.spec = spec;
+  EINET_CHECK(by_id_.insert(job).second, "job ids are never reused");
+  free_.pop_back();
+  return job;
+}
+
+void JobTable::remove(JobRecord& job) {
+  by_id_.erase(by_id_.iterator_to(job));
+  job.~JobRecord();  // the hooks assert that no order holds it any more
+  free_.push_back(new (&job) JobRecord());
+}
+
+JobRecord* JobTable::find(JobId id) {
+  const auto found = by_id_.find(id.value);
+  return found == by_id_.end() ? nullptr : &*found;
+}
+
+void Timers::set(JobRecord& job, TimePoint when) {
+  clear(job);
+  if (when >= kNever) return;
+  job.timer = when;
+  timers_.insert(job);
+}
+
+void Timers::clear(JobRecord& job) {
+  if (job.by_timer.is_linked()) timers_.erase(timers_.iterator_to(job));
+}
+
+JobRecord* Timers::first() {
+  return timers_.empty() ? nullptr : &*timers_.begin();
+}
+
+ReadyQueues::~ReadyQueues() {
+  for (Queue& queue : queues_) queue.jobs.clear();
+}
+
+ReadyQueues::Queue& ReadyQueues::queue_of(DeviceSet devices) {
+  for (Queue& queue : queues_) {
+    if (queue.devices == devices) return queue;
+  }
+  queues_.emplace_back();
+  queues_.back().devices = devices;
+  for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
+  return queues_.back();
+}
+
+void ReadyQueues::insert(JobRecord& job) {
+  queue_of(job.devices).jobs.insert(job);
+}
+
+void ReadyQueues::erase(JobRecord& job) {
+  Jobs& jobs = queue_of(job.devices).jobs;
+  jobs.erase(jobs.iterator_to(job));
+}
+
+void ReadyQueues::rewind() {
+  for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
+}
+
+JobRecord* ReadyQueues::peek(DeviceSet devices) {
+  JobRecord* best = nullptr;
+  for (Queue& queue : queues_) {
+    if ((queue.devices & devices) == 0 || queue.cursor == queue.jobs.end()) continue;
+    if (best == nullptr || queue.cursor->urgency < best->urgency) best = &*queue.cursor;
+  }
+  return best;
+}
+
+void ReadyQueues::pass(JobRecord& job) {
+  Queue& queue = queue_of(job.devices);
+  EINET_CHECK(queue.cursor != queue.jobs.end() && &*queue.cursor == &job, "only the peeked job is passed");
+  ++queue.cursor;
+}
+
+}  // namespace einet

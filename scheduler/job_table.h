@@ -1,0 +1,178 @@
+// The core's own record of every job, and the orders in which it needs them: by id, by urgency, by next
+// timer. All memory is allocated at construction; the orders are intrusive. No decisions here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <boost/intrusive/avl_set.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/unordered_set.hpp>
+
+#include "scheduler/core.h"
+
+namespace einet {
+
+// A set of devices: bit d is DeviceId{d}.
+using DeviceSet = std::uint64_t;
+inline constexpr std::size_t kMaxDevices = 64;
+
+constexpr DeviceSet device_bit(DeviceId device) {
+  return DeviceSet{1} << device.value;
+}
+
+// Smaller is more urgent. The last part, the job's number, makes it unique.
+struct Urgency {
+  std::int64_t first = 0;
+  std::int64_t second = 0;
+  std::int64_t third = 0;
+  std::uint64_t job = 0;
+  friend constexpr auto operator<=>(const Urgency&, const Urgency&) = default;
+};
+
+// edf: deadline, release; fixed_priority: -priority, deadline, release; fifo: release. Then the job's number.
+Urgency urgency(Policy, const JobSpec&);
+
+struct JobRecord {
+  JobSpec spec;
+  Urgency urgency;
+  DeviceSet devices = 0;  // where it can run now: all devices of its model, or the one that holds its state
+  JobState state = JobState::waiting;
+  int next_block = 0;
+  ExitMask plan = 0;  // exits still to execute; none before next_block
+  ExitAnswer best;
+  std::optional<LaneId> last_lane;  // ran its last block
+  std::optional<LaneId> lane;       // of its grant
+  int preemptions = 0;
+  int lost_lanes = 0;  // lanes lost while it ran there
+  // Set when the job must not start another block although its outcome is open: the deadline is this instant.
+  Reason leaving = Reason::none;
+  // Once ended.
+  Outcome outcome = Outcome::failed;
+  Reason why = Reason::none;
+  bool announced = false;
+
+  TimePoint timer{};
+  boost::intrusive::unordered_set_member_hook<> by_id;
+  boost::intrusive::avl_set_member_hook<> by_urgency;
+  boost::intrusive::avl_set_member_hook<> by_timer;
+  boost::intrusive::list_member_hook<> departing;
+
+  bool has_exits() const { return !spec.times->accuracy.empty(); }
+  int blocks() const { return spec.times->blocks(); }
+  bool is_over() const { return state == JobState::ended || leaving != Reason::none; }
+  Reason why_over() const { return state == JobState::ended ? why : leaving; }
+  bool stops_at(TimePoint t) const { return spec.on_miss == OnMiss::stop && spec.deadline <= t; }
+};
+
+// Owns the records. A pointer to a record is valid until it is removed.
+class JobTable {
+ public:
+  explicit JobTable(std::size_t max_jobs);
+  ~JobTable();
+
+  bool full() const { return free_.empty(); }
+  std::size_t size() const { return records_.size() - free_.size(); }
+  // Preconditions: not full; the id is new.
+  JobRecord& add(const JobSpec&);
+  void remove(JobRecord&);
+  JobRecord* find(JobId);
+  // Calls f(JobRecord&) for every job; f must not add or remove jobs.
+  template <class F>
+  void for_each(F&& f) {
+    for (JobRecord& job : by_id_) f(job);
+  }
+
+ private:
+  struct IdOf {
+    using type = std::uint64_t;
+    type operator()(const JobRecord& job) const { return job.spec.id.value; }
+  };
+  struct Hash {
+    std::size_t operator()(std::uint64_t id) const { return id; }  // the daemon counts ids up
+  };
+  using ById = boost::intrusive::unordered_set<
+      JobRecord, boost::intrusive::member_hook<JobRecord, decltype(JobRecord::by_id), &JobRecord::by_id>,
+      boost::intrusive::key_of_value<IdOf>, boost::intrusive::hash<Hash>,
+      boost::intrusive::power_2_buckets<true>>;
+
+  std::vector<JobRecord> records_;
+  std::vector<JobRecord*> free_;
+  std::vector<ById::bucket_type> buckets_;
+  ById by_id_;
+};
+
+// Jobs by their next timer: the release of a waiting job, the deadline of any other.
+class Timers {
+ public:
+  ~Timers() { timers_.clear(); }
+  // kNever or later: no timer.
+  void set(JobRecord&, TimePoint);
+  void clear(JobRecord&);
+  // The job with the earliest timer; nullptr if there is none.
+  JobRecord* first();
+
+ private:
+  struct Earlier {
+    bool operator()(const JobRecord& a, const JobRecord& b) const {
+      return a.timer != b.timer ? a.timer < b.timer : a.spec.id < b.spec.id;
+    }
+  };
+  boost::intrusive::avl_set<
+      JobRecord,
+      boost::intrusive::member_hook<JobRecord, decltype(JobRecord::by_timer), &JobRecord::by_timer>,
+      boost::intrusive::compare<Earlier>, boost::intrusive::constant_time_size<false>>
+      timers_;
+};
+
+// The jobs that a lane could begin or resume, most urgent first: one queue for each set of devices that
+// occurs (a few), so that the most urgent job for a device is found without looking at jobs that cannot run
+// there.
+class ReadyQueues {
+ public:
+  ~ReadyQueues();
+  // In the queue of job.devices, which must not change while it is in.
+  void insert(JobRecord&);
+  void erase(JobRecord&);
+  static bool contains(const JobRecord& job) { return job.by_urgency.is_linked(); }
+
+  // A walk through all queues at once, most urgent first. insert() and erase() of jobs that the walk has
+  // passed are allowed while it goes on.
+  void rewind();
+  // The most urgent job not passed yet that can run on one of `devices`; nullptr: none.
+  JobRecord* peek(DeviceSet devices);
+  // Passes the job that peek returned.
+  void pass(JobRecord&);
+
+  // Calls f(const JobRecord&) for jobs that can run on `device`, each queue most urgent first, until f
+  // returns false for the queue.
+  template <class F>
+  void for_each(DeviceSet devices, F&& f) const {
+    for (const Queue& queue : queues_) {
+      if ((queue.devices & devices) == 0) continue;
+      for (const JobRecord& job : queue.jobs) {
+        if (!f(job)) break;
+      }
+    }
+  }
+
+ private:
+  struct MoreUrgent {
+    bool operator()(const JobRecord& a, const JobRecord& b) const { return a.urgency < b.urgency; }
+  };
+  using Jobs = boost::intrusive::avl_set<
+      JobRecord,
+      boost::intrusive::member_hook<JobRecord, decltype(JobRecord::by_urgency), &JobRecord::by_urgency>,
+      boost::intrusive::compare<MoreUrgent>, boost::intrusive::constant_time_size<false>>;
+  struct Queue {
+    DeviceSet devices = 0;
+    Jobs jobs;
+    Jobs::iterator cursor;
+  };
+  Queue& queue_of(DeviceSet);
+
+  std::vector<Queue> queues_;
+};
+
+}  // namespace einet

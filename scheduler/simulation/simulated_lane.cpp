@@ -1,0 +1,97 @@
+#include "scheduler/simulation/simulated_lane.h"
+
+#include <utility>
+
+namespace einet {
+
+SimulatedLane::SimulatedLane(LaneId id, SimulatedWork& work) : id_(id), work_(work) {}
+
+void SimulatedLane::post(const Grant& grant) {
+  EINET_CHECK(grant.number.value == newest_.value + 1, "grants of a lane count up by one");
+  EINET_CHECK((grant.exits >> grant.first_block) != 0, "a grant ends at or after its first block");
+  newest_ = grant.number;
+  std::optional<Held>& place = first_ ? second_ : first_;
+  EINET_CHECK(!place && !(second_ && running_), "a lane has at most two grants that have not ended");
+  place = Held{grant};
+}
+
+void SimulatedLane::stop(GrantNumber number) {
+  EINET_CHECK(number <= newest_, "only a grant can be stopped");
+  for (std::optional<Held>* held : {&running_, &first_, &second_}) {
+    if (*held && (*held)->grant.number == number) (*held)->stop = true;
+  }
+}
+
+void SimulatedLane::set_exits(GrantNumber number, ExitMask exits) {
+  EINET_CHECK(number <= newest_, "only a grant has exits");
+  for (std::optional<Held>* held : {&running_, &first_, &second_}) {
+    if (*held && (*held)->grant.number == number) (*held)->grant.exits = exits;
+  }
+}
+
+bool SimulatedLane::withdraw(GrantNumber number) {
+  if (second_ && second_->grant.number == number) {
+    second_.reset();
+    return true;
+  }
+  if (first_ && first_->grant.number == number) {
+    first_ = std::exchange(second_, std::nullopt);
+    return true;
+  }
+  return false;
+}
+
+void SimulatedLane::act(TimePoint now) {
+  EINET_CHECK(next_event_ >= now, "a lane misses none of its boundaries");
+  if (running_ && next_event_ == now) end_block(now);
+  while (!running_ && first_) {
+    running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
+    block_ = running_->grant.first_block;
+    if (running_->stop) {
+      end_grant(GrantEnd::stopped);
+    } else {
+      begin_block(now);
+    }
+  }
+}
+
+void SimulatedLane::begin_block(TimePoint now) {
+  block_start_ = now;
+  in_exit_ = false;
+  next_event_ = now + work_.trunk(running_->grant.job, block_);
+}
+
+// The trunk or the exit of the running block has ended; a block is not over before its exit.
+void SimulatedLane::end_block(TimePoint now) {
+  const Grant& grant = running_->grant;
+  const bool with_exit = (grant.exits & exit_bit(block_)) != 0;
+  if (with_exit && !in_exit_) {
+    in_exit_ = true;
+    next_event_ = now + work_.exit(grant.job, block_);
+    if (next_event_ > now) return;
+  }
+  BlockReport report{
+      .lane = id_, .grant = grant.number, .block = block_, .start = block_start_, .end = now, .answer = {}};
+  if (in_exit_) report.answer = work_.answer(grant.job, block_);
+  records_.push_back({.block = report, .ended = {}, .grant = grant.number});
+  ++block_;
+  if (block_ >= kMaxBlocks || (grant.exits >> block_) == 0) {
+    end_grant(GrantEnd::done);
+  } else if (running_->stop) {
+    end_grant(GrantEnd::stopped);
+  } else {
+    begin_block(now);
+  }
+}
+
+void SimulatedLane::end_grant(GrantEnd how) {
+  records_.push_back({.block = {}, .ended = how, .grant = running_->grant.number});
+  running_.reset();
+  next_event_ = kNever;
+}
+
+std::vector<LaneRecord> SimulatedLane::take_records() {
+  return std::exchange(records_, {});
+}
+
+}  // namespace einet

@@ -1,0 +1,71 @@
+// A lane as a worker implements it, on virtual time: grants and stop words go in, records of what happened
+// come out. It knows how long blocks truly take; the core does not have to. No decisions here.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "scheduler/core.h"
+
+namespace einet {
+
+// What jobs truly do when they run.
+class SimulatedWork {
+ public:
+  virtual ~SimulatedWork() = default;
+  virtual Duration trunk(JobId, int block) = 0;  // > 0
+  // Asked only for exits that are executed.
+  virtual Duration exit(JobId, int exit) = 0;  // >= 0
+  virtual std::optional<ExitAnswer> answer(JobId, int exit) = 0;
+};
+
+// One record of a lane: a block that it has executed, or how a grant ended.
+struct LaneRecord {
+  std::optional<BlockReport> block;
+  std::optional<GrantEnd> ended;  // exactly one of the two
+  GrantNumber grant;
+};
+
+class SimulatedLane {
+ public:
+  SimulatedLane(LaneId, SimulatedWork&);
+
+  // The commands of the core. They take effect when the lane next acts. Checked: at most two grants that have
+  // not ended, numbers that count up, stops and exits for grants that exist (or have ended).
+  void post(const Grant&);
+  void stop(GrantNumber);
+  void set_exits(GrantNumber, ExitMask);
+  bool withdraw(GrantNumber);
+
+  // Does what falls due at `now`: the block that ends, the decision to go on, the next grant. Blocks take no
+  // time to begin. Precondition: no boundary lies before `now`.
+  void act(TimePoint now);
+  // When it next has something to do by itself: a trunk or an exit that ends; kNever: idle.
+  TimePoint next_event() const { return next_event_; }
+
+  // What happened since the last call, oldest first.
+  std::vector<LaneRecord> take_records();
+
+ private:
+  struct Held {
+    Grant grant;
+    bool stop = false;
+  };
+  void begin_block(TimePoint now);
+  void end_block(TimePoint now);
+  void end_grant(GrantEnd);
+
+  LaneId id_;
+  SimulatedWork& work_;
+  std::optional<Held> running_;  // begun
+  std::optional<Held> first_;    // posted, in order
+  std::optional<Held> second_;
+  GrantNumber newest_;
+  int block_ = 0;
+  bool in_exit_ = false;
+  TimePoint block_start_{};
+  TimePoint next_event_ = kNever;
+  std::vector<LaneRecord> records_;
+};
+
+}  // namespace einet

@@ -1,0 +1,44 @@
+#include "simulate.h"
+
+#include <algorithm>
+#include <ostream>
+#include <system_error>
+
+#include "config/files.h"
+#include "scheduler/simulation/simulate.h"
+
+namespace einet {
+namespace {
+
+Result<void> simulate_file(const SimulateArguments& arguments) {
+  const Result<std::string> text = read_file(arguments.set, kMaxSetBytes);
+  if (!text) return text.error();
+  const Result<TaskSet> set = parse_task_set(*text, arguments.set.string());
+  if (!set) return set.error();
+  const Result<SimulationResult> result = simulate(*set);
+  if (!result) return within(arguments.set.string(), result.error());
+
+  const std::filesystem::path jobs = arguments.csv.string() + ".jobs";
+  if (const Result<void> ok = write_file(jobs, jobs_csv(*set, *result)); !ok) return ok.error();
+  if (const Result<void> ok = write_file(arguments.csv, blocks_csv(*set, *result)); !ok) {
+    std::error_code ignored;
+    std::filesystem::remove(jobs, ignored);
+    return ok.error();
+  }
+  return {};
+}
+
+}  // namespace
+
+int run_simulate(const SimulateArguments& arguments, std::ostream& words) {
+  const Result<void> done = simulate_file(arguments);
+  if (done) return 0;
+  // A file's name or its text may hold anything; the message stays on its line.
+  std::string message = done.error().message;
+  std::replace_if(
+      message.begin(), message.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+  words << "einet: " << message << '\n';
+  return 2;
+}
+
+}  // namespace einet
