@@ -12,8 +12,8 @@
 
 namespace einet {
 
-// A planning problem; a view, its arrays belong to the caller. Times are double nanoseconds from now: the
-// planner's arithmetic is analysis, not accounting.
+// A planning problem; a view, its arrays belong to the caller. Times are double nanoseconds: the planner's
+// arithmetic is analysis, not accounting. Sums of whole nanoseconds are exact in it, up to 2^53 (104 days).
 struct PlanProblem {
   std::span<const double> trunk_ns;  // n of them, 1 <= n <= kMaxBlocks; from 0 to 2^62
   std::span<const double> exit_ns;   // n; from 0 to 2^62

@@ -53,6 +53,14 @@ rc::Gen<Instance> with_blocks(int n, int longest_exit) {
         for (double& s : i.b) s /= 20;
         break;
     }
+    // Times that are no whole numbers, where rounding them cannot step over a jump of S.
+    const bool jumps = i.kind == SurvivalKind::step || i.kind == SurvivalKind::sample ||
+                       (i.kind == SurvivalKind::late_uniform && i.a[0] == i.a[1]);
+    if (!jumps && *rc::gen::arbitrary<bool>()) {
+      for (auto* times : {&i.trunk_ns, &i.exit_ns, &i.a}) {
+        for (double& t : *times) t *= 1e6 / 7;
+      }
+    }
     return i;
   });
 }
@@ -107,7 +115,7 @@ double brute_force(const Instance& i) {
   const int planned = i.problem().blocks() - i.first_block;
   double best = 0;
   for (ExitMask subset = 0; subset < exit_bit(planned); ++subset) {
-    best = std::max(best, expected_accuracy(i.problem(), survival, subset << (i.first_block % kMaxBlocks)));
+    best = std::max(best, expected_accuracy(i.problem(), survival, subset << i.first_block));
   }
   return best;
 }

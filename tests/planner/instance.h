@@ -1,5 +1,5 @@
-// Random planning problems for property tests: small whole numbers, so that equal times, zero times and equal
-// accuracies are common, with every kind of survival function.
+// Random planning problems for property tests: mostly small whole numbers, so that equal times, zero times
+// and equal accuracies are common, with every kind of survival function.
 #pragma once
 
 #include <ostream>
@@ -29,7 +29,8 @@ std::ostream& operator<<(std::ostream&, const Instance&);
 // Problems with 1 to max_blocks blocks.
 rc::Gen<Instance> instances(int max_blocks);
 
-// The best expected accuracy over every subset of the exits, with expected_accuracy as the only judge.
+// The best expected accuracy over every subset of the exits, with expected_accuracy as the only judge. For
+// few blocks: 2^n subsets.
 double brute_force(const Instance&);
 
 }  // namespace einet
