@@ -4,6 +4,7 @@ find_package(Boost 1.81 REQUIRED COMPONENTS system)
 find_package(Protobuf REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
 find_package(nlohmann_json 3 REQUIRED)
 find_package(OpenSSL REQUIRED)  # libcrypto only: SHA-256 of package files
 find_package(GTest REQUIRED)

@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "
 constexpr std::array<std::string_view, 2> kBackends{"onednn", "synthetic"};
 constexpr int kMaxLanes = 64;
 constexpr int kMaxCore = 4095;
+constexpr ByteCount kMaxMessage{16u << 20};  // of the protocol
 
 bool is_name(std::string_view text) {
   const auto ok = [](char c) {
@@ -89,9 +90,12 @@ class Reader {
 
   void read_limits(TomlTable table, LimitsConfig& l) {
     l.connections = read_int(table, "connections", 1, 4096, l.connections);
-    l.jobs = read_int(table, "jobs", 1, 1 << 20, l.jobs);
+    l.jobs = read_int(table, "jobs", 1, 65536, l.jobs);
     l.arena = read_bytes(table, "arena", ByteCount{4096}, l.arena);
     l.message = read_bytes(table, "message", ByteCount{1024}, l.message);
+    if (l.message > kMaxMessage) {
+      table.fail("message", "found " + format_bytes(l.message) + "; expected at most " + format_bytes(kMaxMessage));
+    }
     l.region = read_bytes(table, "region", ByteCount{1}, l.region);
     l.regions = read_int(table, "regions", 0, 1024, l.regions);
     l.write_queue = read_bytes(table, "write_queue", ByteCount{1024}, l.write_queue);
@@ -180,7 +184,7 @@ class Reader {
       if (!is_name(name)) table.fail("", "a tenant's name has " + std::string(kNameForm));
       t.uid = user_of(name, table);
       t.max_priority = read_int(table, "max_priority", -kMaxPriority, kMaxPriority, t.max_priority);
-      t.max_jobs = read_int(table, "max_jobs", 1, 1 << 20, t.max_jobs);
+      t.max_jobs = read_int(table, "max_jobs", 1, 65536, t.max_jobs);
       t.max_bytes = read_bytes(table, "max_bytes", ByteCount{1}, t.max_bytes);
       t.max_connections = read_int(table, "max_connections", 1, 4096, t.max_connections);
       table.close();

@@ -29,8 +29,8 @@ struct DeviceConfig {
   Backend backend = Backend::onednn;
   int lanes = 1;
   int threads = 1;  // per lane
-  std::vector<int>
-      cores{};  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned
+  // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.
+  std::vector<int> cores{};
   friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
 };
 

@@ -1,0 +1,114 @@
+#include "daemon/einetd/catalog.h"
+
+#include <algorithm>
+#include <system_error>
+
+#include "config/text.h"
+
+namespace einet {
+namespace {
+
+constexpr std::string_view kSuffix = ".einet";
+
+bool is_model_name(std::string_view text) {
+  const auto ok = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), ok);
+}
+
+std::vector<BlockTime> block_times(const lane::ModelDescription& d) {
+  std::vector<BlockTime> out;
+  for (const lane::BlockTimes& t : d.times) {
+    out.push_back(
+        {.trunk = t.trunk.p50, .exit = t.exit.p50, .worst_trunk = t.trunk.max, .worst_exit = t.exit.max});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::uint64_t CatalogModel::elements() const {
+  std::uint64_t n = 1;
+  for (const int extent : description.input) n *= static_cast<std::uint64_t>(extent);
+  return n;
+}
+
+Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t devices) {
+  Catalog catalog(devices);
+  std::error_code code;
+  std::filesystem::directory_iterator entries(folder, code);
+  for (; !code && entries != std::filesystem::directory_iterator(); entries.increment(code)) {
+    if (entries->path().extension() == kSuffix) catalog.paths_.push_back(entries->path());
+  }
+  if (code) {
+    return error(folder.string() + ": cannot read the model directory: " + code.message() +
+                 "; create it, or set models in the configuration");
+  }
+  std::sort(catalog.paths_.begin(), catalog.paths_.end());
+  for (const std::filesystem::path& path : catalog.paths_) {
+    CatalogModel model;
+    model.name = escape(path.stem().string(), 64);
+    model.reason = is_model_name(path.stem().string())
+                       ? "not loaded yet"
+                       : "the name of a model has 1 to 64 letters, digits or _-.";
+    catalog.models_.push_back(std::move(model));
+  }
+  return catalog;
+}
+
+Result<ModelId> Catalog::find(std::string_view name) const {
+  std::vector<std::string_view> names;
+  for (std::uint32_t i = 0; i < models_.size(); ++i) {
+    if (models_[i].name == name) return ModelId{i};
+    if (models_[i].loaded()) names.push_back(models_[i].name);
+  }
+  std::string words = "there is no model \"" + escape(name, 64) + "\"";
+  if (const std::string_view near = nearest(name, names); !near.empty()) {
+    words += "; did you mean \"" + std::string(near) + "\"?";
+  } else if (names.empty()) {
+    words += "; no model is loaded";
+  } else if (names.size() <= 8) {
+    words += "; there is " + one_of(names);
+  }
+  return error(words);
+}
+
+Result<void> Catalog::loaded(ModelId id, DeviceId device, lane::ModelDescription description) {
+  CatalogModel& model = models_[id.value];
+  const auto refuse = [&](const char* reason) {
+    refused(id, device, reason);
+    return error(reason);
+  };
+  if (description.times.empty())
+    return refuse("the package has no profile of this device; run einet-model profile");
+  if (model.loaded() && model.description.digest != description.digest) {
+    return refuse("the package has changed; restart the daemon to load it");
+  }
+  ModelTimes times;
+  if (model.loaded()) times = *model.times;
+  times.on_device.resize(devices_);
+  times.on_device[device.value] = block_times(description);
+  times.accuracy = description.accuracy;
+  if (!model.loaded()) model.description = std::move(description);
+  model.times = std::make_shared<const ModelTimes>(std::move(times));
+  model.reason.clear();
+  return {};
+}
+
+void Catalog::refused(ModelId id, DeviceId device, const std::string& reason) {
+  CatalogModel& model = models_[id.value];
+  if (!model.loaded()) {
+    model.reason = reason;
+    return;
+  }
+  ModelTimes times = *model.times;
+  times.on_device[device.value].clear();
+  const bool none =
+      std::all_of(times.on_device.begin(), times.on_device.end(), [](auto& t) { return t.empty(); });
+  model.times = none ? nullptr : std::make_shared<const ModelTimes>(std::move(times));
+  if (none) model.reason = reason;
+}
+
+}  // namespace einet

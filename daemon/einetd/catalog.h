@@ -1,0 +1,53 @@
+// The models that the daemon knows: one entry per package found in the model directory when the daemon
+// started, and what the workers said of it when they loaded it. Packages are opened by workers only.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/ids.h"
+#include "config/result.h"
+#include "ipc/lane/control.h"
+#include "scheduler/job.h"
+
+namespace einet {
+
+struct CatalogModel {
+  std::string name;
+  std::string reason;                       // why no device runs it; empty when one does
+  lane::ModelDescription description;       // of the device that loaded it first
+  std::shared_ptr<const ModelTimes> times;  // null until a device runs it
+
+  bool loaded() const { return times != nullptr; }
+  std::uint64_t elements() const;  // of an input
+};
+
+class Catalog {
+ public:
+  // Lists NAME.einet/ in the folder, sorted by name. Error: the folder cannot be read, names the path.
+  static Result<Catalog> scan(const std::filesystem::path& folder, std::size_t devices);
+
+  std::size_t size() const { return models_.size(); }
+  const CatalogModel& model(ModelId id) const { return models_[id.value]; }
+  const std::filesystem::path& path(ModelId id) const { return paths_[id.value]; }
+  // Error: words for the client, with the nearest name.
+  Result<ModelId> find(std::string_view name) const;
+
+  // A worker has loaded a model for its device, or could not. Error: it has no profile of the device, or its
+  // content is not what was loaded before; the model is then refused on this device.
+  Result<void> loaded(ModelId, DeviceId, lane::ModelDescription);
+  void refused(ModelId, DeviceId, const std::string& reason);
+
+ private:
+  Catalog(std::size_t devices) : devices_(devices) {}
+  std::size_t devices_;
+  std::vector<CatalogModel> models_;
+  std::vector<std::filesystem::path> paths_;
+};
+
+}  // namespace einet

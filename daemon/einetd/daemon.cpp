@@ -1,0 +1,179 @@
+#include "daemon/einetd/daemon.h"
+
+#include <csignal>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "daemon/einetd/arena.h"
+#include "daemon/einetd/catalog.h"
+#include "daemon/einetd/driver.h"
+#include "daemon/einetd/intake.h"
+#include "daemon/einetd/listener.h"
+#include "daemon/einetd/log.h"
+#include "daemon/einetd/rank.h"
+#include "daemon/einetd/sessions.h"
+#include "daemon/einetd/status.h"
+#include "daemon/einetd/supervisor.h"
+#include "daemon/einetd/trace.h"
+#include "daemon/einetd/version.h"
+
+namespace einet {
+namespace {
+
+using boost::system::error_code;
+
+TraceNames names_of(const DaemonConfig& config, const Catalog& catalog) {
+  TraceNames names;
+  for (const TenantConfig& t : config.tenants) names.tenants.push_back(t.name);
+  for (std::uint32_t m = 0; m < catalog.size(); ++m) names.models.push_back(catalog.model(ModelId{m}).name);
+  for (const DeviceConfig& d : config.devices) names.devices.insert(names.devices.end(), d.lanes, d.name);
+  return names;
+}
+
+class Daemon {
+ public:
+  Daemon(const DaemonConfig& config, std::filesystem::path worker, Catalog catalog,
+         std::unique_ptr<Arena> arena, std::unique_ptr<Trace> trace)
+      : config_(config),
+        log_(config.log_level),
+        rank_(take_daemon_rank()),
+        catalog_(std::move(catalog)),
+        arena_(std::move(arena)),
+        trace_(std::move(trace)),
+        tenants_(config),
+        intake_(catalog_, tenants_, *arena_),
+        driver_({io_, clock_, config_, catalog_, sessions_, log_, trace_.get()},
+                [this](DeviceId device, const std::string& why) { supervisor_.broken(device, why); }),
+        supervisor_({io_, clock_, config_, rank_, *arena_, catalog_, driver_, log_, std::move(worker)},
+                    [this] {
+                      log_.info("ready", {{"socket", config_.socket.string()}});
+                    }),
+        status_({clock_, config_, rank_, catalog_, tenants_, *arena_, driver_, supervisor_}),
+        desk_{io_, clock_, config_, tenants_, intake_, driver_, status_, log_, Desk::Open::yes},
+        signals_(io_),
+        drain_(io_) {}
+
+  Result<void> run() {
+    auto listener = Listener::open(
+        io_, config_.socket, config_.socket_mode,
+        [this](UniqueFd socket, uid_t user) { sessions_.add(desk_, std::move(socket), user); });
+    if (!listener) return listener.error();
+    listener_ = std::move(*listener);
+    if (trace_) trace_->set_names(names_of(config_, catalog_));
+
+    log_.info("started", {{"version", kVersion},
+                          {"policy", config_.policy},
+                          {"rank", rank_.words},
+                          {"models", catalog_.size()}});
+    for (const std::string& words : config_.warnings) log_.warn(words);
+    if (!rank_.warning.empty()) log_.warn(rank_.warning);
+
+    error_code ignored;  // both are signals that can be caught
+    signals_.add(SIGTERM, ignored);
+    signals_.add(SIGINT, ignored);
+    wait_signal();
+    supervisor_.start();
+    io_.run();
+    // Handlers that wait still hold sessions, and those hold quota: let them go before their parts do.
+    io_.restart();
+    io_.poll();
+    log_.info("ended");
+    return {};
+  }
+
+ private:
+  void wait_signal() {
+    signals_.async_wait([this](error_code ended, int signal) {
+      if (ended) return;
+      if (desk_.open == Desk::Open::yes) {
+        drain(signal);
+        wait_signal();
+      } else {
+        end_jobs();  // asked twice: at once
+      }
+    });
+  }
+
+  // No new clients, no new jobs; those in progress may go on for a while.
+  void drain(int signal) {
+    log_.info("draining", {{"signal", signal}, {"jobs", driver_.jobs()}, {"for", config_.drain}});
+    desk_.open = Desk::Open::draining;
+    listener_.reset();
+    drain_until_ = clock_.now() + config_.drain;
+    wait_for_jobs();
+  }
+
+  // Jobs end one by one; looking now and then is all that the end of a daemon needs.
+  void wait_for_jobs() {
+    if (driver_.jobs() == 0) return end();
+    if (clock_.now() >= drain_until_) return end_jobs();
+    drain_.expires_after(kLookEvery);
+    drain_.async_wait([this](error_code cancelled) {
+      if (!cancelled) wait_for_jobs();
+    });
+  }
+
+  void end_jobs() {
+    driver_.cancel_all();
+    driver_.pump();
+    // Their outcomes are out; what the lanes still hold goes with the workers.
+    end();
+  }
+
+  void end() {
+    if (ending_ == Ending::yes) return;
+    ending_ = Ending::yes;
+    drain_.cancel();
+    supervisor_.shutdown([this] {
+      sessions_.end_all("the daemon ends");
+      signals_.cancel();
+      boost::asio::post(io_, [this] { io_.stop(); });
+    });
+  }
+
+  static constexpr auto kLookEvery = std::chrono::milliseconds(10);
+  enum class Ending : std::uint8_t { no, yes };
+
+  const DaemonConfig& config_;
+  SystemClock clock_;
+  boost::asio::io_context io_{1};
+  Log log_;
+  Rank rank_;
+  Catalog catalog_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Trace> trace_;
+  Tenants tenants_;
+  Intake intake_;
+  Sessions sessions_;
+  Driver driver_;
+  Supervisor supervisor_;
+  StatusView status_;
+  Desk desk_;
+  std::unique_ptr<Listener> listener_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer drain_;
+  TimePoint drain_until_{};
+  Ending ending_ = Ending::no;
+};
+
+}  // namespace
+
+Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path& worker) {
+  Result<Catalog> catalog = Catalog::scan(config.models, config.devices.size());
+  if (!catalog) return catalog.error();
+  Result<std::unique_ptr<Arena>> arena = Arena::create(config.limits.arena);
+  if (!arena) return arena.error();
+  std::unique_ptr<Trace> trace;
+  if (!config.trace.empty()) {
+    Result<std::unique_ptr<Trace>> opened = Trace::open(config.trace);
+    if (!opened) return opened.error();
+    trace = std::move(*opened);
+  }
+  return Daemon(config, worker, std::move(*catalog), std::move(*arena), std::move(trace)).run();
+}
+
+}  // namespace einet

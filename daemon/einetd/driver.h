@@ -1,0 +1,149 @@
+// Drives the decision core with real time and real lanes: hands its commands to the lane channels, feeds
+// reports and timers back, keeps the jobs' records, and says through JobSink what clients and the trace
+// should hear. It decides nothing, and knows neither sockets nor processes.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "config/daemon_config.h"
+#include "daemon/einetd/job_record.h"
+#include "daemon/einetd/job_slots.h"
+#include "daemon/einetd/log.h"
+#include "daemon/einetd/trace.h"
+#include "ipc/lane/daemon_end.h"
+#include "scheduler/core.h"
+
+namespace einet {
+
+// Hears what happens to jobs. Called from within the driver; must not call back into it.
+class JobSink {
+ public:
+  virtual ~JobSink() = default;
+  virtual void exit_result(const JobRecord&, const wire::Answer&) = 0;
+  virtual void outcome(const JobRecord&, const wire::Outcome&) = 0;
+  // Whether anybody watches; only then are events made. Names are filled in by the driver.
+  virtual bool watched() const = 0;
+  virtual void event(TenantId, const wire::Event&) = 0;
+};
+
+// A lane as status shows it.
+struct LaneView {
+  DeviceId device;
+  bool up = false;
+  JobId job;  // 0: none
+  ModelId model;
+  Duration busy{};
+  std::uint64_t blocks = 0;
+};
+
+struct DriverCounters {
+  std::uint64_t accepted = 0, refused = 0;  // by the core
+  std::array<std::uint64_t, 6> outcomes{};  // by Outcome
+  std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, exits = 0;
+};
+
+// One thread: the io_context's.
+class Driver final : private Commands, private Observer {
+ public:
+  struct Parts {
+    boost::asio::io_context& io;
+    const Clock& clock;
+    const DaemonConfig& config;
+    const Catalog& catalog;
+    JobSink& sink;
+    Log& log;
+    Trace* trace;  // may be null
+  };
+  // All parts must outlive it. `on_broken`: a worker broke the rules of its channel (device, why) and was
+  // detached; it must be killed. Must not call back into the driver.
+  Driver(Parts, std::function<void(DeviceId, const std::string&)> on_broken);
+  ~Driver() override;
+
+  // The core's word on an admitted submission. The record lives until the core releases it. Call pump() when
+  // the reply is queued.
+  boost::system::result<JobId, Rejection> submit(Submission, JobOrigin, TimePoint received);
+  // False: no such job of this tenant, or it has ended. Call pump() after.
+  bool cancel(JobId, TenantId);
+  void cancel_all();
+
+  // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
+  // The channel must live until it is detached.
+  void attach(DeviceId, lane::DaemonEnd&);
+  void detach(DeviceId, LaneLoss);
+
+  // Takes what the lanes have reported, lets time pass, decides, and sets the timer. To be called after
+  // anything that changes something, and when a doorbell rings.
+  void pump();
+
+  std::size_t jobs() const { return jobs_.size(); }
+  std::vector<LaneView> lanes() const;
+  const DriverCounters& counters() const { return counters_; }
+  // Of one tenant, or of all; by id.
+  std::vector<Core::JobView> views(std::optional<TenantId>) const;
+  DeviceId device_of(LaneId lane) const { return lanes_[lane.value].device; }
+
+ private:
+  struct Posted {
+    GrantNumber number;
+    JobId job;
+    TimePoint at;
+  };
+  struct Lane {
+    DeviceId device;
+    int index = 0;                   // within its worker
+    lane::DaemonEnd* end = nullptr;  // null: down
+    std::vector<Posted> posted;      // granted and not ended, oldest first
+    Duration busy{};
+    std::uint64_t blocks = 0;
+  };
+
+  // Commands.
+  void grant(const Grant&, Reason) override;
+  void stop(LaneId, GrantNumber, Reason) override;
+  bool withdraw(LaneId, GrantNumber, Reason) override;
+  void set_exits(LaneId, GrantNumber, ExitMask, Reason) override;
+  void finish(JobId, Outcome, Reason) override;
+  void release(JobId) override;
+  // Observer.
+  void job_state(JobId, JobState from, JobState to, TimePoint) override;
+  void preempted(LaneId, JobId victim, JobId by, TimePoint) override;
+
+  enum class More : std::uint8_t { no, yes };
+  void collect();
+  void collect(DeviceId);
+  void drop(DeviceId, LaneLoss);
+  bool take(LaneId, const lane::Report&);
+  void take_answer(JobRecord&, LaneId, const lane::Report&);
+  More rearm();
+  void set_timer();
+  JobRecord& record(JobId);
+  TraceEvent trace_event(TraceEvent::Kind, const JobRecord&) const;
+  void trace_lane(TraceEvent::Kind, LaneId, GrantNumber, Reason);
+  wire::Event event(wire::Event::Kind, const JobRecord&, TimePoint) const;
+  void place(wire::Event&, LaneId) const;
+
+  Parts parts_;
+  std::function<void(DeviceId, const std::string&)> on_broken_;
+  std::vector<Lane> lanes_;                       // by LaneId
+  std::vector<LaneId> first_lane_;                // by DeviceId
+  std::map<DeviceId, lane::DaemonEnd*> workers_;  // attached
+  std::unordered_map<JobId, JobRecord> jobs_;
+  JobSlots slots_;
+  JobId newest_;
+  DriverCounters counters_;
+  Core core_;
+  boost::asio::steady_timer timer_;
+  TimePoint timer_at_ = kNever;
+};
+
+Policy policy_of(const std::string& name);  // one of policy_names()
+
+}  // namespace einet

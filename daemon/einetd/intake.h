@@ -1,0 +1,53 @@
+// From a Submit message to a job that may be admitted: everything in it comes from outside and is checked
+// here against the model, the tenant's ceiling and quota, and the time; then the input is copied into the
+// arena and checked too. After that nothing refers to the client's memory.
+#pragma once
+
+#include <string>
+
+#include "config/time.h"
+#include "daemon/einetd/arena.h"
+#include "daemon/einetd/catalog.h"
+#include "daemon/einetd/regions.h"
+#include "daemon/einetd/tenants.h"
+#include "ipc/client/protocol.pb.h"
+#include "ipc/lane/grant.h"
+#include "scheduler/job.h"
+
+namespace einet {
+
+// A checked submission, with all that it holds until the job is released.
+struct Submission {
+  JobSpec spec;  // id not chosen yet
+  ArenaBlock input;
+  lane::InputType input_type{};
+  Tenants::Charge charge;
+};
+
+struct Rejection {
+  wire::Rejected::Reason reason{};
+  std::string words;  // what was found, what is allowed
+};
+
+[[noreturn]] inline void throw_exception_from_error(const Rejection& r, const boost::source_location&) {
+  check_failed(__FILE__, __LINE__, "has_value()", r.words.c_str());
+}
+
+// One thread. What it is made of must outlive it.
+class Intake {
+ public:
+  Intake(const Catalog& catalog, Tenants& tenants, Arena& arena)
+      : catalog_(catalog), tenants_(tenants), arena_(arena) {}
+
+  // `received`: now. A release in the past means now; a deadline after a release counts from the one asked
+  // for.
+  boost::system::result<Submission, Rejection> check(const wire::Submit&, TenantId, const Regions&,
+                                                     TimePoint received);
+
+ private:
+  const Catalog& catalog_;
+  Tenants& tenants_;
+  Arena& arena_;
+};
+
+}  // namespace einet

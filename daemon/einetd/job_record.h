@@ -1,0 +1,34 @@
+// What the daemon holds of an accepted job until the core releases it: where its answers go, its input and
+// its quota, and what it has done so far. The core holds what decides.
+#pragma once
+
+#include <optional>
+
+#include "daemon/einetd/intake.h"
+
+namespace einet {
+
+using SessionId = Id<struct SessionTag, std::uint64_t>;  // never reused while the daemon lives
+
+struct JobOrigin {
+  SessionId session;
+  std::uint64_t request = 0;  // the Submit's, repeated by every message about the job
+  enum class Stream : std::uint8_t { outcome_only, every_exit } stream{};
+};
+
+struct JobRecord {
+  JobOrigin origin;
+  Submission submission;              // input and quota come back when the record goes
+  std::optional<std::uint32_t> slot;  // where the worker keeps its state; from the first grant on
+  TimePoint received{};
+  std::optional<TimePoint> first_block;
+  Duration lane_time{};
+  ExitMask executed_exits = 0;
+  int preemptions = 0;
+  std::optional<wire::Answer> best;
+  bool ended = false;  // its outcome is out; a lane may still hold it
+
+  const JobSpec& spec() const { return submission.spec; }
+};
+
+}  // namespace einet

@@ -1,0 +1,70 @@
+// einetd's command line: reads it and the configuration, then runs the daemon.
+//
+// Exit status: 0 after an orderly end, 1 when the daemon could not start, 2 for a wrong command line or
+// configuration.
+#include <cstdlib>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "daemon/einetd/daemon.h"
+#include "daemon/einetd/version.h"
+
+namespace {
+
+constexpr int kCannotStart = 1;
+constexpr int kBadInput = 2;
+
+int complain(const std::string& words, int status) {
+  std::cerr << "einetd: " << words << "\n";
+  return status;
+}
+
+std::filesystem::path worker_program(const einet::DaemonConfig& config) {
+  if (!config.worker.path.empty()) return config.worker.path;
+  if (const char* path = std::getenv("EINET_WORKER"); path != nullptr && *path != '\0') return path;
+  std::error_code code;
+  return std::filesystem::read_symlink("/proc/self/exe", code).parent_path() / "einet-worker";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace einet;
+  CLI::App app("einetd: schedules inference jobs of multi-exit neural networks, block by block.");
+  app.set_version_flag("--version", "einetd " + std::string(kVersion));
+  std::string config_file = "/etc/einet/einetd.toml";
+  std::string check_file;
+  std::string socket;
+  std::string policy;
+  std::string trace;
+  app.add_option("--config", config_file, "The configuration (docs/einetd.example.toml shows every key)")
+      ->capture_default_str();
+  app.add_option("--check-config", check_file,
+                 "Only check this configuration: print a summary, or what is wrong");
+  app.add_option("--socket", socket, "Instead of the configuration's `socket`");
+  const std::vector<std::string> policies(policy_names().begin(), policy_names().end());
+  app.add_option("--policy", policy, "Instead of the configuration's `policy`")
+      ->check(CLI::IsMember(policies));
+  app.add_option("--trace", trace,
+                 "Instead of the configuration's `trace`: a file for one JSON line per event");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : kBadInput;
+  }
+
+  const bool check = !check_file.empty();
+  Result<DaemonConfig> config = load_daemon_config(check ? check_file : config_file, Machine::here());
+  if (!config) return complain(config.error().message, kBadInput);
+  if (check) {
+    std::cout << "ok\n" << summary(*config);
+    return 0;
+  }
+  if (!socket.empty()) config->socket = std::filesystem::absolute(socket);
+  if (!policy.empty()) config->policy = policy;
+  if (!trace.empty()) config->trace = trace;
+  if (auto ok = run_daemon(*config, worker_program(*config)); !ok)
+    return complain(ok.error().message, kCannotStart);
+  return 0;
+}

@@ -1,0 +1,46 @@
+// What the daemon says of itself to those who look: jobs, models, lanes, tenants, counters. Only reads.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemon/einetd/driver.h"
+#include "daemon/einetd/rank.h"
+#include "daemon/einetd/supervisor.h"
+#include "ipc/client/protocol.pb.h"
+
+namespace einet {
+
+// One thread. A tenant sees itself and its own jobs; root (uid 0) sees all.
+class StatusView {
+ public:
+  struct Parts {
+    const Clock& clock;
+    const DaemonConfig& config;
+    const Rank& rank;
+    const Catalog& catalog;
+    const Tenants& tenants;
+    const Arena& arena;
+    const Driver& driver;
+    const Supervisor& supervisor;
+  };
+  // All parts must outlive it.
+  explicit StatusView(Parts parts) : parts_(parts), started_(parts.clock.now()) {}
+
+  std::string version() const;  // "einetd 0.1.0"
+  wire::JobList jobs(uid_t user, TenantId) const;
+  wire::ModelList models() const;
+  wire::Status status(uid_t user, TenantId) const;
+
+ private:
+  void add_lanes(wire::Status&) const;
+  void add_tenants(wire::Status&, uid_t user, TenantId) const;
+  void add_counters(wire::Status&) const;
+  void add_warnings(wire::Status&) const;
+
+  Parts parts_;
+  TimePoint started_;
+};
+
+}  // namespace einet

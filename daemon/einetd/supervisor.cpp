@@ -1,0 +1,304 @@
+#include "daemon/einetd/supervisor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace einet {
+namespace {
+
+using boost::system::error_code;
+using Descriptor = boost::asio::posix::stream_descriptor;
+
+// A worker that starts or loads must say something within this time (a large model takes seconds to load).
+constexpr Duration kStartPatience = std::chrono::seconds(60);
+// When the daemon ends, workers may finish the block that they run.
+constexpr Duration kEndPatience = std::chrono::seconds(2);
+
+// Waits only: the descriptor stays its owner's.
+void watch(std::unique_ptr<Descriptor>& slot, boost::asio::io_context& io, int fd) {
+  slot = std::make_unique<Descriptor>(io, fd);
+}
+void unwatch(std::unique_ptr<Descriptor>& slot) {
+  if (slot) slot->release();
+  slot.reset();
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Parts parts, std::function<void()> on_settled)
+    : parts_(std::move(parts)),
+      on_settled_(std::move(on_settled)),
+      workers_(parts_.config.devices.size()),
+      hang_timer_(parts_.io),
+      end_timer_(parts_.io) {
+  for (std::uint32_t d = 0; d < workers_.size(); ++d) {
+    workers_[d].device = DeviceId{d};
+    workers_[d].delay = parts_.config.worker.restart_delay;
+    workers_[d].restart = std::make_unique<boost::asio::steady_timer>(parts_.io);
+  }
+}
+
+Supervisor::~Supervisor() {
+  for (Worker& w : workers_) {
+    parts_.driver.detach(w.device, LaneLoss::for_good);
+    for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);
+  }
+}
+
+void Supervisor::start() {
+  for (Worker& w : workers_) start(w);
+  check_hangs();
+}
+
+WorkerView Supervisor::view(DeviceId id) const {
+  const Worker& w = workers_[id.value];
+  return {.pid = w.process ? w.process->pid() : 0,
+          .restarts = std::max(0, w.starts - 1),
+          .rank = "nice " + std::to_string(parts_.rank.lane_nice)};
+}
+
+// ---- a worker's life ----
+
+void Supervisor::start(Worker& w) {
+  ++w.starts;
+  auto process = WorkerProcess::start(parts_.worker, parts_.config.devices[w.device.value],
+                                      parts_.rank.lane_nice, parts_.arena.fd());
+  if (!process) {
+    parts_.log.error("worker not started", {{"device", device_name(w)}, {"reason", process.error().message}});
+    for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+      parts_.catalog.refused(ModelId{m}, w.device,
+                             "the worker of device " + device_name(w) + " cannot be started");
+    }
+    settle(w);
+    return restart_later(w);
+  }
+  w.process = std::move(*process);
+  w.state = State::starting;
+  w.answered = 0;
+  w.heard = parts_.clock.now();
+  watch(w.death, parts_.io, w.process->pidfd());
+  watch(w.control, parts_.io, w.process->control().fd());
+  watch(w.doorbell, parts_.io, w.process->channel().doorbell_fd());
+  wait_death(w);
+  wait_control(w);
+  wait_doorbell(w);
+  parts_.log.info("worker started",
+                  {{"device", device_name(w)}, {"pid", w.process->pid()}, {"start", w.starts}});
+}
+
+void Supervisor::wait_death(Worker& w) {
+  w.death->async_wait(Descriptor::wait_read, [this, &w](error_code ended) {
+    if (!ended) died(w);
+  });
+}
+
+void Supervisor::wait_doorbell(Worker& w) {
+  w.doorbell->async_wait(Descriptor::wait_read, [this, &w](error_code ended) {
+    if (ended) return;
+    parts_.driver.pump();
+    if (w.doorbell) wait_doorbell(w);
+  });
+}
+
+void Supervisor::wait_control(Worker& w) {
+  w.control->async_wait(Descriptor::wait_read, [this, &w](error_code ended) {
+    if (ended) return;
+    lane::FromWorker message;
+    const Result<lane::Received> received = w.process->control().receive(message, lane::Waiting::never);
+    if (!received) return kill(w, "its message makes no sense: " + received.error().message);
+    if (*received == lane::Received::closed) return;  // its death is seen by pidfd
+    if (*received == lane::Received::message) take(w, message);
+    if (w.control) wait_control(w);
+  });
+}
+
+void Supervisor::take(Worker& w, lane::FromWorker& message) {
+  w.heard = parts_.clock.now();
+  if (const auto* line = std::get_if<lane::LogLine>(&message)) {
+    const std::initializer_list<LogField> fields{{"device", device_name(w)}, {"text", line->text}};
+    if (line->severity == lane::Severity::info) return parts_.log.info("worker says", fields);
+    if (line->severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
+    return parts_.log.error("worker says", fields);
+  }
+  if (std::holds_alternative<lane::Ready>(message)) {
+    if (w.state != State::starting) return kill(w, "it said twice that it is ready");
+    w.state = State::loading;
+    return load_next(w);
+  }
+  auto* loaded = std::get_if<lane::ModelLoaded>(&message);
+  const auto* refused = std::get_if<lane::ModelRefused>(&message);
+  const ModelId model = loaded != nullptr ? loaded->model : refused->model;
+  if (w.state != State::loading || model.value != w.answered)
+    return kill(w, "it answered for a model out of turn");
+  ++w.answered;
+  const std::string& name = parts_.catalog.model(model).name;
+  std::string reason = refused != nullptr ? refused->reason : "";
+  if (loaded != nullptr) {
+    if (auto ok = parts_.catalog.loaded(model, w.device, std::move(loaded->description)); !ok) {
+      reason = ok.error().message;
+    }
+  } else {
+    parts_.catalog.refused(model, w.device, reason);
+  }
+  if (reason.empty()) {
+    parts_.log.info("model loaded", {{"model", name}, {"device", device_name(w)}});
+  } else {
+    parts_.log.warn("model refused", {{"model", name}, {"device", device_name(w)}, {"reason", reason}});
+  }
+  load_next(w);
+}
+
+// One at a time: the control socket need never hold more than one request.
+void Supervisor::load_next(Worker& w) {
+  const auto is_deadly = [&](std::size_t m) {
+    return std::find(w.deadly.begin(), w.deadly.end(), ModelId{static_cast<std::uint32_t>(m)}) !=
+           w.deadly.end();
+  };
+  while (w.answered < parts_.catalog.size() && is_deadly(w.answered)) ++w.answered;
+  if (w.answered == parts_.catalog.size()) return went_up(w);
+  const ModelId model{static_cast<std::uint32_t>(w.answered)};
+  lane::LoadModel load{.model = model, .path = parts_.catalog.path(model).string()};
+  if (auto ok = w.process->control().send(lane::ToWorker(std::move(load)), lane::Waiting::never); !ok) {
+    kill(w, ok.error().message);
+  }
+}
+
+void Supervisor::went_up(Worker& w) {
+  w.state = State::up;
+  w.up_since = parts_.clock.now();
+  w.waiting_since.assign(static_cast<std::size_t>(w.process->channel().lanes()), kNever);
+  parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
+  if (!done_) {
+    parts_.driver.attach(w.device, w.process->channel());
+    parts_.driver.pump();
+  }
+  settle(w);
+}
+
+void Supervisor::settle(Worker& w) {
+  w.settled = true;
+  if (!on_settled_ ||
+      !std::all_of(workers_.begin(), workers_.end(), [](const Worker& x) { return x.settled; }))
+    return;
+  std::exchange(on_settled_, nullptr)();
+}
+
+void Supervisor::died(Worker& w) {
+  parts_.driver.detach(w.device, LaneLoss::comes_back);
+  const std::string how = w.process->reap();
+  if (!done_) {
+    parts_.log.error("worker died", {{"device", device_name(w)}, {"pid", w.process->pid()}, {"how", how}});
+  }
+  if (!done_ && w.state == State::loading && w.answered < parts_.catalog.size()) {
+    w.deadly.push_back(ModelId{static_cast<std::uint32_t>(w.answered)});
+    parts_.catalog.refused(w.deadly.back(), w.device,
+                           "the worker died while it loaded the package (" + how + ")");
+  }
+  const bool was_well =
+      w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
+  if (w.state == State::starting) settle(w);  // it cannot even say that it is ready
+  if (was_well) w.delay = parts_.config.worker.restart_delay;
+  w.state = State::down;
+  for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);
+  w.process.reset();
+  if (!done_) {
+    restart_later(w);
+  } else if (std::none_of(workers_.begin(), workers_.end(),
+                          [](const Worker& x) { return x.process != nullptr; })) {
+    end_timer_.cancel();
+    boost::asio::post(parts_.io, std::exchange(done_, nullptr));
+  }
+  parts_.driver.pump();
+}
+
+void Supervisor::restart_later(Worker& w) {
+  parts_.log.info("worker restarts", {{"device", device_name(w)}, {"in", w.delay}});
+  w.restart->expires_after(w.delay);
+  w.delay = std::min(w.delay * 2, parts_.config.worker.restart_delay_max);
+  w.restart->async_wait([this, &w](error_code cancelled) {
+    if (!cancelled && !done_) start(w);
+  });
+}
+
+void Supervisor::kill(Worker& w, const std::string& why) {
+  parts_.log.error("worker killed", {{"device", device_name(w)}, {"pid", w.process->pid()}, {"reason", why}});
+  w.process->kill();
+}
+
+void Supervisor::broken(DeviceId device, const std::string& why) {
+  Worker& w = workers_[device.value];
+  if (w.process) kill(w, why);
+}
+
+// ---- hangs ----
+
+void Supervisor::check_hangs() {
+  const TimePoint now = parts_.clock.now();
+  for (Worker& w : workers_) {
+    if (!w.process) continue;
+    if (w.state == State::up ? hangs(w, now) : now - w.heard > kStartPatience) kill(w, "it hangs");
+  }
+  hang_timer_.expires_after(parts_.config.worker.hang / 4);
+  hang_timer_.async_wait([this](error_code cancelled) {
+    if (!cancelled) check_hangs();
+  });
+}
+
+// A lane hangs when its block runs longer than the longest block of any model on this device may, and `hang`
+// more; or when it has work and has not begun it for that long (a stopped process, a lost wake-up).
+bool Supervisor::hangs(Worker& w, TimePoint now) {
+  Duration longest{};
+  for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+    const CatalogModel& model = parts_.catalog.model(ModelId{m});
+    if (!model.loaded()) continue;
+    for (const BlockTime& t : model.times->on_device[w.device.value]) {
+      longest = std::max(longest, t.worst_trunk + t.worst_exit);
+    }
+  }
+  const Duration limit = longest + parts_.config.worker.hang;
+  const lane::DaemonEnd& channel = w.process->channel();
+  for (int lane = 0; lane < channel.lanes(); ++lane) {
+    const std::optional<TimePoint> running = channel.running_since(lane);
+    if (running && now - *running > limit) return true;
+    TimePoint& waiting = w.waiting_since[static_cast<std::size_t>(lane)];
+    if (running || channel.outstanding(lane) == 0) {
+      waiting = kNever;
+    } else if (waiting == kNever) {
+      waiting = now;
+    } else if (now - waiting > limit) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// ---- the end ----
+
+void Supervisor::shutdown(std::function<void()> done) {
+  hang_timer_.cancel();
+  bool any = false;
+  for (Worker& w : workers_) {
+    w.restart->cancel();
+    if (!w.process) continue;
+    any = true;
+    w.process->channel().close();
+    // A worker that does not read is killed when patience ends.
+    (void)w.process->control().send(lane::ToWorker(lane::Shutdown{}), lane::Waiting::never);
+  }
+  if (!any) {
+    boost::asio::post(parts_.io, std::move(done));
+    return;
+  }
+  done_ = std::move(done);
+  end_timer_.expires_after(kEndPatience);
+  end_timer_.async_wait([this](error_code cancelled) {
+    if (cancelled) return;
+    for (Worker& w : workers_) {
+      if (w.process) kill(w, "it did not end when told to");
+    }
+  });
+}
+
+}  // namespace einet

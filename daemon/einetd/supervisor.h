@@ -1,0 +1,97 @@
+// Keeps one worker per device running: starts it, lets it load the models, gives its lanes to the driver, and
+// when it dies, hangs or breaks the rules, takes them back and starts it again, each time a little later.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "daemon/einetd/arena.h"
+#include "daemon/einetd/catalog.h"
+#include "daemon/einetd/driver.h"
+#include "daemon/einetd/rank.h"
+#include "daemon/einetd/worker_process.h"
+
+namespace einet {
+
+// As status shows it.
+struct WorkerView {
+  pid_t pid = 0;     // 0: none runs
+  int restarts = 0;  // since the daemon started
+  std::string rank;  // of its lanes
+};
+
+// One thread: the io_context's.
+class Supervisor {
+ public:
+  struct Parts {
+    boost::asio::io_context& io;
+    const Clock& clock;
+    const DaemonConfig& config;
+    const Rank& rank;
+    const Arena& arena;
+    Catalog& catalog;
+    Driver& driver;
+    Log& log;
+    std::filesystem::path worker;  // the program
+  };
+  // All parts must outlive it. `on_settled` is called once: every device's worker has loaded what it can, or
+  // has failed to start.
+  Supervisor(Parts, std::function<void()> on_settled);
+  ~Supervisor();
+
+  void start();
+  // A worker broke the rules of its channel: log, kill, start again.
+  void broken(DeviceId, const std::string& why);
+  // Lets the workers end, kills those that do not; then calls `done`.
+  void shutdown(std::function<void()> done);
+
+  WorkerView view(DeviceId) const;
+
+ private:
+  enum class State : std::uint8_t { down, starting, loading, up };
+  struct Worker {
+    DeviceId device;
+    State state = State::down;
+    std::unique_ptr<WorkerProcess> process;
+    // Waiting on the process's descriptors; gone before they are.
+    std::unique_ptr<boost::asio::posix::stream_descriptor> death, control, doorbell;
+    std::unique_ptr<boost::asio::steady_timer> restart;
+    std::size_t answered = 0;     // models loaded, refused or passed over
+    std::vector<ModelId> deadly;  // models that killed it while it loaded them: not tried again
+    TimePoint heard{};            // when it last said something; for its start
+    TimePoint up_since{};
+    std::vector<TimePoint> waiting_since;  // by lane: has work and has not begun it
+    Duration delay{};                      // before the next restart
+    int starts = 0;
+    bool settled = false;
+  };
+
+  void start(Worker&);
+  void wait_death(Worker&);
+  void wait_control(Worker&);
+  void wait_doorbell(Worker&);
+  void take(Worker&, lane::FromWorker&);
+  void load_next(Worker&);
+  void went_up(Worker&);
+  void died(Worker&);
+  void restart_later(Worker&);
+  void settle(Worker&);
+  void kill(Worker&, const std::string& why);
+  void check_hangs();
+  bool hangs(Worker&, TimePoint now);
+  const std::string& device_name(const Worker& w) const { return parts_.config.devices[w.device.value].name; }
+
+  Parts parts_;
+  std::function<void()> on_settled_;
+  std::vector<Worker> workers_;  // by DeviceId; never resized after construction
+  boost::asio::steady_timer hang_timer_;
+  boost::asio::steady_timer end_timer_;
+  std::function<void()> done_;  // set: shutting down
+};
+
+}  // namespace einet

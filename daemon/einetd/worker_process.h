@@ -1,0 +1,46 @@
+// One start of an einet-worker: the child process with its control socket and its lane channel. Spawns, kills
+// and reaps; what is said over the socket and the channel is not known here.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <sys/types.h>
+
+#include "config/daemon_config.h"
+#include "config/unique_fd.h"
+#include "ipc/lane/control.h"
+#include "ipc/lane/daemon_end.h"
+
+namespace einet {
+
+class WorkerProcess {
+ public:
+  // Starts `program` for a device and sends it Configure. Error: the system's words.
+  static Result<std::unique_ptr<WorkerProcess>> start(const std::filesystem::path& program,
+                                                      const DeviceConfig&, int lane_nice, int arena_fd);
+  // Kills the process if it still runs, and waits for its end.
+  ~WorkerProcess();
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }  // readable when the process has ended
+  lane::ControlSocket& control() { return control_; }
+  lane::DaemonEnd& channel() { return channel_; }
+
+  void kill();
+  // How the process ended ("exit status 1", "signal 9 (Killed)"), once pidfd() is readable.
+  std::string reap();
+
+ private:
+  WorkerProcess(pid_t pid, UniqueFd pidfd, lane::ControlSocket control, lane::DaemonEnd channel);
+
+  pid_t pid_;
+  UniqueFd pidfd_;
+  lane::ControlSocket control_;
+  lane::DaemonEnd channel_;
+  bool reaped_ = false;
+};
+
+}  // namespace einet
