@@ -233,7 +233,6 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   if (report.block != grant.block || report.block >= job.blocks() || report.end < report.start) return false;
   if (report.answer && (report.answer->exit != report.block || !job.has_exits())) return false;
 
-  begin(grant, report.start, now);
   grant.certain = true;
   grant.block = report.block + 1;
   grant.block_start = report.end;
@@ -279,7 +278,6 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   if (how == GrantEnd::done && grant.block == grant.first_block) return false;
 
   JobRecord& job = *grant.job;
-  begin(lane->front, grant.granted_at, now);
   drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
   if (how == GrantEnd::failed && job.state != JobState::ended) {
     end(job, Outcome::failed, Reason::lane_failed, now);

@@ -14,11 +14,10 @@ struct HeldGrant {
   JobRecord* job = nullptr;  // null: none
   GrantNumber number;
   int first_block = 0;
-  int block = 0;       // the one that it runs, or will run next, as far as reports tell
-  ExitMask exits = 0;  // as the lane was told
-  TimePoint granted_at{};
+  int block = 0;            // the one that it runs, or will run next, as far as reports tell
+  ExitMask exits = 0;       // as the lane was told
   TimePoint block_start{};  // of `block`, once begun
-  bool begun = false;       // the lane runs it, as far as the core can know; then its job is not in a queue
+  bool begun = false;       // as far as the core can know; its job is in no queue then
   bool certain = false;     // begun by evidence: a report, or a withdrawal that came too late
   bool stop_told = false;
 
@@ -93,6 +92,7 @@ class Core::Impl {
   bool ends_there(const HeldGrant&, TimePoint boundary) const;
   bool withdraw_misplaced(TimePoint now);
   bool withdraw(Lane&, HeldGrant&, TimePoint now);
+  bool post_all(TimePoint now);
   void post(Lane&, HeldGrant&, TimePoint now);
   void tell(Lane&);
   void announce(TimePoint now);

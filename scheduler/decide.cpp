@@ -9,20 +9,14 @@ namespace einet {
 
 void Core::Impl::decide(TimePoint now) {
   advance(now);
-  // An idle lane begins what it is given at once.
-  for (Lane& lane : lanes_) {
-    if (lane.front && now > lane.front.granted_at) begin(lane.front, lane.front.granted_at, now);
-  }
-  // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each can
-  // happen once per grant.
-  do project(now);
-  while (withdraw_misplaced(now));
-
-  for (Lane* lane : order_) {
-    const bool held = lane->front && lane->front.job == lane->next;
-    HeldGrant& place = lane->front ? lane->back : lane->front;
-    if (lane->next != nullptr && !held && !place) post(*lane, place, now);
-  }
+  // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
+  // is posted too.
+  do {
+    // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each
+    // can happen once per grant.
+    do project(now);
+    while (withdraw_misplaced(now));
+  } while (post_all(now));
   for (Lane& lane : lanes_) tell(lane);
   announce(now);
 }
@@ -32,11 +26,11 @@ void Core::Impl::decide(TimePoint now) {
 // When the lane's current block is expected to end.
 TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now) const {
   const HeldGrant& grant = lane.front;
-  if (!grant || !grant.begun || grant.block > grant.last_block()) return now;
+  if (!grant || grant.block > grant.last_block()) return now;
   return std::max(now, grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits));
 }
 
-// Whether the job of a begun grant goes no further than that boundary.
+// Whether the job of a running grant goes no further than that boundary.
 bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
   const JobRecord& job = *grant.job;
   return job.is_over() || job.stops_at(boundary) || (job.plan >> grant.block) <= 1;
@@ -76,7 +70,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   for (Lane* lane : group) {
     ++free_lanes_[lane->device.value];
     free_devices |= device_bit(lane->device);
-    if (lane->front && lane->front.begun && !ends_there(lane->front, boundary)) holders_.push_back(lane);
+    if (lane->front && !ends_there(lane->front, boundary)) holders_.push_back(lane);
   }
   std::sort(holders_.begin(), holders_.end(),
             [](const Lane* a, const Lane* b) { return a->front.job->urgency < b->front.job->urgency; });
@@ -123,7 +117,7 @@ void Core::Impl::assign(std::span<Lane*> group) {
       }
     }
   };
-  give([](const Lane& lane, const JobRecord& job) { return lane.front.job == &job && lane.front.begun; });
+  give([](const Lane& lane, const JobRecord& job) { return lane.front.job == &job; });
   give([](const Lane& lane, const JobRecord& job) { return job.last_lane == lane.id; });
   give([](const Lane&, const JobRecord&) { return true; });
 }
@@ -146,7 +140,7 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     HeldGrant& front = lane->front;
     if (!front || front.certain || front.stop_told || front.job == lane->next) continue;
     const bool displaced = lane->next != nullptr && !ends_there(front, lane->boundary);
-    if (front.begun && !displaced && !front.job->is_over()) continue;
+    if (!displaced && !front.job->is_over()) continue;
     withdraw(*lane, front, now);
     changed = true;
   }
@@ -172,14 +166,29 @@ bool Core::Impl::withdraw(Lane& lane, HeldGrant& grant, TimePoint now) {
   return true;
 }
 
+// Posts what the projection wants. True: idle lanes got work.
+bool Core::Impl::post_all(TimePoint now) {
+  bool filled = false;
+  for (Lane* lane : order_) {
+    if (lane->next == nullptr || lane->front.job == lane->next || lane->back) continue;
+    if (lane->front) {
+      post(*lane, lane->back, now);
+    } else {
+      post(*lane, lane->front, now);
+      begin(lane->front, now, now);
+      filled = true;
+    }
+  }
+  return filled;
+}
+
 void Core::Impl::post(Lane& lane, HeldGrant& place, TimePoint now) {
   JobRecord& job = *lane.next;
   place = {.job = &job,
            .number = GrantNumber{++lane.grants},
            .first_block = job.next_block,
            .block = job.next_block,
-           .exits = job.plan,
-           .granted_at = now};
+           .exits = job.plan};
   job.lane = lane.id;
   set_state(job, JobState::granted, now);
   commands_.grant({.lane = lane.id,
