@@ -13,6 +13,8 @@ find_package(benchmark REQUIRED)
 find_package(rapidcheck REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(nlohmann_json REQUIRED)
 
 # oneDNN (CPU, GNU OpenMP). Target: einet_dnnl.
 if(EINET_WITH_ONEDNN)

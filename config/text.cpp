@@ -25,14 +25,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-}  // namespace
-
-std::string escape(std::string_view text, std::size_t limit) {
+std::string escape_but(std::string_view kept, std::string_view text, std::size_t limit) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
   for (char c : text.substr(0, limit)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+    const bool special = c == '"' || c == '\\';
+    if (byte >= 0x20 && byte < 0x7f && (!special || kept.find(c) != std::string_view::npos)) {
       out += c;
     } else {
       out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
@@ -40,6 +39,16 @@ std::string escape(std::string_view text, std::size_t limit) {
   }
   if (text.size() > limit) out += "…";
   return out;
+}
+
+}  // namespace
+
+std::string escape(std::string_view text, std::size_t limit) {
+  return escape_but("", text, limit);
+}
+
+std::string printable(std::string_view text, std::size_t limit) {
+  return escape_but("\"\\", text, limit);
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {

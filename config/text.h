@@ -13,6 +13,9 @@ namespace einet {
 // a log.
 std::string escape(std::string_view text, std::size_t limit = 200);
 
+// The same for sentences that come from outside, such as a daemon's words: quotes and backslashes stay too.
+std::string printable(std::string_view text, std::size_t limit = 1000);
+
 // The candidate nearest to `word` (edit distance, swaps of neighbours included, <= 3 and at most half its
 // length), or "" if none is near.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);

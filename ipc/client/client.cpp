@@ -283,7 +283,7 @@ Result<void> Client::Impl::dispatch(const Message& message) {
   if (header.type == MessageType::error && header.request == 0) {
     const auto body = parse_body<wire::Error>(header, message.body);
     if (!body) return body.error();
-    return error("the daemon says: " + escape(body->words(), 500));
+    return error("the daemon says: " + printable(body->words()));
   }
   if (header.request == 0 || header.request >= next_request_) {
     return error("the daemon answered request " + std::to_string(header.request) + ", which was never made");
@@ -428,7 +428,7 @@ Result<Reply> Client::Impl::call(const Request& request, Duration timeout, Uniqu
   if (awaited_.header.type == MessageType::error) {
     const auto body = parse_body<wire::Error>(awaited_.header, awaited_.body);
     if (!body) return body.error();
-    return error("einetd refuses: " + escape(body->words(), 500));
+    return error("einetd refuses: " + printable(body->words()));
   }
   return parse_body<Reply>(awaited_.header, awaited_.body);
 }

@@ -13,6 +13,10 @@ TEST(Escape, KeepsOnlyPrintableAscii) {
   EXPECT_EQ(escape("0123456789", 4), "0123…");
 }
 
+TEST(Printable, KeepsTheQuotesOfASentence) {
+  EXPECT_EQ(printable("model \"x\" is\nnew \x1b[31m \\"), "model \"x\" is\\x0anew \\x1b[31m \\");
+}
+
 TEST(Nearest, NamesOnlyWhatIsNear) {
   const std::string_view names[] = {"socket", "policy", "model_dir"};
   EXPECT_EQ(nearest("sokcet", names), "socket");

@@ -1,4 +1,4 @@
-#include "simulate.h"
+#include "tools/einet/simulate.h"
 
 #include <algorithm>
 #include <ostream>

@@ -1,0 +1,228 @@
+#include "tools/einet/command_line.h"
+
+#include <algorithm>
+#include <array>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+
+#include "config/text.h"
+#include "tools/einet/context.h"
+#include "tools/einet/exit_code.h"
+#include "tools/einet/look.h"
+#include "tools/einet/plan.h"
+#include "tools/einet/simulate.h"
+#include "tools/einet/submit.h"
+
+namespace einet::cli {
+namespace {
+
+constexpr std::array<std::string_view, 8> kCommands{"status", "models", "submit", "jobs",
+                                                    "watch",  "cancel", "plan",   "simulate"};
+
+constexpr const char* kExamples = R"(Examples:
+  einet status
+  einet submit digits seven.png --deadline 10ms
+  einet submit digits *.png --json | jq .answer.class
+  einet watch --blocks
+
+)";
+
+// What was said, before it becomes a Context and arguments of a command.
+struct Said {
+  std::string socket = std::string(client::kDefaultSocket);
+  std::string tenant;
+  Duration timeout = client::kDefaultTimeout;
+  bool json = false;
+  SubmitArguments submit;
+  bool invert = false;
+  bool follow = false;
+  bool blocks = false;
+  std::uint64_t max_events = 0;
+  std::vector<std::uint64_t> jobs;
+  PlanArguments plan;
+  SimulateArguments simulate;
+};
+
+// An option that takes a duration ("10ms"); `sign` "+" may stand in front of it.
+CLI::Option* duration_option(CLI::App& app, const std::string& name, const std::string& help,
+                             const std::function<void(Duration)>& set, std::string_view sign = "") {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [name, set, sign](const std::string& text) {
+            std::string_view rest = text;
+            if (!sign.empty() && rest.starts_with(sign)) rest.remove_prefix(sign.size());
+            const auto d = parse_duration(rest);
+            if (!d) throw CLI::ValidationError(name, printable(d.error().message));
+            set(*d);
+          },
+          help)
+      ->type_name("TIME");
+}
+
+constexpr const char* kMoreHelp =
+    "Options of every command (--socket, --tenant, --timeout, --json) and exit codes: einet --help\n";
+
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& help,
+                      const std::string& more = {}) {
+  CLI::App& command = *app.add_subcommand(name, help);
+  command.footer(more + kMoreHelp);
+  return command;
+}
+
+void add_submit(CLI::App& app, Said& said) {
+  CLI::App& submit = add_command(
+      app, "submit", "Run a model on files and print its answers",
+      R"(An INPUT is a PNG, PGM or PPM image, which is made grey or coloured and resized to the model's input size
+(you are told), or a .npy array of uint8 or float32 in the model's input shape.
+
+With --json: one object per line as things happen: for every input its outcome and, with --follow, for every
+executed exit {"event":"exit", ...}.
+
+Examples:
+  einet submit digits seven.png --deadline 10ms --follow
+  einet submit digits seven.png --release +5ms --deadline 2ms --priority 10 --mandatory-exit 0
+
+)");
+  submit.add_option("MODEL", said.submit.model, "Name of a model (see: einet models)")->required();
+  submit.add_option("INPUT", said.submit.inputs, "Files; one job each")->required();
+  duration_option(submit, "--deadline", "After the release; at it, the best answer so far counts [none]",
+                  [&said](Duration d) { said.submit.deadline = d; });
+  duration_option(
+      submit, "--release", "After the daemon has the job: +5ms [at once]",
+      [&said](Duration d) { said.submit.release = d; }, "+");
+  submit.add_option("--priority", said.submit.priority, "Larger is more urgent [0]")->type_name("N");
+  submit
+      .add_option("--mandatory-exit", said.submit.mandatory_exit,
+                  "Without an answer of this exit or a later one, the job has missed its deadline")
+      ->check(CLI::Range(0, kMaxBlocks - 1).description(""))
+      ->type_name("EXIT");
+  submit
+      .add_option("--target-confidence", said.submit.target_confidence,
+                  "Stop at the first exit that is so confident: above 0, at most 1 [never]")
+      ->check(CLI::Range(1e-6, 1.0).description(""))
+      ->type_name("SHARE");
+  submit
+      .add_option_function<std::string>(
+          "--plan",
+          [&said](const std::string& name) {
+            constexpr std::array<std::string_view, 3> kNames{"exact", "all", "last"};
+            constexpr std::array kModes{wire::EXACT, wire::ALL, wire::LAST};
+            const auto at = std::find(kNames.begin(), kNames.end(), name);
+            if (at == kNames.end())
+              throw CLI::ValidationError("--plan",
+                                         "found \"" + escape(name) + "\"; expected " + one_of(kNames));
+            said.submit.plan = kModes[static_cast<std::size_t>(at - kNames.begin())];
+          },
+          "Which exits to execute: exact (the best expected accuracy), all, or last [exact]")
+      ->type_name("PLAN");
+  submit.add_flag("--invert", said.invert, "Invert images (dark ink on white, for a model of light on dark)");
+  submit.add_flag("--follow", said.follow, "Print the answer of every exit as it comes");
+}
+
+void add_commands(CLI::App& app, Said& said) {
+  add_command(app, "status", "Lanes, tenants, counters and warnings");
+  add_command(app, "models", "The models, their input shapes, times and accuracies");
+  add_submit(app, said);
+  add_command(app, "jobs", "Accepted jobs that have not ended");
+
+  CLI::App& watch = add_command(app, "watch", "Print what happens, as it happens");
+  watch.add_flag("--blocks", said.blocks, "Every executed block too");
+  watch.add_option("--events", said.max_events, "End after so many [0: never]")->type_name("N");
+
+  CLI::App& cancel = add_command(app, "cancel", "Stop jobs at their next block boundary");
+  cancel.add_option("JOB", said.jobs, "Job numbers (see: einet jobs)")->required();
+
+  CLI::App& plan = add_command(app, "plan", "Find the best exits for a problem in a file (no daemon needed)");
+  plan.add_option("PROBLEM", said.plan.problem, "PROBLEM.toml")->required();
+  plan.add_option(
+          "--planner", said.plan.planner,
+          "exact, hybrid[:M], greedy, random[:N], static:25, static:50, static:100, all or single [exact]")
+      ->type_name("NAME");
+
+  CLI::App& simulate = add_command(app, "simulate", "Run a task set on simulated lanes (no daemon needed)");
+  simulate.add_option("SET", said.simulate.set, "SET.toml")->required();
+  simulate.add_option("--csv", said.simulate.csv, "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs")
+      ->required()
+      ->type_name("OUT.csv");
+}
+
+int start(const std::string& command, Said& said, std::ostream& out, std::ostream& err) {
+  const Context context{.socket = said.socket,
+                        .tenant = said.tenant,
+                        .timeout = said.timeout,
+                        .output = said.json ? Output::json : Output::table,
+                        .out = out,
+                        .err = err};
+  if (command == "status") return run_status(context);
+  if (command == "models") return run_models(context);
+  if (command == "jobs") return run_jobs(context);
+  if (command == "cancel") return run_cancel(context, said.jobs);
+  if (command == "watch") {
+    using Watch = client::Client::Watch;
+    return run_watch(context, said.blocks ? Watch::jobs_and_blocks : Watch::jobs, said.max_events);
+  }
+  if (command == "plan") {
+    said.plan.output = said.json ? PlanArguments::Output::json : PlanArguments::Output::table;
+    return run_plan(said.plan, out, err);
+  }
+  if (command == "simulate") return run_simulate(said.simulate, err);
+  said.submit.colours = said.invert ? Colours::inverted : Colours::as_they_are;
+  using Follow = SubmitArguments::Follow;
+  said.submit.follow = said.follow ? Follow::every_exit : Follow::outcome_only;
+  return run_submit(context, said.submit);
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  Said said;
+  CLI::App app("einet talks to einetd, the real-time scheduling daemon for multi-exit neural networks.",
+               "einet");
+  app.set_version_flag("--version", "einet " EINET_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Subcommands", "Commands");
+  app.footer(std::string(kExamples) + std::string(kExitCodesHelp));
+  app.add_option("--socket", said.socket, "The daemon's socket [/run/einetd/socket]")
+      ->envname("EINET_SOCKET")
+      ->type_name("PATH");
+  app.add_option("--tenant", said.tenant, "Act as this tenant [the first that your user may act as]")
+      ->type_name("NAME");
+  duration_option(app, "--timeout", "How long to wait for an answer of the daemon [5s]",
+                  [&said](Duration d) { said.timeout = d; });
+  app.add_flag("--json", said.json, "Print data as JSON, one document or object per line");
+  add_commands(app, said);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = app.get_subcommands();
+    out << (chosen.empty() ? app.help() : chosen.front()->help("einet"));
+    return kOk;
+  } catch (const CLI::CallForVersion& version) {
+    out << version.what() << "\n";
+    return kOk;
+  } catch (const CLI::ParseError& e) {
+    const auto chosen = app.get_subcommands();
+    const auto rest = app.remaining(true);
+    if (chosen.empty() && !rest.empty() && !rest.front().starts_with("-")) {
+      const std::string_view near = nearest(rest.front(), kCommands);
+      err << "einet: \"" << escape(rest.front()) << "\" is no command; "
+          << (near.empty() ? "allowed: " + one_of(kCommands) : "did you mean \"" + std::string(near) + "\"?")
+          << "\n";
+    } else if (chosen.empty() && e.get_name() == "RequiredError") {
+      err << "einet: name a command: " << one_of(kCommands) << "\n";
+    } else {
+      const bool conversion = e.get_name() == "ConversionError";
+      err << "einet: " << printable(e.what()) << (conversion ? "; expected a number" : "") << "\n";
+    }
+    err << "see: einet " << (chosen.empty() ? "" : chosen.front()->get_name() + " ") << "--help\n";
+    return kUsage;
+  }
+  return start(app.get_subcommands().front()->get_name(), said, out, err);
+}
+
+}  // namespace einet::cli

@@ -1,0 +1,60 @@
+# Completion of `einet` for bash: source this file, or install it as
+# /usr/share/bash-completion/completions/einet. Model names come from the daemon, if it answers at once.
+
+_einet_values() { # _einet_values OPTION: what may follow it; fails if it takes no value
+  case "$1" in
+    --socket|--csv) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --plan) COMPREPLY=($(compgen -W 'exact all last' -- "$current")) ;;
+    --planner) COMPREPLY=($(compgen -W 'exact hybrid greedy random static:25 static:50 static:100 all single' -- "$current")) ;;
+    --deadline|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
+    --tenant|--priority|--mandatory-exit|--target-confidence|--events) COMPREPLY=() ;;
+    *) return 1 ;;
+  esac
+}
+
+_einet() {
+  local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
+  # ":" splits words in bash; "static:25" is then completed behind it.
+  local commands='status models submit jobs watch cancel plan simulate'
+  local options='--socket --tenant --timeout --json --help'
+  local command='' position=0 i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    local word="${COMP_WORDS[i]}"
+    case "$word" in
+      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv)
+        ((i++)) ;;
+      -*) ;;
+      *) if [ -z "$command" ]; then command="$word"; else ((position++)); fi ;;
+    esac
+  done
+  if _einet_values "$previous"; then return; fi
+  case "$command" in
+    '') options="$options --version" ;;
+    submit) options="$options --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
+    watch) options="$options --blocks --events" ;;
+    plan) options="--planner --json --help" ;;
+    simulate) options="--csv --help" ;;
+  esac
+  if [[ "$current" == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$current"))
+    return
+  fi
+  case "$command" in
+    '') COMPREPLY=($(compgen -W "$commands" -- "$current")) ;;
+    submit)
+      if [ "$position" -eq 0 ]; then
+        local models
+        models=$("${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
+        COMPREPLY=($(compgen -W "$models" -- "$current"))
+      else
+        COMPREPLY=($(compgen -f -- "$current"))
+      fi ;;
+    cancel)
+      local jobs
+      jobs=$("${COMP_WORDS[0]}" jobs --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
+      COMPREPLY=($(compgen -W "$jobs" -- "$current")) ;;
+    plan|simulate) COMPREPLY=($(compgen -f -- "$current")) ;;
+  esac
+}
+complete -o filenames -F _einet einet
