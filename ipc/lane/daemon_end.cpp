@@ -4,10 +4,8 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <linux/futex.h>
 #include <string>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include <utility>
@@ -15,6 +13,7 @@
 #include <climits>
 
 #include "config/check.h"
+#include "ipc/lane/bell.h"
 #include "ipc/lane/handshake.h"
 #include "ipc/lane/record.h"
 
@@ -47,6 +46,7 @@ bool are_legal(std::uint8_t flags) {
     case kBlock | kStopped:
     case kBlock | kExit | kDone:
     case kBlock | kExit | kStopped:
+    case kDone:
     case kStopped:
     case kFailed:
       return true;
@@ -92,7 +92,7 @@ Result<DaemonEnd> DaemonEnd::create(int lanes) {
 
 void DaemonEnd::post(int lane, const GrantMessage& grant) {
   Lane& l = at(lane);
-  EINET_CHECK(is_legal(grant), "a grant out of range");
+  EINET_CHECK(is_legal(grant) && grant.exits >> grant.first_block != 0, "a grant out of range");
   EINET_CHECK(grant.number > l.newest, "grant numbers of a lane must rise");
   LaneDown& down = down_of(lane);
   std::size_t slot = 0;
@@ -118,14 +118,7 @@ void DaemonEnd::post(int lane, const GrantMessage& grant) {
   down.newest.store(grant.number.value, kRelease);
   l.newest = grant.number;
   l.posted.push_back({grant, slot, grant.first_block, false});
-  wake(lane);
-}
-
-void DaemonEnd::wake(int lane) {
-  auto& bell = down_of(lane).bell;
-  if (store_then_load(bell, bell.load(kRelaxed) + 1, up_of(lane).sleeping) != 0) {
-    ::syscall(SYS_futex, &bell, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-  }
+  ring_bell(down.bell, up_of(lane).sleeping);
 }
 
 void DaemonEnd::stop(int lane, GrantNumber number) {
@@ -283,7 +276,7 @@ void DaemonEnd::close() {
   down().closing.store(1, kRelease);
   for (int lane = 0; lane < lanes(); ++lane) {
     for (const Posted& posted : at(lane).posted) down_of(lane).slot[posted.slot].stop.store(1, kRelease);
-    wake(lane);
+    ring_bell(down_of(lane).bell, up_of(lane).sleeping);
   }
 }
 

@@ -67,7 +67,8 @@ class DaemonEnd {
   void stop(int lane, GrantNumber);
 
   // Replaces the exits of a grant. The lane sees it at its next boundary and before the exit of a trunk that
-  // runs already. No bit behind the current block: the grant is done at the next boundary. No effect on a
+  // runs already. No bit left behind the block that runs, or at or behind the
+  // first one: the grant is done at the next boundary. No effect on a
   // grant that has ended.
   void set_exits(int lane, GrantNumber, ExitMask);
 
@@ -132,7 +133,6 @@ class DaemonEnd {
   }
   Lane& at(int lane);
   Posted* find(int lane, GrantNumber);
-  void wake(int lane);
   Drained drain_one(int lane, const Clock&, const Handler&);
 
   SharedMemory down_;

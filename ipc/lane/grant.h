@@ -23,13 +23,13 @@ struct GrantMessage {
   int blocks = 0;   // of the model: 1 … kMaxBlocks
   int classes = 0;  // of the model: 1 … kMaxClasses
   int first_block = 0;
-  ExitMask exits = 0;              // a bit at or behind first_block is set, none at or behind `blocks`
+  ExitMask exits = 0;              // none at or behind `blocks`; posted with one at or behind first_block
   std::uint64_t input_offset = 0;  // the input lies in the arena; read when first_block is 0
   std::uint64_t input_bytes = 0;
   InputType input_type = InputType::u8;
 };
 
-// Whether every field is in its range.
+// Whether every field is in its range. The exits may have become too few meanwhile (DaemonEnd::set_exits).
 bool is_legal(const GrantMessage&);
 
 // Job slots are small numbers that the daemon hands out to jobs in progress and takes back.
@@ -37,7 +37,7 @@ inline constexpr std::uint32_t kMaxJobSlots = 65536;
 
 enum class End : std::uint8_t {
   none,     // the lane goes on with the next block
-  done,     // no exit was left to execute
+  done,     // no exit is left to execute
   stopped,  // at a boundary, because of the stop word; or before its first block, because it was withdrawn
   failed,   // the worker could not run it; the lane lives
 };
@@ -52,7 +52,7 @@ struct Report {
   int lane = 0;  // of this worker, from 0
   GrantNumber grant;
   JobId job;
-  int block = -1;  // -1: no block was executed (stopped before the first one, or failed)
+  int block = -1;  // -1: no block was executed (stopped or done before the first one, or failed)
   // The two boundaries of the block, on CLOCK_MONOTONIC; start <= end <= now. A boundary is one instant: on a
   // lane that runs on, `start` is the end of the block before. Without a block: both are when it ended.
   TimePoint start;

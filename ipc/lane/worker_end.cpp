@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <linux/futex.h>
 #include <string>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
 
 #include "config/check.h"
+#include "ipc/lane/bell.h"
 #include "ipc/lane/handshake.h"
 
 namespace einet::lane {
@@ -17,11 +16,6 @@ namespace {
 
 constexpr auto kAcquire = std::memory_order_acquire;
 constexpr auto kRelaxed = std::memory_order_relaxed;
-
-// Returns when the word is not `seen` any more, at a wake-up, or at a signal.
-void futex_wait(const Word<std::uint32_t>& word, std::uint32_t seen) {
-  ::syscall(SYS_futex, &word, FUTEX_WAIT, seen, nullptr, nullptr, 0);
-}
 
 std::uint8_t flag_of(End end) {
   switch (end) {
@@ -74,8 +68,7 @@ std::optional<GrantMessage> LaneEnd::next_grant() {
     if (down_->closing.load(kAcquire) != 0) return std::nullopt;
     const auto [number, slot] = next();
     if (number.value == 0) {
-      if (store_then_load(up_->sleeping, 1U, posted_->bell) == bell) futex_wait(posted_->bell, bell);
-      up_->sleeping.store(0, kRelaxed);
+      sleep_on_bell(posted_->bell, bell, up_->sleeping);
       continue;
     }
     number_ = number;
@@ -141,7 +134,7 @@ void LaneEnd::report_end(End end, int block) {
   record.start_ns = record.end_ns = to_ns(clock_->now());
   up_->block_start.store(0, kRelaxed);
   push(record, {});
-  if (end == End::failed || next().number.value == 0) ring_if_armed();
+  if (end != End::stopped || next().number.value == 0) ring_if_armed();
 }
 
 void LaneEnd::push(RecordData& record, std::span<const float> scores) {
@@ -205,12 +198,13 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
   while (const auto grant = lane.next_grant()) {
     int block = grant->first_block;
     auto control = lane.at_boundary();
-    if (control.stop != 0) {
-      lane.report_end(End::stopped, block);
-      continue;
-    }
-    if (!is_legal(*grant) || !program.begin(*grant)) {
-      lane.report_end(End::failed, block);
+    const End at_once = control.stop != 0             ? End::stopped
+                        : !is_legal(*grant)           ? End::failed
+                        : control.exits >> block == 0 ? End::done
+                        : !program.begin(*grant)      ? End::failed
+                                                      : End::none;
+    if (at_once != End::none) {
+      lane.report_end(at_once, block);
       continue;
     }
     for (End end = End::none; end == End::none; ++block) {

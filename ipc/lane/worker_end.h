@@ -48,7 +48,7 @@ class LaneEnd {
 
   // Reports a block; `end` says whether the grant ends with it.
   void report(const BlockDone&, End end);
-  // The grant ends without a block, or without a further one: stopped or failed.
+  // The grant ends without a block, or without a further one.
   void report_end(End end, int block);
 
  private:

@@ -1,0 +1,385 @@
+// The channel as a whole: random sequences of what a daemon may do, against lanes that run beside it. Every
+// grant ends once, every block runs once, nothing of a stopped or withdrawn grant starts afterwards, and
+// nobody sleeps through a wake-up.
+#include <algorithm>
+#include <map>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include "harness.h"
+
+namespace einet::lane::test {
+namespace {
+
+// Throws, so that it fails a property and a test alike.
+void require(bool condition, const char* words) {
+  if (!condition) throw std::runtime_error(std::string("not so: ") + words);
+}
+
+enum class Act : std::uint8_t { post, stop, withdraw, set_exits, drain, pause };
+
+struct Step {
+  Act act;
+  std::uint32_t choice;  // which lane, which grant, which exits
+};
+
+// What the daemon did to a grant and heard of it.
+struct History {
+  GrantMessage message;
+  int lane = 0;
+  bool exits_changed = false;
+  bool withdrawn = false;
+  bool told_taken = false;
+  std::optional<TimePoint> stopped_at;
+  std::vector<Report> reports;
+  bool ended = false;
+};
+
+class Driver {
+ public:
+  Driver(DaemonEnd& daemon, Log* logs) : daemon_(daemon), logs_(logs) {}
+
+  void run(const std::vector<Step>& steps) {
+    for (const Step& step : steps) perform(step);
+    // Now sleep until everything has ended, as the daemon does.
+    while (any_outstanding()) {
+      daemon_.disarm();
+      drain();
+      if (!any_outstanding() || daemon_.arm() == Arm::reports_waiting) continue;
+      if (!wait_for_ring(daemon_)) throw std::runtime_error("nobody rang though grants are outstanding");
+    }
+  }
+
+  void check() const {
+    std::map<std::pair<std::uint64_t, int>, std::pair<int, int>> executed;  // job, block -> times, exits
+    for (int lane = 0; lane < daemon_.lanes(); ++lane) {
+      const Log& log = logs_[lane];
+      for (std::size_t i = 0; i < log.size.load(); ++i) {
+        auto& [times, exits] = executed[{log.entries[i].job, log.entries[i].block}];
+        ++times;
+        exits += log.entries[i].exit;
+      }
+    }
+    for (const auto& [key, history] : grants_) {
+      check(history);
+      for (const Report& report : history.reports) {
+        if (report.block < 0) continue;
+        const auto it = executed.find({report.job.value, report.block});
+        require(it != executed.end(), "it != executed.end()");
+        require(it->second.first == 1, "it->second.first == 1");
+        require(it->second.second == (report.answer ? 1 : 0), "it->second.second == (report.answer ? 1 : 0)");
+        executed.erase(it);
+      }
+    }
+    require(executed.empty(), "executed.empty()");  // nothing ran that was not reported
+  }
+
+ private:
+  void perform(const Step& step) {
+    const int lane = static_cast<int>(step.choice % static_cast<std::uint32_t>(daemon_.lanes()));
+    const ExitMask exits = (step.choice / 7) & (exit_bit(kBlocks) - 1);
+    switch (step.act) {
+      case Act::post: {
+        if (daemon_.outstanding(lane) >= kSlots) return;
+        const int first = static_cast<int>(step.choice / 3 % kBlocks);
+        const GrantMessage message = grant(++number_, first, exits | exit_bit(kBlocks - 1));
+        History& history = grants_[{lane, number_}];
+        history.message = message;
+        history.lane = lane;
+        daemon_.post(lane, message);
+        return;
+      }
+      case Act::stop:
+        if (History* history = some_outstanding(step.choice)) {
+          daemon_.stop(history->lane, history->message.number);
+          if (!history->stopped_at) history->stopped_at = clock_.now();
+        }
+        return;
+      case Act::withdraw:
+        if (History* history = some_outstanding(step.choice)) {
+          if (daemon_.withdraw(history->lane, history->message.number) == Withdrawal::withdrawn) {
+            history->withdrawn = history->ended = true;
+          } else {
+            history->told_taken = true;
+          }
+        }
+        return;
+      case Act::set_exits:
+        if (History* history = some_outstanding(step.choice)) {
+          history->exits_changed = true;
+          daemon_.set_exits(history->lane, history->message.number, exits);
+        }
+        return;
+      case Act::drain:
+        drain();
+        return;
+      case Act::pause:
+        std::this_thread::yield();
+        return;
+    }
+  }
+
+  void drain() {
+    const auto handed_over = daemon_.drain(clock_, [&](const Report& report) {
+      History& history = grants_.at({report.lane, report.grant.value});
+      require(!history.ended, "!history.ended");
+      history.reports.push_back(report);
+      history.reports.back().scores = {};
+      history.ended = report.finished != End::none;
+    });
+    if (!handed_over) throw std::runtime_error(handed_over.error().message);
+  }
+
+  void check(const History& history) const {
+    require(history.ended, "history.ended");
+    if (history.withdrawn) {
+      require(history.reports.empty(), "history.reports.empty()");
+      return;
+    }
+    int next = history.message.first_block;
+    for (const Report& report : history.reports) {
+      require(report.job == history.message.job, "report.job == history.message.job");
+      if (report.block >= 0) {
+        require(report.block == next++, "report.block == next++");
+        require(report.start <= report.end, "report.start <= report.end");
+        if (history.stopped_at)
+          require(report.start < *history.stopped_at, "report.start < *history.stopped_at");
+        if (!history.exits_changed) {
+          require(report.answer.has_value() == ((history.message.exits & exit_bit(report.block)) != 0),
+                  "report.answer.has_value() == ((history.message.exits & exit_bit(report.block)) != 0)");
+        }
+      }
+    }
+    const End end = history.reports.back().finished;
+    require(end == End::done || end == End::stopped, "end == End::done || end == End::stopped");
+    if (end == End::stopped)
+      require(history.stopped_at || history.told_taken, "history.stopped_at || history.told_taken");
+    if (end == End::done && !history.exits_changed) require(next == kBlocks, "next == kBlocks");
+  }
+
+  bool any_outstanding() const {
+    for (int lane = 0; lane < daemon_.lanes(); ++lane) {
+      if (daemon_.outstanding(lane) != 0) return true;
+    }
+    return false;
+  }
+
+  // One that may be stopped or withdrawn (not withdrawn before).
+  History* some_outstanding(std::uint32_t choice) {
+    std::vector<History*> candidates;
+    for (auto it = grants_.rbegin(); it != grants_.rend() && candidates.size() < 2 * kSlots; ++it) {
+      if (!it->second.ended && !it->second.told_taken) candidates.push_back(&it->second);
+    }
+    return candidates.empty() ? nullptr : candidates[choice % candidates.size()];
+  }
+
+  DaemonEnd& daemon_;
+  Log* logs_;
+  SystemClock clock_;
+  std::uint64_t number_ = 0;
+  std::map<std::pair<int, std::uint64_t>, History> grants_;
+};
+
+template <class Lanes>
+void play(const std::vector<Step>& steps) {
+  const Shared<std::array<Log, 2>> logs;
+  DaemonEnd daemon = make_channel(2);
+  Driver driver(daemon, logs->data());
+  {
+    const Lanes lanes(daemon, logs->data());
+    driver.run(steps);
+  }
+  driver.check();
+}
+
+rc::Gen<std::vector<Step>> some_steps() {
+  // Weighted towards what happens often.
+  const auto act = rc::gen::weightedElement<Act>({{5, Act::post},
+                                                  {3, Act::stop},
+                                                  {3, Act::withdraw},
+                                                  {2, Act::set_exits},
+                                                  {3, Act::drain},
+                                                  {1, Act::pause}});
+  const auto step = rc::gen::map(rc::gen::pair(act, rc::gen::arbitrary<std::uint32_t>()), [](auto pair) {
+    return Step{pair.first, pair.second};
+  });
+  return rc::gen::container<std::vector<Step>>(step);
+}
+
+void showValue(const Step& step, std::ostream& out) {
+  out << static_cast<int>(step.act) << ":" << step.choice;
+}
+
+RC_GTEST_PROP(LaneChannel, EveryGrantEndsOnceAndEveryBlockRunsOnceOnThreads, ()) {
+  play<ThreadLanes>(*some_steps());
+}
+
+RC_GTEST_PROP(LaneChannel, EveryGrantEndsOnceAndEveryBlockRunsOnceInProcesses, ()) {
+  play<ProcessLanes>(*some_steps());
+}
+
+std::vector<Step> many_steps(std::size_t count) {
+  std::mt19937 random(7);
+  const std::array acts{Act::post,     Act::post,     Act::post,      Act::stop,  Act::stop,
+                        Act::withdraw, Act::withdraw, Act::set_exits, Act::drain, Act::drain};
+  std::vector<Step> steps(count);
+  for (Step& step : steps) step = {acts[random() % acts.size()], static_cast<std::uint32_t>(random())};
+  return steps;
+}
+
+TEST(LaneChannel, KeepsItsPromisesOverALongRunOnThreads) {
+  play<ThreadLanes>(many_steps(30'000));
+}
+
+TEST(LaneChannel, KeepsItsPromisesOverALongRunInProcesses) {
+  play<ProcessLanes>(many_steps(30'000));
+}
+
+// Drains until the condition holds, sleeping on the doorbell meanwhile.
+template <class Condition>
+std::vector<Report> drain_until(DaemonEnd& daemon, Condition&& holds) {
+  const SystemClock clock;
+  std::vector<Report> reports;
+  for (;;) {
+    daemon.disarm();
+    const auto drained = daemon.drain(clock, [&](const Report& r) { reports.push_back(r); });
+    EXPECT_TRUE(drained.has_value());
+    if (!drained || holds()) return reports;
+    if (daemon.arm() == Arm::reports_waiting) continue;
+    if (!wait_for_ring(daemon)) {
+      ADD_FAILURE() << "nobody rang";
+      return reports;
+    }
+  }
+}
+
+struct OneLane {
+  Shared<Log> log;
+  DaemonEnd daemon = make_channel(1);
+  ThreadLanes lanes{daemon, &*log};
+};
+
+TEST(LaneChannel, RunsFromTheFirstBlockToTheHighestExit) {
+  OneLane one;
+  one.daemon.post(0, grant(1, 1, exit_bit(2) | exit_bit(4)));
+  const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 4U);
+  for (int i = 0; i < 4; ++i) {
+    const Report& report = reports[static_cast<std::size_t>(i)];
+    EXPECT_EQ(report.block, i + 1);
+    EXPECT_EQ(report.answer.has_value(), i == 1 || i == 3);
+    EXPECT_EQ(report.finished, i == 3 ? End::done : End::none);
+  }
+  EXPECT_EQ(reports[1].answer->top_class, 2);
+  EXPECT_EQ(reports[1].answer->confidence, 0.5F);
+  // A boundary is one instant.
+  EXPECT_EQ(reports[1].start, reports[0].end);
+  EXPECT_EQ(reports[1].previous, reports[0].end);
+  EXPECT_FALSE(reports[0].previous.has_value());
+}
+
+TEST(LaneChannel, AStoppedGrantThatHasNotBegunEndsWithoutABlock) {
+  // No lane yet: what is posted waits for it.
+  const Shared<Log> log;
+  DaemonEnd daemon = make_channel(1);
+  daemon.post(0, grant(1));
+  daemon.post(0, grant(2));
+  daemon.stop(0, GrantNumber{1});
+  const ThreadLanes lanes(daemon, &*log);
+  const auto reports = drain_until(daemon, [&] { return daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 1U + kBlocks);
+  EXPECT_EQ(reports[0].grant, GrantNumber{1});
+  EXPECT_EQ(reports[0].block, -1);
+  EXPECT_EQ(reports[0].finished, End::stopped);
+}
+
+TEST(LaneChannel, AGrantMayBeWithdrawnAndPostedAnewWithoutEnd) {
+  // Many more times than there are slots, while no lane looks.
+  const Shared<Log> log;
+  DaemonEnd daemon = make_channel(1);
+  daemon.post(0, grant(1));
+  for (std::uint64_t n = 2; n < 1000; ++n) {
+    daemon.post(0, grant(n));
+    EXPECT_EQ(daemon.withdraw(0, GrantNumber{n}), Withdrawal::withdrawn);
+  }
+  daemon.post(0, grant(1000));
+  const ThreadLanes lanes(daemon, &*log);
+  const auto reports = drain_until(daemon, [&] { return daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 2U * kBlocks);
+  EXPECT_EQ(reports.back().grant, GrantNumber{1000});
+}
+
+TEST(LaneChannel, AGrantThatTheWorkerCannotRunFailsAndTheLaneLives) {
+  OneLane one;
+  GrantMessage elsewhere = grant(1);
+  elsewhere.model = ModelId{7};
+  one.daemon.post(0, elsewhere);
+  one.daemon.post(0, grant(2));
+  const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 1U + kBlocks);
+  EXPECT_EQ(reports[0].finished, End::failed);
+  EXPECT_EQ(reports[0].block, -1);
+  EXPECT_EQ(reports.back().finished, End::done);
+}
+
+TEST(LaneChannel, ADaemonThatDoesNotDrainMakesTheLaneWaitAndLosesNothing) {
+  // Six grants of 64 blocks are more records than the ring holds.
+  OneLane one;
+  for (std::uint64_t n = 1; n <= 6; ++n) {
+    GrantMessage message = grant(n, 0, exit_bit(63));
+    message.blocks = kMaxBlocks;
+    message.classes = kClasses;
+    one.daemon.post(0, message);
+  }
+  while (one.log->size.load() < kRing) std::this_thread::yield();
+  std::size_t blocks = 0;
+  for (const Report& report : drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; })) {
+    blocks += report.block >= 0;
+  }
+  EXPECT_EQ(blocks, 6U * kMaxBlocks);
+}
+
+TEST(LaneChannel, ARaceForAGrantHasExactlyOneWinnerAndEveryOutcomeHappens) {
+  // Withdrawn in time; taken and run; and both saw each other: told `taken`, then given up without a block.
+  OneLane one;
+  // On two cores, or the race is over before it begins.
+  const TwoCores cores;
+  cores.move(one.lanes.thread(0));
+  std::array<int, 3> outcomes{};
+  std::mt19937 random(3);
+  std::uint64_t n = 0;
+  while (std::find(outcomes.begin(), outcomes.end(), 0) != outcomes.end() && n < Log::kCapacity - 10) {
+    const std::size_t ran_before = one.log->size.load();
+    one.daemon.post(0, grant(++n, kBlocks - 1));
+    one.daemon.post(0, grant(++n, kBlocks - 1));
+    // From the first grant's block it is a fraction of a microsecond to the taking of the second.
+    while (one.log->size.load() == ran_before) {
+    }
+    const auto most = 64U << random() % 7;
+    for (auto spins = random() % most; spins > 0; --spins)
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    const GrantNumber raced{n};
+    if (one.daemon.withdraw(0, raced) == Withdrawal::withdrawn) {
+      ++outcomes[0];
+      drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+      EXPECT_EQ(one.log->size.load(), ran_before + 1);
+      continue;
+    }
+    const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+    const Report& last = reports.back();
+    EXPECT_EQ(last.grant, raced);
+    EXPECT_EQ(last.finished, last.block < 0 ? End::stopped : End::done);
+    ++outcomes[last.block < 0 ? 2 : 1];
+  }
+  EXPECT_GT(outcomes[0], 0);
+  EXPECT_GT(outcomes[1], 0);
+  EXPECT_GT(outcomes[2], 0) << "after " << n / 2 << " races";
+}
+
+}  // namespace
+}  // namespace einet::lane::test
