@@ -1,0 +1,235 @@
+// The control socket: every message comes out as it went in, and nothing that a worker may send gets past the
+// checks.
+#include "ipc/lane/control.h"
+
+#include <fcntl.h>
+#include <functional>
+#include <limits>
+#include <sys/socket.h>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+namespace einet::lane {
+namespace {
+
+ModelDescription some_model() {
+  ModelDescription model;
+  model.name = "b-alexnet";
+  model.version = "1";
+  model.digest = std::string(64, 'a');
+  model.input = {1, 28, 28};
+  model.blocks = 2;
+  model.classes = 3;
+  model.labels = {"a", "b", "c"};
+  const PartTime part{Duration{1}, Duration{2}, Duration{3}};
+  model.times = {{part, part}, {part, part}};
+  model.accuracy = {0.5, 1.0};
+  model.state = ByteCount{4096};
+  return model;
+}
+
+struct Pair {
+  ControlSocket daemon;
+  ControlSocket worker;
+  Pair() {
+    auto pair = ControlSocket::make_pair();
+    EXPECT_TRUE(pair.has_value());
+    daemon = std::move(pair->first);
+    worker = ControlSocket(std::move(pair->second));
+  }
+};
+
+template <class T>
+T through(ControlSocket& from, ControlSocket& to, T message) {
+  EXPECT_TRUE(from.send(std::move(message), Waiting::never).has_value());
+  std::conditional_t<std::is_constructible_v<FromWorker, T>, FromWorker, ToWorker> out;
+  const auto received = to.receive(out, Waiting::never);
+  EXPECT_TRUE(received.has_value()) << received.error().message;
+  EXPECT_EQ(*received, Received::message);
+  return std::get<T>(std::move(out));
+}
+
+UniqueFd some_file() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+Configure some_configuration() {
+  Configure configure;
+  configure.backend = "synthetic";
+  configure.lanes = 2;
+  configure.threads = 2;
+  configure.cores = {0, 1, 2, 3};
+  configure.nice = 5;
+  configure.realtime_priority = 3;
+  configure.down = some_file();
+  configure.up = some_file();
+  configure.doorbell = some_file();
+  configure.arena = some_file();
+  return configure;
+}
+
+TEST(Control, ConfigurationArrivesWithItsDescriptors) {
+  Pair pair;
+  const Configure out = through(pair.daemon, pair.worker, some_configuration());
+  EXPECT_EQ(out.backend, "synthetic");
+  EXPECT_EQ(out.lanes, 2);
+  EXPECT_EQ(out.threads, 2);
+  EXPECT_EQ(out.cores, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(out.nice, 5);
+  EXPECT_EQ(out.realtime_priority, 3);
+  for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
+    EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
+  }
+}
+
+TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
+  Pair pair;
+  const auto load = through(pair.daemon, pair.worker, LoadModel{ModelId{7}, "/models/a.einet"});
+  EXPECT_EQ(load.model, ModelId{7});
+  EXPECT_EQ(load.path, "/models/a.einet");
+  EXPECT_EQ(through(pair.daemon, pair.worker, ReleaseJob{41}).slot, 41U);
+  through(pair.daemon, pair.worker, Shutdown{});
+  through(pair.worker, pair.daemon, Ready{});
+  const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no"});
+  EXPECT_EQ(refused.model, ModelId{3});
+  EXPECT_EQ(refused.reason, "no");
+  const auto line = through(pair.worker, pair.daemon, LogLine{Severity::warning, "hm"});
+  EXPECT_EQ(line.severity, Severity::warning);
+  EXPECT_EQ(line.text, "hm");
+  const auto loaded = through(pair.worker, pair.daemon, ModelLoaded{ModelId{2}, some_model()});
+  EXPECT_EQ(loaded.model, ModelId{2});
+  const ModelDescription& model = loaded.description;
+  EXPECT_EQ(model.name, "b-alexnet");
+  EXPECT_EQ(model.input, (std::vector<int>{1, 28, 28}));
+  EXPECT_EQ(model.labels, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(model.times[1].exit.p99, Duration{2});
+  EXPECT_EQ(model.accuracy, (std::vector<double>{0.5, 1.0}));
+  EXPECT_EQ(model.state, ByteCount{4096});
+}
+
+TEST(Control, SaysWhenNothingIsThereAndWhenTheOtherSideHasGone) {
+  Pair pair;
+  FromWorker out;
+  EXPECT_EQ(*pair.daemon.receive(out, Waiting::never), Received::nothing);
+  pair.worker = ControlSocket();
+  EXPECT_EQ(*pair.daemon.receive(out, Waiting::never), Received::closed);
+  EXPECT_FALSE(pair.daemon.send(Shutdown{}, Waiting::never).has_value());
+}
+
+TEST(Control, AWorkerThatDoesNotReadMakesSendingFailAtOnce) {
+  Pair pair;
+  int sent = 0;
+  while (pair.daemon.send(ReleaseJob{1}, Waiting::never).has_value()) ASSERT_LT(++sent, 1'000'000);
+}
+
+TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const PartTime falling{Duration{3}, Duration{2}, Duration{1}};
+  const std::vector<std::pair<const char*, std::function<void(ModelDescription&)>>> lies{
+      {"name", [](auto& m) { m.name = "../../etc"; }},
+      {"name", [](auto& m) { m.name = ""; }},
+      {"name", [](auto& m) { m.name = std::string(65, 'a'); }},
+      {"version", [](auto& m) { m.version = std::string(1001, 'v'); }},
+      {"digest", [](auto& m) { m.digest = "abc"; }},
+      {"input", [](auto& m) { m.input = {}; }},
+      {"input",
+       [](auto& m) {
+         m.input = {1, 0, 3};
+       }},
+      {"input",
+       [](auto& m) {
+         m.input = {1, -1, 3};
+       }},
+      {"input",
+       [](auto& m) {
+         m.input = {1 << 26, 1 << 26, 1 << 26};
+       }},
+      {"input",
+       [](auto& m) {
+         m.input = {1, 1, 1, 1};
+       }},
+      {"blocks", [](auto& m) { m.blocks = 0; }},
+      {"blocks", [](auto& m) { m.blocks = 65; }},
+      {"classes", [](auto& m) { m.classes = 0; }},
+      {"classes", [](auto& m) { m.classes = kMaxClasses + 1; }},
+      {"labels", [](auto& m) { m.labels.pop_back(); }},
+      {"labels", [](auto& m) { m.labels[0] = std::string(1001, 'l'); }},
+      {"times", [](auto& m) { m.times.pop_back(); }},
+      {"times", [=](auto& m) { m.times[1].exit = falling; }},
+      {"times", [](auto& m) { m.times[0].trunk.p50 = Duration{-1}; }},
+      {"accuracy", [](auto& m) { m.accuracy.pop_back(); }},
+      {"accuracy", [=](auto& m) { m.accuracy[0] = nan; }},
+      {"accuracy", [](auto& m) { m.accuracy[0] = 1.5; }},
+      {"state_bytes", [](auto& m) { m.state = ByteCount{~std::uint64_t{0}}; }},
+  };
+  for (const auto& [field, lie] : lies) {
+    ModelDescription model = some_model();
+    lie(model);
+    const auto packet = encode(FromWorker(ModelLoaded{ModelId{1}, model}));
+    ASSERT_TRUE(packet.has_value());
+    const auto message = decode_from_worker(*packet);
+    ASSERT_FALSE(message.has_value()) << field;
+    EXPECT_NE(message.error().message.find(field), std::string::npos) << message.error().message;
+  }
+  const auto packet = encode(FromWorker(ModelLoaded{ModelId{kMaxModels}, some_model()}));
+  EXPECT_FALSE(decode_from_worker(*packet).has_value());
+}
+
+TEST(Control, ABadConfigurationIsRefused) {
+  const std::vector<std::function<void(Configure&)>> lies{
+      [](auto& c) { c.lanes = 0; },         [](auto& c) { c.lanes = kMaxLanes + 1; },
+      [](auto& c) { c.threads = 0; },       [](auto& c) { c.cores.pop_back(); },
+      [](auto& c) { c.nice = 20; },         [](auto& c) { c.realtime_priority = 100; },
+      [](auto& c) { c.cores[0] = 100000; }, [](auto& c) { c.backend = std::string(100, 'x'); },
+  };
+  for (const auto& lie : lies) {
+    Configure configure = some_configuration();
+    lie(configure);
+    Pair pair;
+    ASSERT_TRUE(pair.daemon.send(std::move(configure), Waiting::never).has_value());
+    ToWorker out;
+    EXPECT_FALSE(pair.worker.receive(out, Waiting::never).has_value());
+  }
+  const auto packet = encode(ToWorker(some_configuration()));
+  EXPECT_FALSE(decode_to_worker(*packet, {}).has_value());  // without its descriptors
+}
+
+TEST(Control, DescriptorsThatAWorkerSendsAreClosed) {
+  Pair pair;
+  const auto open_files = [] {
+    int count = 0;
+    for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0;
+    return count;
+  };
+  const int before = open_files();
+  ASSERT_TRUE(pair.worker.send(some_configuration(), Waiting::never).has_value());
+  FromWorker out;
+  [[maybe_unused]] const auto received = pair.daemon.receive(out, Waiting::never);
+  EXPECT_EQ(open_files(), before);
+}
+
+TEST(Control, AMessageThatIsTooLargeIsRefusedOnBothSides) {
+  ModelDescription model = some_model();
+  model.classes = kMaxClasses;
+  model.labels.assign(kMaxClasses, std::string(1000, 'l'));
+  EXPECT_FALSE(encode(FromWorker(ModelLoaded{ModelId{1}, model})).has_value());
+  Pair pair;
+  const std::string large(kMaxControlMessage.value + 1, 'x');
+  ASSERT_EQ(::send(pair.worker.fd(), large.data(), large.size(), 0), static_cast<ssize_t>(large.size()));
+  FromWorker out;
+  EXPECT_FALSE(pair.daemon.receive(out, Waiting::never).has_value());
+  // The next message is read as usual.
+  through(pair.worker, pair.daemon, Ready{});
+}
+
+RC_GTEST_PROP(Control, AnyBytesAreRefusedOrAMessage, (const std::string& bytes)) {
+  const auto from_worker = decode_from_worker(bytes);
+  const auto to_worker = decode_to_worker(bytes, {});
+  if (from_worker) RC_ASSERT(encode(*from_worker).has_value());
+  if (to_worker) RC_ASSERT(encode(*to_worker).has_value());
+}
+
+}  // namespace
+}  // namespace einet::lane
