@@ -256,7 +256,8 @@ void Core::Impl::after_block(JobRecord& job, const BlockReport& report, DeviceId
     return;
   }
   if (late && job.spec.on_miss == OnMiss::stop) return end_with_best(job, Reason::deadline_passed, now);
-  if (report.answer) {
+  if (report.answer &&
+      report.answer->exit >= job.best.exit) {  // after a lost lane, early exits may come again
     job.best = *report.answer;
     if (job.best.confidence >= job.spec.target_confidence) {
       return end(job, Outcome::completed, Reason::target_reached, now);

@@ -61,7 +61,7 @@ class Commands {
   // The exits of a running or posted grant changed. The lane may have ended the grant meanwhile, by its old
   // exits.
   virtual void set_exits(LaneId, GrantNumber, ExitMask, Reason) = 0;
-  // The job's one final outcome. Its best answer is the one of the latest reported exit.
+  // The job's one final outcome. Its best answer is that of the deepest exit reported in time.
   virtual void finish(JobId, Outcome, Reason) = 0;
   // No lane refers to the job any more: its input and state may be freed. After `finish`, perhaps at once.
   virtual void release(JobId) = 0;

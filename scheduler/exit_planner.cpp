@@ -59,7 +59,7 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
       exits = exact(job, device, start, ahead);
       break;
     case PlanMode::all:
-      exits = from_block(job.next_block) & ~from_block(last + 1);
+      exits = from_block(std::max(job.next_block, job.best.exit + 1)) & ~from_block(last + 1);
       break;
     case PlanMode::last:
       exits = exit_bit(last);
@@ -75,8 +75,12 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
 }
 
 ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
-  const std::vector<double>& accuracy = job.spec.times->accuracy;
-  const double held = job.best.exit < 0 ? 0 : accuracy[static_cast<std::size_t>(job.best.exit)];
+  // After a lost lane the job starts anew, with its answer kept: exits up to that one are of no use again.
+  const std::size_t blocks = job.spec.times->accuracy.size();
+  std::copy_n(job.spec.times->accuracy.begin(), blocks, accuracy_.begin());
+  const double held = job.best.exit < 0 ? 0 : accuracy_[static_cast<std::size_t>(job.best.exit)];
+  std::fill_n(accuracy_.begin(), job.best.exit + 1, 0.0);
+  const std::span<const double> accuracy(accuracy_.data(), blocks);
   const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
   if (job.spec.deadline >= kNever || job.spec.on_miss == OnMiss::keep_on) {
     const ExitMask exits = most_accurate(accuracy, job.next_block, held);

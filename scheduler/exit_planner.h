@@ -42,6 +42,7 @@ class ExitPlanner {
   ExitMask exact(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
 
   PlanSearch search_;
+  std::array<double, kMaxBlocks> accuracy_{};
   std::array<double, kMaxBlocks> trunk_ns_{};
   std::array<double, kMaxBlocks> exit_ns_{};
 };

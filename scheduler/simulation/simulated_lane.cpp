@@ -4,7 +4,8 @@
 
 namespace einet {
 
-SimulatedLane::SimulatedLane(LaneId id, SimulatedWork& work) : id_(id), work_(work) {}
+SimulatedLane::SimulatedLane(LaneId id, SimulatedWork& work, GrantNumber newest)
+    : id_(id), work_(work), newest_(newest) {}
 
 void SimulatedLane::post(const Grant& grant) {
   EINET_CHECK(grant.number.value == newest_.value + 1, "grants of a lane count up by one");

@@ -28,7 +28,8 @@ struct LaneRecord {
 
 class SimulatedLane {
  public:
-  SimulatedLane(LaneId, SimulatedWork&);
+  // `newest`: the number of the newest grant that a lane of this id was given before (it was lost since).
+  SimulatedLane(LaneId, SimulatedWork&, GrantNumber newest = {});
 
   // The commands of the core. They take effect when the lane next acts. Checked: at most two grants that have
   // not ended, numbers that count up, stops and exits for grants that exist (or have ended).
