@@ -52,7 +52,8 @@ class Daemon {
                     [this] {
                       log_.info("ready", {{"socket", config_.socket.string()}});
                     }),
-        status_({clock_, config_, rank_, catalog_, tenants_, *arena_, driver_, supervisor_}),
+        status_({clock_, config_, rank_, catalog_, tenants_, *arena_, driver_, supervisor_,
+                 [this] { return sessions_.size(); }}),
         desk_{io_, clock_, config_, tenants_, intake_, driver_, status_, log_, Desk::Open::yes},
         signals_(io_),
         drain_(io_) {}

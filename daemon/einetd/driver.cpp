@@ -129,9 +129,9 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   return id;
 }
 
-bool Driver::cancel(JobId id, TenantId tenant) {
+bool Driver::cancel(JobId id, std::optional<TenantId> tenant) {
   const auto found = jobs_.find(id);
-  if (found == jobs_.end() || found->second.spec().tenant != tenant) return false;
+  if (found == jobs_.end() || (tenant && found->second.spec().tenant != *tenant)) return false;
   return core_.cancel(id, parts_.clock.now());
 }
 

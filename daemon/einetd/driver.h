@@ -70,8 +70,8 @@ class Driver final : private Commands, private Observer {
   // The core's word on an admitted submission. The record lives until the core releases it. Call pump() when
   // the reply is queued.
   boost::system::result<JobId, Rejection> submit(Submission, JobOrigin, TimePoint received);
-  // False: no such job of this tenant, or it has ended. Call pump() after.
-  bool cancel(JobId, TenantId);
+  // False: no such job of this tenant (empty: of anybody), or it has ended. Call pump() after.
+  bool cancel(JobId, std::optional<TenantId>);
   void cancel_all();
 
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.

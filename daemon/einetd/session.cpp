@@ -16,6 +16,7 @@ using boost::system::error_code;
 // A client that connects must say HELLO within this time.
 constexpr auto kHelloPatience = std::chrono::seconds(10);
 constexpr std::size_t kMaxClientName = 64;
+constexpr uid_t kRoot = 0;
 
 // The one frame that ends a conversation before it has begun is within every limit.
 constexpr std::uint64_t kAboutConnection = 0;
@@ -41,7 +42,7 @@ void Session::start() {
   patience_.expires_after(kHelloPatience);
   patience_.async_wait([self = weak_from_this()](error_code cancelled) {
     const auto session = self.lock();
-    if (cancelled || !session || session->tenant_) return;
+    if (cancelled || !session || session->greeted_) return;
     session->end(wire::Error::BAD_REQUEST, "no hello came in " + format_duration(kHelloPatience));
   });
 }
@@ -90,7 +91,7 @@ void Session::take(Message& message) {
   if (!is_request(header.type))
     return bad("a " + std::string(name(header.type)) + " message comes only from the daemon");
   if (header.request == 0) return bad("request id 0 is not allowed; number requests from 1");
-  if (!tenant_ && header.type != MessageType::hello) return bad("the first message must be hello");
+  if (!greeted_ && header.type != MessageType::hello) return bad("the first message must be hello");
   const std::size_t fds = header.type == MessageType::register_region ? 1 : 0;
   if (message.fds.size() != fds) {
     return bad("a " + std::string(name(header.type)) + " message brings " + std::to_string(fds) +
@@ -110,13 +111,13 @@ void Session::take(Message& message) {
     case MessageType::watch:
       return take_watch(message);
     case MessageType::list_jobs:
-      if (parse<wire::ListJobs>(message)) send(header.request, desk_.status.jobs(user_, *tenant_));
+      if (parse<wire::ListJobs>(message)) send(header.request, desk_.status.jobs(scope_));
       return;
     case MessageType::list_models:
       if (parse<wire::ListModels>(message)) send(header.request, desk_.status.models());
       return;
     case MessageType::get_status:
-      if (parse<wire::GetStatus>(message)) send(header.request, desk_.status.status(user_, *tenant_));
+      if (parse<wire::GetStatus>(message)) send(header.request, desk_.status.status(scope_));
       return;
     default:
       return bad("a " + std::string(name(header.type)) + " message is not known here");
@@ -126,7 +127,7 @@ void Session::take(Message& message) {
 void Session::take_hello(const Message& message) {
   const std::optional<wire::Hello> hello = parse<wire::Hello>(message);
   if (!hello) return;
-  if (tenant_) return end(wire::Error::BAD_REQUEST, "hello was said already");
+  if (greeted_) return end(wire::Error::BAD_REQUEST, "hello was said already");
   if (hello->min_version() > kProtocolVersion || hello->max_version() < kProtocolVersion) {
     return end(wire::Error::VERSION, "the client speaks versions " + std::to_string(hello->min_version()) +
                                          " to " + std::to_string(hello->max_version()) +
@@ -137,32 +138,42 @@ void Session::take_hello(const Message& message) {
                                              " bytes; at most " + std::to_string(kMaxClientName) +
                                              " are allowed");
   }
+  // Root looks after everybody, unless it says as which tenant it acts.
+  const bool rules = user_ == kRoot && hello->tenant().empty();
   const Result<TenantId> tenant = desk_.tenants.choose(user_, hello->tenant());
-  if (!tenant) {
+  if (tenant) {
+    Result<Tenants::Charge> connection = desk_.tenants.connect(*tenant);
+    if (!connection) return end(wire::Error::LIMIT, connection.error().message);
+    connection_ = std::move(*connection);
+    tenant_ = *tenant;
+  } else if (!rules) {
     desk_.log.warn("client refused",
                    {{"uid", user_}, {"client", hello->client()}, {"reason", tenant.error().message}});
     return end(wire::Error::NOT_ALLOWED, tenant.error().message);
   }
-  Result<Tenants::Charge> connection = desk_.tenants.connect(*tenant);
-  if (!connection) return end(wire::Error::LIMIT, connection.error().message);
-  connection_ = std::move(*connection);
-  tenant_ = *tenant;
+  scope_ = rules ? std::nullopt : tenant_;
+  greeted_ = true;
   patience_.cancel();
   desk_.log.debug("client connected",
                   {{"session", id_}, {"tenant", tenant_name()}, {"client", hello->client()}});
 
-  const TenantConfig& own = desk_.tenants.config(*tenant);
   const LimitsConfig& limits = desk_.config.limits;
   wire::HelloReply reply;
   reply.set_version(kProtocolVersion);
-  reply.set_tenant(own.name);
   reply.set_daemon(desk_.status.version());
+  for (const std::string& capability : hello->capabilities()) {
+    if (capability == "regions" || capability == "watch") reply.add_capabilities(capability);
+  }
   reply.mutable_limits()->set_max_body_bytes(limits.message.value);
-  reply.mutable_limits()->set_max_jobs(static_cast<std::uint32_t>(std::min(own.max_jobs, limits.jobs)));
-  reply.mutable_limits()->set_max_bytes(own.max_bytes.value);
-  reply.mutable_limits()->set_max_priority(own.max_priority);
   reply.mutable_limits()->set_max_regions(static_cast<std::uint32_t>(limits.regions));
   reply.mutable_limits()->set_max_region_bytes(limits.region.value);
+  if (tenant_) {
+    const TenantConfig& own = desk_.tenants.config(*tenant_);
+    reply.set_tenant(own.name);
+    reply.mutable_limits()->set_max_jobs(static_cast<std::uint32_t>(std::min(own.max_jobs, limits.jobs)));
+    reply.mutable_limits()->set_max_bytes(own.max_bytes.value);
+    reply.mutable_limits()->set_max_priority(own.max_priority);
+  }
   send(message.header.request, reply);
 }
 
@@ -193,6 +204,8 @@ void Session::take_submit(const Message& message) {
   const TimePoint received = desk_.clock.now();
   const auto body = parse<wire::Submit>(message);
   if (!body) return;
+  if (!tenant_)
+    return refuse(request, wire::Error::NOT_ALLOWED, "root is not a tenant here and submits no jobs");
   if (jobs_.contains(request) || request == watch_request_) {
     return end(wire::Error::BAD_REQUEST, "request id " + std::to_string(request) +
                                              " is still in use; its answers could not be told apart");
@@ -225,9 +238,10 @@ void Session::take_submit(const Message& message) {
 void Session::take_cancel(const Message& message) {
   const auto body = parse<wire::Cancel>(message);
   if (!body) return;
-  if (!desk_.driver.cancel(JobId{body->job()}, *tenant_)) {
+  if (!desk_.driver.cancel(JobId{body->job()}, scope_)) {
     return refuse(message.header.request, wire::Error::NO_SUCH_JOB,
-                  "tenant " + std::string(tenant_name()) + " has no job " + std::to_string(body->job()) +
+                  "there is no job " + std::to_string(body->job()) +
+                      (scope_ ? " of tenant " + std::string(tenant_name()) : std::string()) +
                       " that has not ended");
   }
   changed_ = true;
@@ -257,7 +271,7 @@ void Session::outcome(std::uint64_t request, const wire::Outcome& outcome) {
 }
 
 void Session::event(TenantId tenant, const wire::Event& event) {
-  if (!watches() || (user_ != 0 && tenant != *tenant_)) return;
+  if (!watches() || (scope_ && tenant != *scope_)) return;
   if (event.kind() == wire::Event::BLOCK && !watch_blocks_) return;
   // Events may be lost, outcomes may not: events use half of the queue.
   if (channel_.unsent() > desk_.config.limits.write_queue.value / 2) {
@@ -339,12 +353,12 @@ void Session::close(const std::string& why) {
     (void)self->channel_.flush();  // as far as the client reads
     self->patience_.cancel();
     self->socket_.cancel();
-    for (const auto& [request, job] : self->jobs_) self->desk_.driver.cancel(job, *self->tenant_);
-    if (!self->jobs_.empty()) self->desk_.driver.pump();
-    self->desk_.log.debug("client disconnected", {{"session", self->id_},
-                                                  {"tenant", self->tenant_name()},
-                                                  {"jobs_cancelled", self->jobs_.size()},
-                                                  {"reason", why}});
+    const std::size_t jobs = self->jobs_.size();
+    for (const auto& [request, job] : self->jobs_) self->desk_.driver.cancel(job, self->tenant_);
+    if (jobs > 0) self->desk_.driver.pump();
+    self->desk_.log.debug(
+        "client disconnected",
+        {{"session", self->id_}, {"tenant", self->tenant_name()}, {"jobs_cancelled", jobs}, {"reason", why}});
     self->on_end_(self->id_);
   });
 }

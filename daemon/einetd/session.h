@@ -82,7 +82,9 @@ class Session : public std::enable_shared_from_this<Session> {
   FrameChannel channel_;
   boost::asio::posix::stream_descriptor socket_;  // the channel's, for waiting only
   boost::asio::steady_timer patience_;            // for HELLO
-  std::optional<TenantId> tenant_;                // after HELLO
+  bool greeted_ = false;                          // HELLO was said
+  std::optional<TenantId> tenant_;  // whose jobs it submits; empty: it may not (root that is no tenant)
+  std::optional<TenantId> scope_;   // whose jobs it sees and cancels; empty: everybody's (root)
   Tenants::Charge connection_;
   Regions regions_;
   std::unordered_map<std::uint64_t, JobId> jobs_;  // not ended, by request

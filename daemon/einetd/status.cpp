@@ -33,10 +33,10 @@ std::string StatusView::version() const {
   return "einetd " + std::string(kVersion);
 }
 
-wire::JobList StatusView::jobs(uid_t user, TenantId tenant) const {
+wire::JobList StatusView::jobs(std::optional<TenantId> of) const {
   wire::JobList list;
   const std::vector<LaneView> lanes = parts_.driver.lanes();
-  for (const Core::JobView& job : parts_.driver.views(user == 0 ? std::nullopt : std::optional(tenant))) {
+  for (const Core::JobView& job : parts_.driver.views(of)) {
     wire::JobInfo& info = *list.add_jobs();
     info.set_job(job.spec.id.value);
     info.set_tenant(parts_.tenants.config(job.spec.tenant).name);
@@ -91,7 +91,7 @@ wire::ModelList StatusView::models() const {
   return list;
 }
 
-wire::Status StatusView::status(uid_t user, TenantId tenant) const {
+wire::Status StatusView::status(std::optional<TenantId> of) const {
   wire::Status s;
   s.set_version(std::string(kVersion));
   const TimePoint now = parts_.clock.now();
@@ -100,7 +100,7 @@ wire::Status StatusView::status(uid_t user, TenantId tenant) const {
   s.set_pid(static_cast<std::uint32_t>(::getpid()));
   s.set_policy(parts_.config.policy);
   add_lanes(s);
-  add_tenants(s, user, tenant);
+  add_tenants(s, of);
   add_counters(s);
   add_warnings(s);
   return s;
@@ -128,10 +128,10 @@ void StatusView::add_lanes(wire::Status& s) const {
   }
 }
 
-void StatusView::add_tenants(wire::Status& s, uid_t user, TenantId own) const {
+void StatusView::add_tenants(wire::Status& s, std::optional<TenantId> of) const {
   for (std::uint32_t i = 0; i < parts_.tenants.size(); ++i) {
     const TenantId id{i};
-    if (user != 0 && id != own) continue;
+    if (of && id != *of) continue;
     const TenantConfig& config = parts_.tenants.config(id);
     const Tenants::Use& use = parts_.tenants.use(id);
     wire::TenantInfo& info = *s.add_tenants();
@@ -158,6 +158,7 @@ void StatusView::add_counters(wire::Status& s) const {
        {Outcome::completed, Outcome::deadline, Outcome::missed, Outcome::cancelled, Outcome::failed}) {
     add("jobs_" + std::string(name(o)), c.outcomes[static_cast<std::size_t>(o)]);
   }
+  add("connections", parts_.connections());
   add("jobs_held", parts_.driver.jobs());
   add("arena_bytes", parts_.arena.used().value);
   add("blocks", c.blocks);

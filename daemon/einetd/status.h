@@ -12,7 +12,7 @@
 
 namespace einet {
 
-// One thread. A tenant sees itself and its own jobs; root (uid 0) sees all.
+// One thread. `of`: whose jobs and quotas to show; empty: everybody's.
 class StatusView {
  public:
   struct Parts {
@@ -24,18 +24,19 @@ class StatusView {
     const Arena& arena;
     const Driver& driver;
     const Supervisor& supervisor;
+    std::function<std::size_t()> connections;
   };
   // All parts must outlive it.
   explicit StatusView(Parts parts) : parts_(parts), started_(parts.clock.now()) {}
 
   std::string version() const;  // "einetd 0.1.0"
-  wire::JobList jobs(uid_t user, TenantId) const;
+  wire::JobList jobs(std::optional<TenantId> of) const;
   wire::ModelList models() const;
-  wire::Status status(uid_t user, TenantId) const;
+  wire::Status status(std::optional<TenantId> of) const;
 
  private:
   void add_lanes(wire::Status&) const;
-  void add_tenants(wire::Status&, uid_t user, TenantId) const;
+  void add_tenants(wire::Status&, std::optional<TenantId> of) const;
   void add_counters(wire::Status&) const;
   void add_warnings(wire::Status&) const;
 

@@ -1,0 +1,71 @@
+// The models: found in the folder, loaded or refused by workers, per device.
+#include "daemon/einetd/catalog.h"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "temporary_folder.h"
+
+namespace einet {
+namespace {
+
+using testing::HasSubstr;
+
+lane::ModelDescription description(const std::string& digest) {
+  lane::ModelDescription d;
+  d.digest = digest;
+  d.input = {1, 2, 3};
+  d.blocks = 1;
+  d.classes = 2;
+  d.times.resize(1);
+  return d;
+}
+
+TEST(Catalog, ListsPackagesByNameAndNothingElse) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"b.einet", "a.einet", "readme.txt", "we ird.einet"}) {
+    std::filesystem::create_directory(folder.path() / name);
+  }
+  const Catalog catalog = *Catalog::scan(folder.path(), 1);
+  ASSERT_EQ(catalog.size(), 3u);
+  EXPECT_EQ(catalog.model(ModelId{0}).name, "a");
+  EXPECT_EQ(catalog.model(ModelId{1}).name, "b");
+  EXPECT_THAT(catalog.model(ModelId{2}).reason, HasSubstr("1 to 64 letters"));
+  EXPECT_THAT(Catalog::scan("/nowhere", 1).error().message,
+              HasSubstr("/nowhere: cannot read the model directory"));
+}
+
+TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), 2);
+  const ModelId a{0};
+  EXPECT_FALSE(catalog.model(a).loaded());
+  catalog.refused(a, DeviceId{0}, "no such operation");
+  EXPECT_EQ(catalog.model(a).reason, "no such operation");
+  ASSERT_TRUE(catalog.loaded(a, DeviceId{1}, description("x")));
+  EXPECT_TRUE(catalog.model(a).loaded());
+  EXPECT_EQ(catalog.model(a).elements(), 6u);
+  EXPECT_TRUE(catalog.model(a).times->on_device[0].empty());
+  EXPECT_EQ(catalog.model(a).times->on_device[1].size(), 1u);
+  catalog.refused(a, DeviceId{1}, "gone");
+  EXPECT_FALSE(catalog.model(a).loaded());
+}
+
+TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), 2);
+  const ModelId a{0};
+  lane::ModelDescription no_profile = description("x");
+  no_profile.times.clear();
+  EXPECT_THAT(catalog.loaded(a, DeviceId{0}, no_profile).error().message, HasSubstr("no profile"));
+  ASSERT_TRUE(catalog.loaded(a, DeviceId{0}, description("x")));
+  EXPECT_THAT(catalog.loaded(a, DeviceId{1}, description("y")).error().message, HasSubstr("has changed"));
+  EXPECT_TRUE(catalog.model(a).loaded());
+}
+
+}  // namespace
+}  // namespace einet

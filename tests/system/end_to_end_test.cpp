@@ -1,0 +1,216 @@
+// The main road: submit, answers per exit, one outcome; looking at it; an orderly end.
+#include <csignal>
+#include <sys/stat.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+TEST(EndToEnd, AJobGivesItsAnswersExitByExitAndThenOneOutcome) {
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(client.hello().tenant(), "camera");
+  EXPECT_EQ(client.hello().limits().max_priority(), 5);
+
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  std::vector<int> exits;
+  const auto ended = client.run(
+      job,
+      [&](JobId, const client::Answer& a) {
+        exits.push_back(a.exit);
+        EXPECT_THAT(a.scores, SizeIs(model.classes));
+      },
+      kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED) << ended->reason << ": " << ended->words;
+  EXPECT_EQ(ended->reason, "plan_finished");
+  EXPECT_EQ(exits, (std::vector<int>{0, 1}));
+  ASSERT_TRUE(ended->best);
+  EXPECT_EQ(ended->best->exit, 1);
+  EXPECT_EQ(ended->executed_exits, 3u);
+  ASSERT_TRUE(ended->first_block);
+  EXPECT_LE(ended->received, ended->released);
+  EXPECT_LE(ended->released, *ended->first_block);
+  EXPECT_LE(*ended->first_block, ended->finished);
+  EXPECT_GE(ended->lane_time, Duration(400us));
+}
+
+TEST(EndToEnd, AnInputInARegionIsAsGoodAsOneInTheMessage) {
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}});
+  client::Client client = daemon.connect();
+  auto region = client.register_region(ByteCount{4096}, kPatience);
+  ASSERT_TRUE(region) << region.error().message;
+  client::JobRequest job = job_of(model);
+  job.dtype = wire::F32;
+  job.input = client::RegionInput{region->id(), 128, 64 * 4};
+  const auto ended = client.run(job, {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED) << ended->words;
+  EXPECT_TRUE(client.unregister_region(std::move(*region), kPatience));
+}
+
+TEST(EndToEnd, AJobWaitsForItsReleaseAndStopsAtItsDeadlineWithItsBestAnswer) {
+  const SyntheticPackage model = long_model();  // 80 ms and more
+  RunningDaemon daemon({.models = {model}});
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  job.release = Duration(20ms);
+  job.deadline = Duration(30ms);
+  const auto ended = client.run(job, {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->released - ended->received, Duration(20ms));
+  EXPECT_TRUE(!ended->first_block || *ended->first_block >= ended->released);
+  // On a busy machine the first answer may come too late; then there is none, and the job is missed.
+  EXPECT_EQ(ended->outcome, ended->best ? wire::DEADLINE : wire::MISSED) << ended->reason;
+  EXPECT_NE(ended->executed_exits, (std::uint64_t{1} << 40) - 1);
+}
+
+TEST(EndToEnd, AMandatoryExitThatIsNotReachedIsAMiss) {
+  const SyntheticPackage model = long_model();
+  RunningDaemon daemon({.models = {model}});
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.deadline = Duration(20ms);
+  job.mandatory_exit = 39;
+  const auto ended = client.run(job, {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::MISSED) << ended->reason;
+}
+
+TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
+  const SyntheticPackage model = long_model();
+  RunningDaemon daemon({.models = {model}, .device = "lanes = 2\n"});
+  client::Client client = daemon.connect();
+  std::vector<wire::Event> events;
+  client::Client watcher = daemon.connect();
+  ASSERT_TRUE(watcher.watch(
+      client::Client::Watch::jobs_and_blocks, [&](const wire::Event& e) { events.push_back(e); }, kPatience));
+  const auto submitted = client.submit(job_of(model), {}, kPatience);
+  ASSERT_TRUE(submitted);
+  while (
+      std::none_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::STARTED; })) {
+    ASSERT_TRUE(watcher.wait_any(kPatience));
+  }
+  const auto jobs = watcher.jobs(kPatience);
+  ASSERT_TRUE(jobs);
+  ASSERT_EQ(jobs->jobs_size(), 1);
+  EXPECT_EQ(jobs->jobs(0).job(), submitted->job.value);
+  EXPECT_EQ(jobs->jobs(0).state(), "running");
+  EXPECT_EQ(jobs->jobs(0).device(), "cpu");
+  EXPECT_EQ(jobs->jobs(0).blocks(), 40u);
+  EXPECT_EQ(daemon.connect("batch").jobs(kPatience)->jobs_size(), 0);  // not its own
+
+  const auto models = client.models(kPatience);
+  ASSERT_TRUE(models);
+  ASSERT_EQ(models->models_size(), 1);
+  EXPECT_TRUE(models->models(0).loaded()) << models->models(0).reason();
+  EXPECT_EQ(models->models(0).devices(0).blocks_size(), 40);
+
+  const wire::Status status = *client.status(kPatience);
+  ASSERT_EQ(status.lanes_size(), 2);
+  EXPECT_EQ(status.lanes(0).state(), "busy");
+  EXPECT_EQ(status.lanes(0).job(), submitted->job.value);
+  EXPECT_EQ(status.lanes(1).state(), "idle");
+  EXPECT_EQ(status.policy(), "fixed-priority");
+  ASSERT_EQ(status.tenants_size(), 1);
+  EXPECT_EQ(status.tenants(0).jobs(), 1u);
+  EXPECT_EQ(status.tenants(0).bytes(), 64u);
+
+  ASSERT_TRUE(client.cancel(submitted->job, kPatience));
+  EXPECT_EQ(client.wait(submitted->ticket, kPatience)->outcome, wire::CANCELLED);
+  EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() == "idle"; }));
+  while (std::none_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::ENDED; })) {
+    ASSERT_TRUE(watcher.wait_any(kPatience));
+  }
+  EXPECT_TRUE(
+      std::any_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::BLOCK; }));
+}
+
+TEST(Ending, DrainingLetsRunningJobsFinishAndRefusesNewOnes) {
+  const SyntheticPackage model = long_model();
+  RunningDaemon daemon({.models = {model}, .config = "drain = \"60s\"\n"});
+  client::Client client = daemon.connect();
+  const auto running = client.submit(job_of(model), {}, kPatience);
+  ASSERT_TRUE(running);
+  daemon.signal(SIGTERM);
+  ASSERT_TRUE(daemon.wait_log("draining"));
+  const auto late = client.submit(job_of(model), {}, kPatience);
+  ASSERT_TRUE(late) << late.error().message;
+  ASSERT_TRUE(late->rejected);
+  EXPECT_EQ(late->rejected->reason, "shutting_down");
+  const auto ended = client.wait(running->ticket, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED);
+  EXPECT_EQ(daemon.wait_end(), 0) << daemon.log();
+  EXPECT_FALSE(std::filesystem::exists(daemon.socket()));
+}
+
+TEST(Ending, JobsThatOutlastTheDrainAreCancelled) {
+  const SyntheticPackage model = model_of("endless", 64, 50ms, 1ms);
+  RunningDaemon daemon({.models = {model}, .config = "drain = \"0s\"\n"});
+  client::Client client = daemon.connect();
+  const auto running = client.submit(job_of(model), {}, kPatience);
+  ASSERT_TRUE(running);
+  daemon.signal(SIGTERM);
+  const auto ended = client.wait(running->ticket, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::CANCELLED);
+  EXPECT_EQ(daemon.wait_end(), 0) << daemon.log();
+}
+
+TEST(Starting, ASocketFileThatNobodyListensOnIsReplacedAndALiveOneIsNot) {
+  RunningDaemon daemon({.models = {short_model()}});
+  struct stat status {};
+  ASSERT_EQ(::stat(daemon.socket().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0660u);
+  const Ran second = run_einetd({"--config", (daemon.folder() / "einetd.toml").string()});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_THAT(second.output, HasSubstr("another daemon listens on this socket"));
+
+  daemon.signal(SIGKILL);
+  EXPECT_EQ(daemon.wait_end(), -SIGKILL);
+  EXPECT_TRUE(std::filesystem::exists(daemon.socket()));
+  daemon.start();
+  EXPECT_TRUE(daemon.wait_ready()) << daemon.log();
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Starting, SaysWhatIsWrongWithACommandLineOrAConfiguration) {
+  EXPECT_EQ(run_einetd({"--version"}).status, 0);
+  EXPECT_THAT(run_einetd({"--help"}).output, HasSubstr("--check-config"));
+  EXPECT_EQ(run_einetd({"--polciy", "edf"}).status, 2);
+  EXPECT_EQ(run_einetd({"--config", "/nowhere.toml"}).status, 2);
+
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "e.toml").string();
+  std::ofstream(file) << "sokcet = \"/s\"\n[[device]]\nname = \"cpu\"\n";
+  for (const char* option : {"--config", "--check-config"}) {
+    const Ran ran = run_einetd({option, file});
+    EXPECT_EQ(ran.status, 2);
+    EXPECT_EQ(ran.output, "einetd: " + file + ":1:1: sokcet: unknown key; did you mean \"socket\"?\n");
+  }
+  std::ofstream(file) << "[[device]]\nname = \"cpu\"\n";
+  const Ran good = run_einetd({"--check-config", file});
+  EXPECT_EQ(good.status, 0);
+  EXPECT_THAT(good.output, testing::StartsWith("ok\nsocket /run/einetd/socket"));
+
+  std::ofstream(file) << "models = \"/nowhere\"\n[[device]]\nname = \"cpu\"\n";
+  const Ran no_models = run_einetd({"--config", file, "--socket", (folder.path() / "s").string()});
+  EXPECT_EQ(no_models.status, 1);
+  EXPECT_THAT(no_models.output, HasSubstr("/nowhere: cannot read the model directory"));
+}
+
+}  // namespace
+}  // namespace einet::test

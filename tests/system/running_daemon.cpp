@@ -1,0 +1,240 @@
+#include "running_daemon.h"
+
+#include <algorithm>
+#include <csignal>
+#include <fcntl.h>
+#include <fstream>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config/files.h"
+
+namespace einet::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Both outputs go to `output`.
+pid_t spawn(const std::string& program, std::vector<std::string> arguments, int output) {
+  arguments.insert(arguments.begin(), program);
+  std::vector<char*> argv;
+  for (std::string& a : arguments) argv.push_back(a.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+  pid_t pid = 0;
+  const int code = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  EINET_CHECK(code == 0, "the program can be started");
+  return pid;
+}
+
+std::pair<UniqueFd, UniqueFd> make_pipe() {
+  int ends[2];
+  EINET_CHECK(::pipe2(ends, O_CLOEXEC) == 0, "there are descriptors left");
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+int exit_status(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+std::string configuration(const Setup& setup, const std::filesystem::path& folder) {
+  const std::string uid = "uid = " + std::to_string(::getuid()) + "\n";
+  const std::string worker = setup.worker.empty() ? EINET_WORKER_PROGRAM : setup.worker;
+  return "socket = \"" + (folder / "socket").string() + "\"\nmodels = \"" + (folder / "models").string() +
+         "\"\n" + setup.config + "[[device]]\nname = \"cpu\"\nbackend = \"synthetic\"\n" + setup.device +
+         "[tenant.control]\n" + uid + "max_priority = 10\n[tenant.camera]\n" + uid +
+         "max_priority = 5\n[tenant.batch]\n" + uid +
+         (setup.tables.find("[worker]") == std::string::npos
+              ? "[worker]\nrestart_delay = \"1ms\"\npath = \"" + worker + "\"\n"
+              : "") +
+         setup.tables;
+}
+
+}  // namespace
+
+SyntheticPackage model_of(std::string name, int blocks, Duration trunk, Duration exit) {
+  SyntheticPackage model;
+  model.name = std::move(name);
+  for (int b = 0; b < blocks; ++b) {
+    model.trunk.push_back(trunk);
+    model.exit.push_back(exit);
+    model.accuracy.push_back(0.5 + 0.4 * (b + 1) / blocks);
+  }
+  return model;
+}
+
+SyntheticPackage short_model() {
+  using namespace std::chrono_literals;
+  return model_of("short", 2, 200us, 20us);
+}
+
+SyntheticPackage long_model() {
+  using namespace std::chrono_literals;
+  return model_of("long", 40, 2ms, 100us);
+}
+
+RunningDaemon::RunningDaemon(const Setup& setup) : RunningDaemon(setup, Start::later) {
+  start();
+  EINET_CHECK(wait_ready(), log_.c_str());
+}
+
+RunningDaemon::RunningDaemon(const Setup& setup, Start) {
+  std::filesystem::create_directories(models());
+  for (const SyntheticPackage& model : setup.models) write_synthetic_package(models(), model);
+  const std::filesystem::path file = folder() / "einetd.toml";
+  EINET_CHECK(write_file(file, configuration(setup, folder())).has_value(),
+              "the test's folder can be written");
+  arguments_ = {"--config", file.string(), "--trace", (folder() / "trace").string()};
+  arguments_.insert(arguments_.end(), setup.arguments.begin(), setup.arguments.end());
+}
+
+void RunningDaemon::start() {
+  EINET_CHECK(pid_ == 0, "it does not run yet");
+  auto [read_end, write_end] = make_pipe();
+  pid_ = spawn(EINETD_PROGRAM, arguments_, write_end.get());
+  log_pipe_ = std::move(read_end);
+  log_.clear();
+}
+
+RunningDaemon::~RunningDaemon() {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool RunningDaemon::read_log(Clock::time_point until) {
+  pollfd wait{log_pipe_.get(), POLLIN, 0};
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+  if (left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) <= 0) return false;
+  char buffer[4096];
+  const ssize_t n = ::read(log_pipe_.get(), buffer, sizeof buffer);
+  if (n > 0) log_.append(buffer, static_cast<std::size_t>(n));
+  return n > 0;
+}
+
+bool RunningDaemon::wait_log(const std::string& text) {
+  const auto until = Clock::now() + kPatience;
+  while (log_.find(text) == std::string::npos) {
+    if (!read_log(until)) return false;
+  }
+  return true;
+}
+
+client::Client RunningDaemon::connect(const std::string& tenant, const std::string& name) const {
+  auto client = client::Client::connect(socket(), {.name = name, .tenant = tenant, .timeout = kPatience});
+  EINET_CHECK(client.has_value(), client ? "" : client.error().message.c_str());
+  return std::move(*client);
+}
+
+wire::Status RunningDaemon::status() const {
+  auto client = connect("control", "status");
+  auto status = client.status(kPatience);
+  EINET_CHECK(status.has_value(), status ? "" : status.error().message.c_str());
+  return *status;
+}
+
+std::uint64_t RunningDaemon::counter(const std::string& name) const {
+  const wire::Status s = status();
+  for (const wire::Counter& c : s.counters()) {
+    if (c.name() == name) return c.value();
+  }
+  check_failed(__FILE__, __LINE__, "counter", name.c_str());
+}
+
+wire::TenantInfo RunningDaemon::tenant(const std::string& name) const {
+  auto client = connect(name, "status");
+  auto status = client.status(kPatience);
+  EINET_CHECK(status.has_value() && status->tenants_size() == 1, "a tenant sees itself");
+  return status->tenants(0);
+}
+
+std::size_t RunningDaemon::open_files() const {
+  const std::filesystem::directory_iterator files("/proc/" + std::to_string(pid_) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+bool RunningDaemon::eventually(const std::function<bool(const wire::Status&)>& holds) const {
+  auto client = connect("control", "status");
+  for (const auto until = Clock::now() + kPatience; Clock::now() < until;) {
+    const auto status = client.status(kPatience);
+    if (!status) return false;
+    if (holds(*status)) return true;
+  }
+  return false;
+}
+
+bool RunningDaemon::is_idle() const {
+  return eventually([](const wire::Status& s) {
+    for (const wire::Counter& c : s.counters()) {
+      if ((c.name() == "jobs_held" || c.name() == "arena_bytes") && c.value() != 0) return false;
+      if (c.name() == "connections" && c.value() != 1) return false;
+    }
+    return std::all_of(s.tenants().begin(), s.tenants().end(),
+                       [](const auto& t) { return t.jobs() == 0 && t.bytes() == 0; });
+  });
+}
+
+void RunningDaemon::signal(int number) const {
+  ::kill(pid_, number);
+}
+
+int RunningDaemon::wait_end() {
+  while (read_log(Clock::now() + kPatience)) {
+  }
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  pid_ = 0;
+  return exit_status(status);
+}
+
+int RunningDaemon::stop() {
+  signal(SIGTERM);
+  return wait_end();
+}
+
+std::vector<nlohmann::json> RunningDaemon::trace() const {
+  std::vector<nlohmann::json> events;
+  std::ifstream file(folder() / "trace");
+  for (std::string line; std::getline(file, line);) events.push_back(nlohmann::json::parse(line));
+  return events;
+}
+
+std::span<const std::byte> zeros(std::size_t bytes) {
+  static const std::vector<std::byte> kZeros(1u << 20);
+  EINET_CHECK(bytes <= kZeros.size(), "a small input");
+  return std::span(kZeros).first(bytes);
+}
+
+client::JobRequest job_of(const SyntheticPackage& model, int priority) {
+  client::JobRequest job;
+  job.model = model.name;
+  const Shape& s = model.input;
+  job.shape = {static_cast<std::uint32_t>(s.channels), static_cast<std::uint32_t>(s.height),
+               static_cast<std::uint32_t>(s.width)};
+  job.input = client::InlineInput{zeros(static_cast<std::size_t>(s.channels * s.height * s.width))};
+  job.priority = priority;
+  return job;
+}
+
+Ran run_einetd(const std::vector<std::string>& arguments) {
+  auto [read_end, write_end] = make_pipe();
+  const pid_t pid = spawn(EINETD_PROGRAM, arguments, write_end.get());
+  write_end.reset();
+  Ran ran;
+  char buffer[4096];
+  for (ssize_t n; (n = ::read(read_end.get(), buffer, sizeof buffer)) > 0;) {
+    ran.output.append(buffer, static_cast<std::size_t>(n));
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  ran.status = exit_status(status);
+  return ran;
+}
+
+}  // namespace einet::test
