@@ -1,8 +1,13 @@
 #include "planner/chain.h"
 
+#include "config/check.h"
+
 namespace einet {
 
 Chain::Chain(const PlanProblem& p, const Survival& survival) : held(p.held) {
+  EINET_CHECK(p.trunk_ns.size() <= kMaxBlocks && p.exit_ns.size() == p.trunk_ns.size() &&
+                  p.accuracy.size() == p.trunk_ns.size(),
+              "check(problem) holds");
   double t = 0;
   for (int k = p.first_block; k < p.blocks(); ++k) {
     t += p.trunk_ns[k];

@@ -1,8 +1,10 @@
-// How long the exact search takes, beside the published hybrid search. Problems are drawn once per benchmark
-// with a fixed seed; p50_us and p99_us are over single searches.
+// How long the exact search takes, beside the published hybrid search. Every benchmark goes round the same
+// 500 random problems, again and again. p50_us and p99_us are over the problems, each with its fastest
+// search, so that a busy box does not show; p99_all_us is over all searches, so that it does.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -84,19 +86,28 @@ void plan(benchmark::State& state, const char* planner_name) {
     problems.push_back(generator.problem(static_cast<int>(state.range(0)), shape));
   PlanSearch search;
 
-  std::vector<double> us;
-  us.reserve(1 << 20);
+  std::vector<double> all;
+  all.reserve(1 << 20);
+  std::vector<double> fastest(problems.size(), std::numeric_limits<double>::infinity());
   std::size_t next = 0;
   for (auto _ : state) {
-    const Problem& p = problems[next++ % problems.size()];
+    const Problem& p = problems[next];
     const auto start = std::chrono::steady_clock::now();
     benchmark::DoNotOptimize(make_plan(planner, p.view(), p.survival, search));
     const auto end = std::chrono::steady_clock::now();
-    us.push_back(std::chrono::duration<double, std::micro>(end - start).count());
+    all.push_back(std::chrono::duration<double, std::micro>(end - start).count());
+    fastest[next] = std::min(fastest[next], all.back());
+    next = (next + 1) % problems.size();
   }
-  std::sort(us.begin(), us.end());
-  state.counters["p50_us"] = us[us.size() / 2];
-  state.counters["p99_us"] = us[us.size() * 99 / 100];
+  const auto quantile = [](std::vector<double>& us, std::size_t percent) {
+    std::sort(us.begin(), us.end());
+    return us[us.size() * percent / 100];
+  };
+  if (all.size() >= problems.size()) {
+    state.counters["p50_us"] = quantile(fastest, 50);
+    state.counters["p99_us"] = quantile(fastest, 99);
+  }
+  state.counters["p99_all_us"] = quantile(all, 99);
   state.SetLabel(kShapes[shape]);
 }
 
