@@ -78,8 +78,7 @@ class LabelSearch {
   }
 
  private:
-  // More cells make the bound tighter and slower to compute; twice the exits was fastest from 14 to 64 of
-  // them.
+  // More cells make the bound tighter and slower to compute; this many keep the slowest searches short.
   static constexpr int kCellsPerExit = 3;
   static constexpr int kMaxCells = kCellsPerExit * kMaxBlocks;
   // What is rounded down here must stay down under the rounding of floating-point sums, which is far smaller.
@@ -105,13 +104,14 @@ class LabelSearch {
     }
     for (int k = chain.count; k-- > 0;) {
       double* bound = bound_[k].data();
-      std::fill_n(bound, last_cell_[k] + 1, 0.0);
+      const int cells = last_cell_[k] + 1;  // a local: rows could alias it, and nothing would be vectorised
+      std::fill_n(bound, cells, 0.0);
       for (int q = k + 1; q < chain.count; ++q) {
         const double rise = chain.accuracy[q] - chain.accuracy[k];
         if (rise <= 0) continue;
         const double* alive = alive_[q].data();
         const double* after = bound_[q].data() + shift_[q];
-        for (int i = 0; i <= last_cell_[k]; ++i) {
+        for (int i = 0; i < cells; ++i) {
           const double worth = rise * alive[i] + after[i];
           bound[i] = bound[i] > worth ? bound[i] : worth;
         }

@@ -9,22 +9,23 @@ LinearSearch::Found LinearSearch::best(const Chain& c, Line line) {
 
   Found found;
   int last = -1;
-  for (int k = 0; k < c.count; ++k) {
+  const int count = c.count;  // a local: rows could alias it, and nothing would be vectorised
+  for (int k = 0; k < count; ++k) {
     std::array<double, kMaxBlocks>& row = best_[k];
     const double slope = before(k);
-    for (int end = k; end < c.count; ++end) row[end] = c.held * slope;
+    for (int end = k; end < count; ++end) row[end] = c.held * slope;
     for (int p = 0; p < k; ++p) {
       if (c.accuracy[p] >= c.accuracy[k]) continue;
       const double* from = best_[p].data();
       const double step = c.accuracy[p] * slope;
-      for (int end = k; end < c.count; ++end) {
+      for (int end = k; end < count; ++end) {
         const double sum = from[end] + step;
         row[end] = row[end] > sum ? row[end] : sum;
       }
     }
     const double own = c.accuracy[k] * line.at(c.trunks[k]);
     const double delay = line.fall * c.exit[k];
-    for (int end = k; end < c.count; ++end) row[end] += own - delay * c.accuracy[end];
+    for (int end = k; end < count; ++end) row[end] += own - delay * c.accuracy[end];
     if (row[k] > found.gain) {
       found.gain = row[k];
       last = k;
