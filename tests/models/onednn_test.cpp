@@ -36,8 +36,11 @@ std::vector<float> normalised(const PackageInfo& info, std::vector<float> input)
   return input;
 }
 
+// Also makes the calling thread a lane's.
 std::unique_ptr<LoadedModel> load(const Package& package, int threads = 1) {
-  auto model = make_onednn_backend({threads})->load(package);
+  const auto backend = make_onednn_backend({threads});
+  backend->enter_lane();
+  auto model = backend->load(package);
   EINET_CHECK(model.has_value(), model ? "" : model.error().message.c_str());
   return std::move(*model);
 }
@@ -130,12 +133,23 @@ TEST(OneDnnLanes, ThreadsRunOneModelAtTheSameTime) {
   std::vector<int> wrong(4);
   for (int& count : wrong) {
     threads.emplace_back([&] {
+      make_onednn_backend({})->enter_lane();
       const auto lane = make_lane(*model);
       for (int i = 0; i < 200; ++i) count += run_all(*model, *lane, input) != alone;
     });
   }
   for (std::thread& t : threads) t.join();
   EXPECT_THAT(wrong, testing::Each(0));
+}
+
+TEST(OneDnnLanes, TwoThreadsPerLaneAnswerAsOne) {
+  const Package package =
+      test::make_synthetic_package({.trunk = {Duration{}}, .exit = {Duration{}}, .accuracy = {}});
+  const std::vector<float> input(64, 0.5F);
+  const auto model = load(package, 2);
+  const Scores found = run_all(*model, *make_lane(*model), input);
+  make_onednn_backend({})->enter_lane();
+  EXPECT_TRUE(agree(found, test::ReferenceExecutor(package).run(input)));
 }
 
 TEST(OneDnnLanes, BytesAndFloatsOfTheSamePictureAgree) {
