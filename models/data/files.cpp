@@ -1,0 +1,184 @@
+#include "models/data/files.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <zlib.h>
+
+#include "config/bytes.h"
+#include "config/files.h"
+
+namespace einet {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxImages = 70'000;
+constexpr int kMaxSide = 64;
+constexpr ByteCount kMaxFile{256u << 20};
+
+constexpr std::string_view kMnistFirst = "train-images-idx3-ubyte";
+constexpr std::string_view kCifarFirst = "data_batch_1.bin";
+
+bool exists(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+// gzip -> bytes, at most `limit`.
+Result<std::string> gunzip(const fs::path& path, std::string_view packed, ByteCount limit) {
+  z_stream stream{};
+  constexpr int kGzip = 16 + MAX_WBITS;
+  if (inflateInit2(&stream, kGzip) != Z_OK) return error(path.string() + ": zlib cannot start");
+  std::string input(packed);
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  std::string out;
+  int status = Z_OK;
+  while (status == Z_OK && out.size() <= limit.value) {
+    const std::size_t done = out.size();
+    out.resize(done + (std::size_t{1} << 20));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + done);
+    stream.avail_out = static_cast<uInt>(out.size() - done);
+    status = inflate(&stream, Z_NO_FLUSH);
+    out.resize(out.size() - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  if (out.size() > limit.value) {
+    return error(path.string() + ": unpacks to more than " + format_bytes(limit));
+  }
+  if (status != Z_STREAM_END) return error(path.string() + ": is truncated or not a gzip file");
+  return out;
+}
+
+// The file, or the unpacked file with .gz.
+Result<std::string> read_plain_or_gz(const fs::path& path) {
+  if (exists(path)) return read_file(path, kMaxFile);
+  const fs::path packed = path.string() + ".gz";
+  if (!exists(packed)) return error(path.string() + ": neither this file nor " + packed.filename().string());
+  const auto bytes = read_file(packed, kMaxFile);
+  if (!bytes) return bytes.error();
+  return gunzip(packed, *bytes, kMaxFile);
+}
+
+std::uint32_t big_endian(std::string_view bytes, std::size_t at) {
+  std::uint32_t v = 0;
+  for (std::size_t i = 0; i < 4; ++i) v = v << 8 | static_cast<std::uint8_t>(bytes[at + i]);
+  return v;
+}
+
+// An IDX file of unsigned bytes: 00 00 08 <rank>, then the sizes, then the data.
+struct Idx {
+  std::string bytes;
+  std::vector<std::uint32_t> sizes;
+  std::string_view data() const { return std::string_view(bytes).substr(4 + 4 * sizes.size()); }
+};
+
+Result<Idx> read_idx(const fs::path& path, std::size_t rank) {
+  auto bytes = read_plain_or_gz(path);
+  if (!bytes) return bytes.error();
+  const std::size_t header = 4 + 4 * rank;
+  if (bytes->size() < header) {
+    return error(path.string() + ": has " + std::to_string(bytes->size()) +
+                 " bytes, less than its header of " + std::to_string(header));
+  }
+  const std::uint32_t magic = big_endian(*bytes, 0), expected = 0x0800u + static_cast<std::uint32_t>(rank);
+  if (magic != expected) {
+    return error(path.string() + ": its magic number is " + std::to_string(magic) + ", not " +
+                 std::to_string(expected) + "; it is not an IDX file of the expected kind");
+  }
+  Idx idx;
+  std::uint64_t count = 1;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const std::uint32_t size = big_endian(*bytes, 4 + 4 * i);
+    const std::uint32_t most = i == 0 ? static_cast<std::uint32_t>(kMaxImages) : kMaxSide;
+    if (size == 0 || size > most) {
+      return error(path.string() + ": size " + std::to_string(i) + " is " + std::to_string(size) +
+                   "; allowed: 1 to " + std::to_string(most));
+    }
+    idx.sizes.push_back(size);
+    count *= size;
+  }
+  if (bytes->size() - header != count) {
+    return error(path.string() + ": has " + std::to_string(bytes->size() - header) +
+                 " bytes of data, its header says " + std::to_string(count));
+  }
+  idx.bytes = std::move(*bytes);
+  return idx;
+}
+
+std::vector<std::uint8_t> to_bytes(std::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+Result<void> check_labels(const fs::path& path, const Images& images) {
+  const auto bad = std::find_if(images.labels.begin(), images.labels.end(),
+                                [&](std::uint8_t label) { return label >= images.classes; });
+  if (bad == images.labels.end()) return {};
+  return error(path.string() + ": label " + std::to_string(bad - images.labels.begin()) + " is " +
+               std::to_string(*bad) + "; allowed: 0 to " + std::to_string(images.classes - 1));
+}
+
+}  // namespace
+
+bool holds_mnist(const fs::path& directory) {
+  const fs::path path = directory / kMnistFirst;
+  return exists(path) || exists(path.string() + ".gz");
+}
+
+bool holds_cifar10(const fs::path& directory) {
+  return exists(directory / kCifarFirst);
+}
+
+Result<Images> read_mnist(const fs::path& directory, Split split) {
+  const std::string prefix = split == Split::train ? "train" : "t10k";
+  const fs::path image_path = directory / (prefix + "-images-idx3-ubyte");
+  const fs::path label_path = directory / (prefix + "-labels-idx1-ubyte");
+  const auto pixels = read_idx(image_path, 3);
+  if (!pixels) return pixels.error();
+  const auto labels = read_idx(label_path, 1);
+  if (!labels) return labels.error();
+  if (pixels->sizes[0] != labels->sizes[0]) {
+    return error(image_path.string() + ": has " + std::to_string(pixels->sizes[0]) + " images, " +
+                 label_path.filename().string() + " has " + std::to_string(labels->sizes[0]) + " labels");
+  }
+  Images out;
+  out.shape = {1, static_cast<int>(pixels->sizes[1]), static_cast<int>(pixels->sizes[2])};
+  out.classes = 10;
+  out.pixels = to_bytes(pixels->data());
+  out.labels = to_bytes(labels->data());
+  if (auto ok = check_labels(label_path, out); !ok) return ok.error();
+  return out;
+}
+
+Result<Images> read_cifar10(const fs::path& directory, Split split) {
+  std::vector<std::string> names = {"test_batch.bin"};
+  if (split == Split::train) {
+    names.clear();
+    for (int i = 1; i <= 5; ++i) names.push_back("data_batch_" + std::to_string(i) + ".bin");
+  }
+  Images out;
+  out.shape = {3, 32, 32};
+  out.classes = 10;
+  const std::size_t record = 1 + out.shape.bytes();
+  for (const std::string& name : names) {
+    const fs::path path = directory / name;
+    const auto bytes = read_file(path, kMaxFile);
+    if (!bytes) return bytes.error();
+    if (bytes->empty() || bytes->size() % record != 0 || out.size() + bytes->size() / record > kMaxImages) {
+      return error(path.string() + ": has " + std::to_string(bytes->size()) + " bytes; a batch is 1 to " +
+                   std::to_string(kMaxImages) + " records of " + std::to_string(record) + " bytes");
+    }
+    for (std::size_t at = 0; at < bytes->size(); at += record) {
+      out.labels.push_back(static_cast<std::uint8_t>((*bytes)[at]));
+      out.pixels.insert(out.pixels.end(), bytes->begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                        bytes->begin() + static_cast<std::ptrdiff_t>(at + record));
+    }
+    if (auto ok = check_labels(path, out); !ok) return ok.error();
+  }
+  return out;
+}
+
+}  // namespace einet
