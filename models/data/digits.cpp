@@ -192,26 +192,26 @@ void draw_digit(const std::array<std::vector<Glyph>, kDigits>& glyphs, int digit
   };
 
   // Pieces of other digits that reach in from outside, as neighbours in a house number do.
-  const int pieces = random.below(1 + static_cast<int>(3.99f * hardness));
+  const int pieces = random.below(2 + static_cast<int>(3.99f * hardness));
   for (int i = 0; i < pieces; ++i) {
-    const float angle = random.between(0, 6.28f), away = random.between(14.5f, 18);
+    const float angle = random.between(0, 6.28f), away = random.between(12.5f, 17);
     const Point middle{13.5f + away * std::cos(angle), 13.5f + away * std::sin(angle)};
     const Warp warp(random, middle, random.between(14, 20));
-    canvas.draw(pick(random.below(kDigits)), warp, random.between(1.3f, 2.6f), random.between(.4f, 1) * ink);
+    canvas.draw(pick(random.below(kDigits)), warp, random.between(1.3f, 2.6f), random.between(.5f, 1) * ink);
   }
 
-  const Point middle{13.5f + random.between(-2.5f, 2.5f), 13.5f + random.between(-2.5f, 2.5f)};
-  const Warp warp(random, middle, random.between(14.5f, 21));
+  const Point middle{13.5f + random.between(-3.f, 3.f), 13.5f + random.between(-3.f, 3.f)};
+  const Warp warp(random, middle, random.between(12.5f, 20));
   canvas.draw(pick(digit), warp, random.between(1.3f, 3.2f), ink);
 
   // Scratches across, then a bar that hides a part.
-  const int scratches = random.below(1 + static_cast<int>(2.99f * hardness));
+  const int scratches = random.below(1 + static_cast<int>(3.99f * hardness));
   for (int i = 0; i < scratches; ++i) {
     const Point from{random.between(0, 27), random.between(0, 27)};
     const Point to{from.x + random.between(-12, 12), from.y + random.between(-12, 12)};
     canvas.draw(Stroke{from, to}, random.between(1, 1.8f), random.between(.4f, .9f) * ink);
   }
-  if (random.between(0, 1) < .6f * hardness) {
+  if (random.between(0, 1) < .8f * hardness) {
     const Point through{middle.x + random.between(-7, 7), middle.y + random.between(-8, 8)};
     canvas.cover(through, random.between(0, 3.14f), random.between(.8f, 1.9f), random.between(0, .5f));
   }
@@ -219,7 +219,7 @@ void draw_digit(const std::array<std::vector<Glyph>, kDigits>& glyphs, int digit
   const float tilt_x = random.between(-.01f, .01f) * hardness,
               tilt_y = random.between(-.01f, .01f) * hardness;
   const float floor = random.between(0, .2f) * hardness,
-              sigma = .02f + .16f * hardness * random.between(.3f, 1);
+              sigma = .02f + .2f * hardness * random.between(.3f, 1);
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {
       const float light = floor + tilt_x * static_cast<float>(x - 14) + tilt_y * static_cast<float>(y - 14);

@@ -22,7 +22,7 @@ constexpr ByteCount kMaxFile{256u << 20};
 constexpr std::string_view kMnistFirst = "train-images-idx3-ubyte";
 constexpr std::string_view kCifarFirst = "data_batch_1.bin";
 
-bool exists(const fs::path& path) {
+bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
 }
@@ -55,9 +55,9 @@ Result<std::string> gunzip(const fs::path& path, std::string_view packed, ByteCo
 
 // The file, or the unpacked file with .gz.
 Result<std::string> read_plain_or_gz(const fs::path& path) {
-  if (exists(path)) return read_file(path, kMaxFile);
+  if (is_file(path)) return read_file(path, kMaxFile);
   const fs::path packed = path.string() + ".gz";
-  if (!exists(packed)) return error(path.string() + ": neither this file nor " + packed.filename().string());
+  if (!is_file(packed)) return error(path.string() + ": neither this file nor " + packed.filename().string());
   const auto bytes = read_file(packed, kMaxFile);
   if (!bytes) return bytes.error();
   return gunzip(packed, *bytes, kMaxFile);
@@ -125,11 +125,11 @@ Result<void> check_labels(const fs::path& path, const Images& images) {
 
 bool holds_mnist(const fs::path& directory) {
   const fs::path path = directory / kMnistFirst;
-  return exists(path) || exists(path.string() + ".gz");
+  return is_file(path) || is_file(path.string() + ".gz");
 }
 
 bool holds_cifar10(const fs::path& directory) {
-  return exists(directory / kCifarFirst);
+  return is_file(directory / kCifarFirst);
 }
 
 Result<Images> read_mnist(const fs::path& directory, Split split) {

@@ -13,6 +13,10 @@ std::shared_ptr<Part> convolution(int in, int out, int kernel) {
   return make_shared<ConvolutionLayer>(in, out, kernel, 1, Norm::none, Activation::relu);
 }
 
+std::shared_ptr<Part> chain(std::vector<std::shared_ptr<Part>> parts) {
+  return make_shared<Chain>(std::move(parts));
+}
+
 // Overlapping pooling as in AlexNet: half the size, rounded up.
 std::shared_ptr<Part> pool() {
   return make_shared<MaxPoolLayer>(3, 2, 1);
@@ -40,13 +44,11 @@ class BAlexNet final : public Network {
  public:
   BAlexNet(Shape input, int classes) : Network("b-alexnet", input, classes) {
     int side = pooled(input.height);
-    add(normalised(input.channels, 32), make_shared<Chain>(std::vector<std::shared_ptr<Part>>{
-                                            pool(), exit_of(32, pooled(side), 16, 32, classes)}));
+    // The first exit looks at a map pooled once more: it must stay much cheaper than the block after it.
+    add(normalised(input.channels, 32), chain({pool(), exit_of(32, pooled(side), 8, 16, classes)}));
     side = pooled(side);
     add(normalised(32, 64), exit_of(64, side, 32, 64, classes));
-    add(make_shared<Chain>(
-            std::vector<std::shared_ptr<Part>>{convolution(64, 96, 3), convolution(96, 96, 3)}),
-        exit_of(96, side, 64, 128, classes));
+    add(chain({convolution(64, 96, 3), convolution(96, 96, 3)}), exit_of(96, side, 64, 128, classes));
   }
 };
 

@@ -1,0 +1,201 @@
+#include "models/torch/aten_executor.h"
+
+#include <cmath>
+#include <cstring>
+
+#include <torch/autograd.h>
+#include <torch/nn/functional/normalization.h>
+#include <torch/utils.h>
+
+#include "config/check.h"
+
+namespace einet {
+namespace {
+
+// What is the same for all lanes: the program, its tensors, and where in a job's state each register lies.
+struct Loaded {
+  PackageInfo info;
+  std::map<std::string, torch::Tensor> tensors;
+  std::vector<std::size_t> offset;  // by register, in bytes; meaningful for those that outlive their block
+  std::size_t state_bytes = 0;
+
+  explicit Loaded(Package package) : info(std::move(package.info)) {
+    for (const auto& [name, tensor] : package.weights) {
+      tensors[name] = torch::tensor(tensor.values).view(tensor.shape);
+    }
+    offset.resize(static_cast<std::size_t>(info.program.register_count()), kNowhere);
+    place(0);
+    for (int b = 0; b < info.program.block_count(); ++b) {
+      for (const Register r : info.program.state_after(b)) place(r);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kNowhere = SIZE_MAX;
+
+  void place(Register r) {
+    std::size_t& at = offset[static_cast<std::size_t>(r)];
+    if (at != kNowhere) return;
+    at = state_bytes;
+    constexpr std::size_t kAlignment = 64;
+    const auto bytes = static_cast<std::size_t>(info.program.shape(r).elements()) * sizeof(float);
+    state_bytes += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+};
+
+class AtenLane final : public LaneModel {
+ public:
+  explicit AtenLane(std::shared_ptr<const Loaded> loaded) : loaded_(std::move(loaded)) {}
+
+  Result<void> begin(const InputView& input, JobState& state) override {
+    const Shape shape = program().input();
+    const auto elements = static_cast<std::size_t>(shape.elements());
+    const std::size_t expected = elements * (input.type == ElementType::u8 ? 1 : sizeof(float));
+    if (input.bytes.size() != expected) {
+      return error("the input has " + std::to_string(input.bytes.size()) + " bytes; " + format_shape(shape) +
+                   " takes " + std::to_string(expected));
+    }
+    float* to = reinterpret_cast<float*>(state.data() + loaded_->offset[0]);
+    const auto pixels = static_cast<std::size_t>(shape.pixels());
+    const Normalisation& n = loaded_->info.normalisation;
+    for (std::size_t i = 0; i < elements; ++i) {
+      float v = 0;
+      if (input.type == ElementType::u8) {
+        v = static_cast<float>(std::to_integer<std::uint8_t>(input.bytes[i])) / 255;
+      } else {
+        std::memcpy(&v, input.bytes.data() + i * sizeof v, sizeof v);
+        if (!std::isfinite(v)) return error("value " + std::to_string(i) + " of the input is not finite");
+      }
+      to[i] = (v - n.mean[i / pixels]) / n.deviation[i / pixels];
+    }
+    return {};
+  }
+
+  Result<void> run_trunk(int block, JobState& state) override {
+    return guarded([&] {
+      const auto registers = run(program().block(block).trunk, state);
+      for (const Register r : program().state_after(block)) {
+        const torch::Tensor& value = registers[static_cast<std::size_t>(r)];
+        // Those that this trunk did not write are in their place already.
+        if (value.defined()) in_state(r, state).copy_(value);
+      }
+    });
+  }
+
+  Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
+    EINET_CHECK(scores.size() == static_cast<std::size_t>(program().classes()), "one place per class");
+    return guarded([&] {
+      const auto registers = run(program().block(block).exit, state);
+      const torch::Tensor answer = registers[static_cast<std::size_t>(program().answer(block))].contiguous();
+      std::memcpy(scores.data(), answer.const_data_ptr<float>(), scores.size_bytes());
+    });
+  }
+
+ private:
+  const Program& program() const { return loaded_->info.program; }
+  const torch::Tensor& tensor(const std::string& name) const { return loaded_->tensors.at(name); }
+
+  template <class F>
+  static Result<void> guarded(F&& body) {
+    try {
+      const torch::NoGradGuard no_grad;
+      body();
+      return {};
+    } catch (const c10::Error& e) {
+      return error(e.what_without_backtrace());
+    }
+  }
+
+  // The register in the job's memory, as a batch of one.
+  torch::Tensor in_state(Register r, JobState& state) const {
+    const Shape s = program().shape(r);
+    const auto sizes = s.is_vector() ? std::vector<std::int64_t>{1, s.channels}
+                                     : std::vector<std::int64_t>{1, s.channels, s.height, s.width};
+    return torch::from_blob(state.data() + loaded_->offset[static_cast<std::size_t>(r)], sizes,
+                            torch::kFloat32);
+  }
+
+  // The registers that these operations wrote; the others stay undefined.
+  std::vector<torch::Tensor> run(const std::vector<Operation>& operations, JobState& state) const {
+    std::vector<torch::Tensor> registers(static_cast<std::size_t>(program().register_count()));
+    for (const Operation& operation : operations) {
+      std::vector<torch::Tensor> inputs;
+      for (const Register r : operation.inputs) {
+        const torch::Tensor& value = registers[static_cast<std::size_t>(r)];
+        inputs.push_back(value.defined() ? value : in_state(r, state));
+      }
+      registers[static_cast<std::size_t>(operation.output)] =
+          std::visit([&](const auto& action) { return apply(action, inputs); }, operation.action);
+    }
+    return registers;
+  }
+
+  using Inputs = std::vector<torch::Tensor>;
+
+  static torch::Tensor with_relu(const torch::Tensor& y, bool relu) { return relu ? torch::relu(y) : y; }
+
+  torch::Tensor apply(const Convolution& a, const Inputs& in) const {
+    const Window& w = a.window;
+    torch::Tensor y = torch::conv2d(in[0], tensor(a.weight), tensor(a.bias), {w.stride_h, w.stride_w},
+                                    {w.padding_h, w.padding_w}, 1, a.groups);
+    if (in.size() == 2) y = y + in[1];
+    return with_relu(y, a.relu);
+  }
+  torch::Tensor apply(const Linear& a, const Inputs& in) const {
+    return with_relu(torch::linear(in[0], tensor(a.weight), tensor(a.bias)), a.relu);
+  }
+  torch::Tensor apply(const MaxPool& a, const Inputs& in) const {
+    const Window& w = a.window;
+    return torch::max_pool2d(in[0], {w.kernel_h, w.kernel_w}, {w.stride_h, w.stride_w},
+                             {w.padding_h, w.padding_w});
+  }
+  torch::Tensor apply(const AveragePool& a, const Inputs& in) const {
+    const Window& w = a.window;
+    return torch::avg_pool2d(in[0], {w.kernel_h, w.kernel_w}, {w.stride_h, w.stride_w},
+                             {w.padding_h, w.padding_w});
+  }
+  torch::Tensor apply(const LocalResponseNorm& a, const Inputs& in) const {
+    namespace functional = torch::nn::functional;
+    return functional::local_response_norm(
+        in[0], functional::LocalResponseNormFuncOptions(a.size).alpha(a.alpha).beta(a.beta).k(a.k));
+  }
+  torch::Tensor apply(const Concatenation&, const Inputs& in) const { return torch::cat(in, 1); }
+  torch::Tensor apply(const Addition& a, const Inputs& in) const { return with_relu(in[0] + in[1], a.relu); }
+  torch::Tensor apply(const Relu&, const Inputs& in) const { return torch::relu(in[0]); }
+  torch::Tensor apply(const GlobalMean&, const Inputs& in) const { return in[0].mean({2, 3}); }
+  torch::Tensor apply(const Flatten&, const Inputs& in) const { return in[0].flatten(1); }
+  torch::Tensor apply(const Softmax&, const Inputs& in) const { return torch::softmax(in[0], 1); }
+
+  std::shared_ptr<const Loaded> loaded_;
+};
+
+class AtenModel final : public LoadedModel {
+ public:
+  explicit AtenModel(Package package) : loaded_(std::make_shared<const Loaded>(std::move(package))) {}
+
+  const PackageInfo& info() const override { return loaded_->info; }
+  ByteCount state_bytes() const override { return ByteCount{loaded_->state_bytes}; }
+  Result<std::unique_ptr<LaneModel>> make_lane() const override {
+    return std::unique_ptr<LaneModel>(std::make_unique<AtenLane>(loaded_));
+  }
+
+ private:
+  std::shared_ptr<const Loaded> loaded_;
+};
+
+class AtenBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "aten"; }
+  void enter_lane() override { torch::set_num_threads(1); }
+  Result<std::unique_ptr<LoadedModel>> load(Package package) override {
+    return std::unique_ptr<LoadedModel>(std::make_unique<AtenModel>(std::move(package)));
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_aten_backend() {
+  return std::make_unique<AtenBackend>();
+}
+
+}  // namespace einet

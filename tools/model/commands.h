@@ -1,0 +1,47 @@
+// The commands of einet-model, one function each: options in, files and words out. Parsing of the command
+// line is in main.cpp. Data goes to stdout, words to stderr.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "config/result.h"
+#include "models/torch/training.h"
+
+namespace einet {
+
+struct TrainCommand {
+  Recipe recipe;
+  std::filesystem::path out;
+  enum class Start : std::uint8_t { anew, resume } start = Start::anew;
+  int threads = 1;
+};
+// Trains and writes the checkpoint after every epoch.
+Result<void> run(const TrainCommand&);
+
+struct ExportCommand {
+  std::filesystem::path checkpoint;
+  std::filesystem::path out;
+  std::optional<std::string> data;  // default: where the checkpoint's recipe says
+  int threads = 1;
+};
+// Writes the package of a checkpoint, with its CS-profile.
+Result<void> run(const ExportCommand&);
+
+struct ProfileCommand {
+  std::filesystem::path package;
+  std::string device = "cpu";
+  int rounds = 500;
+};
+// Measures the ET-profile of a package and writes it into it.
+Result<void> run(const ProfileCommand&);
+
+struct InfoCommand {
+  std::filesystem::path package;
+  enum class Form : std::uint8_t { table, json } form = Form::table;
+};
+// Prints what a package holds.
+Result<void> run(const InfoCommand&);
+
+}  // namespace einet

@@ -1,0 +1,103 @@
+// einet-model: trains the zoo's networks and makes packages of them. This file is the command line alone.
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "commands.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+template <class Command>
+int finish(const Command& command) {
+  const auto done = einet::run(command);
+  if (done) return 0;
+  std::fprintf(stderr, "einet-model: %s\n", done.error().message.c_str());
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Trains multi-exit networks and makes einetd's model packages of them.", "einet-model");
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done; 1 failed (the message says what to do); 2 wrong usage.\n"
+      "A first package:\n"
+      "  einet-model train b-alexnet --data digits --epochs 2 --out digits.checkpoint\n"
+      "  einet-model export digits.checkpoint --out digits.einet\n"
+      "  einet-model profile digits.einet && einet-model info digits.einet");
+  const char* data_help = "a directory with MNIST's or CIFAR-10's standard files, or \"digits\" (drawn here)";
+  const char* threads_help = "threads; the weights depend on it in the last bits";
+
+  einet::TrainCommand train;
+  einet::Recipe& recipe = train.recipe;
+  bool resume = false;
+  CLI::App* train_app =
+      app.add_subcommand("train", "train a network of the zoo; a checkpoint after every epoch");
+  train_app->add_option("network", recipe.network, "b-alexnet (3 blocks) or fine-resnet (10 blocks)")
+      ->required();
+  train_app->add_option("--data", recipe.data, data_help)->required();
+  train_app->add_option("--out", train.out, "the checkpoint file")->required();
+  train_app->add_option("--epochs", recipe.epochs, "passes over the data")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  train_app
+      ->add_option("--epoch-images", recipe.epoch_images, "images per epoch, drawn anew for each; 0: all")
+      ->capture_default_str();
+  train_app->add_option("--batch", recipe.batch, "images per step")
+      ->check(CLI::Range(2, 4096))
+      ->capture_default_str();
+  train_app->add_option("--learning-rate", recipe.learning_rate, "its peak")
+      ->check(CLI::Range(1e-9, 1.0))
+      ->capture_default_str();
+  train_app->add_option("--seed", recipe.seed, "same seed, same weights")->capture_default_str();
+  train_app->add_option("--threads", train.threads, threads_help)
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  train_app->add_flag("--resume", resume, "go on from the checkpoint if it is there");
+
+  einet::ExportCommand exporting;
+  CLI::App* export_app =
+      app.add_subcommand("export", "write the package of a checkpoint, with its CS-profile");
+  export_app->add_option("checkpoint", exporting.checkpoint, "what train wrote")->required();
+  export_app->add_option("--out", exporting.out, "the package, NAME.einet")->required();
+  export_app->add_option("--data", exporting.data, std::string(data_help) + "; default: as trained");
+  export_app->add_option("--threads", exporting.threads, "threads")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+
+  einet::ProfileCommand profile;
+  CLI::App* profile_app =
+      app.add_subcommand("profile", "measure block times on this machine, write them into the package");
+  profile_app->add_option("package", profile.package, "NAME.einet")->required();
+  profile_app->add_option("--device", profile.device, "the kind of lane to measure")
+      ->check(CLI::IsMember({"cpu"}))
+      ->capture_default_str();
+  profile_app->add_option("--rounds", profile.rounds, "runs of every block")
+      ->check(CLI::Range(10, 1000000))
+      ->capture_default_str();
+
+  einet::InfoCommand info;
+  bool json = false;
+  CLI::App* info_app = app.add_subcommand("info", "print what a package holds");
+  info_app->add_option("package", info.package, "NAME.einet")->required();
+  info_app->add_flag("--json", json, "for programs");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : kUsage;
+  }
+  if (train_app->parsed()) {
+    if (resume) train.start = einet::TrainCommand::Start::resume;
+    return finish(train);
+  }
+  if (export_app->parsed()) return finish(exporting);
+  if (profile_app->parsed()) return finish(profile);
+  if (json) info.form = einet::InfoCommand::Form::json;
+  return finish(info);
+}
