@@ -1,0 +1,260 @@
+// The zoo's modules, their lowered programs in the ATen executor, and the same programs in the oneDNN
+// executor must give the same answers: relative 1e-5 in fp32, at every exit and for every trunk state.
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include <gtest/gtest.h>
+#include <torch/autograd.h>
+#include <torch/utils.h>
+
+#include "models/onednn/onednn_executor.h"
+#include "models/torch/aten_executor.h"
+#include "models/torch/network.h"
+
+namespace einet {
+namespace {
+
+constexpr double kTolerance = 1e-5;
+
+struct Case {
+  const char* network;
+  Shape input;
+};
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.network << " on " << format_shape(c.input);
+}
+
+Normalisation normalisation_for(Shape input) {
+  Normalisation n;
+  for (int c = 0; c < input.channels; ++c) {
+    n.mean.push_back(0.3F + 0.05F * static_cast<float>(c));
+    n.deviation.push_back(0.4F - 0.05F * static_cast<float>(c));
+  }
+  return n;
+}
+
+// Batch norm starts as the identity, which would hide an error in folding it: every value becomes random.
+std::shared_ptr<Network> random_network(const Case& c) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(11);
+  auto network = make_network(c.network, c.input, 10).value();
+  network->eval();
+  for (auto& named : network->named_parameters()) {
+    if (named.key().find("norm.weight") != std::string::npos) named.value().uniform_(0.5, 1.5);
+    if (named.key().find("norm.bias") != std::string::npos) named.value().uniform_(-0.5, 0.5);
+  }
+  for (auto& named : network->named_buffers()) {
+    if (named.key().find("running_mean") != std::string::npos) named.value().uniform_(-0.3, 0.3);
+    if (named.key().find("running_var") != std::string::npos) named.value().uniform_(0.5, 2.0);
+  }
+  return network;
+}
+
+std::vector<std::byte> random_image(Shape input, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> image(static_cast<std::size_t>(input.elements()));
+  for (std::byte& b : image) b = static_cast<std::byte>(random() & 0xff);
+  return image;
+}
+
+using Scores = std::vector<std::vector<float>>;  // by exit
+
+// What a backend answers at every exit; exits not in `exits` are skipped.
+Scores scores_of(Backend& backend, const Package& package, const std::vector<std::byte>& image,
+                 ExitMask exits = ~ExitMask{0}) {
+  backend.enter_lane();
+  const auto model = backend.load(package).value();
+  const auto lane = model->make_lane().value();
+  JobState state(model->state_bytes());
+  Scores out;
+  EXPECT_TRUE(lane->begin({ElementType::u8, image}, state));
+  for (int b = 0; b < package.info.program.block_count(); ++b) {
+    EXPECT_TRUE(lane->run_trunk(b, state));
+    out.emplace_back(10);
+    if ((exits & exit_bit(b)) != 0) EXPECT_TRUE(lane->run_exit(b, state, out.back()));
+  }
+  return out;
+}
+
+torch::Tensor input_tensor(const std::vector<std::byte>& image, Shape s, const Normalisation& n) {
+  const torch::Tensor bytes = torch::from_blob(const_cast<std::byte*>(image.data()),
+                                               {1, s.channels, s.height, s.width}, torch::kUInt8);
+  return (bytes.to(torch::kFloat32) / 255 - torch::tensor(n.mean).view({1, -1, 1, 1})) /
+         torch::tensor(n.deviation).view({1, -1, 1, 1});
+}
+
+std::vector<float> softmax_of(const torch::Tensor& logits) {
+  const torch::Tensor scores = torch::softmax(logits, 1);
+  return {scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel()};
+}
+
+// The largest difference of the logarithms (that is, of the logits), relative to the largest logarithm.
+double difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double most = 0, scale = 1;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    most =
+        std::max(most, std::abs(std::log(static_cast<double>(a[i])) - std::log(static_cast<double>(b[i]))));
+    scale = std::max(scale, std::abs(std::log(static_cast<double>(a[i]))));
+  }
+  return std::isnan(most) ? INFINITY : most / scale;
+}
+
+void expect_same(const Scores& expected, const Scores& found, const char* who) {
+  ASSERT_EQ(expected.size(), found.size());
+  for (std::size_t e = 0; e < expected.size(); ++e) {
+    EXPECT_LE(difference(expected[e], found[e]), kTolerance) << who << ", exit " << e;
+  }
+}
+
+// The same trunks; every exit becomes a random linear map of the whole trunk state, so that its scores depend
+// on every element of it.
+struct Probed {
+  Package package;
+  std::vector<torch::Tensor> weight;  // by block
+};
+Probed probed(const Package& original) {
+  const Program& program = original.info.program;
+  Probed out{original, {}};
+  std::vector<Block> blocks;
+  // Exits' registers are free again, so the probes number from the first of them on after a renumbering.
+  std::map<Register, Register> renamed = {{0, 0}};
+  Register next = 1;
+  for (int b = 0; b < program.block_count(); ++b) {
+    Block block;
+    for (Operation operation : program.block(b).trunk) {
+      for (Register& r : operation.inputs) r = renamed.at(r);
+      operation.output = renamed[operation.output] = next++;
+      block.trunk.push_back(operation);
+    }
+    const Register state = program.block(b).trunk.back().output;
+    const std::int64_t elements = program.shape(state).elements();
+    const std::string name = "probe" + std::to_string(b);
+    out.weight.push_back(torch::randn({10, elements}) / std::sqrt(static_cast<double>(elements)));
+    const torch::Tensor& w = out.weight.back();
+    out.package.weights[name + ".weight"] = {
+        {10, elements}, {w.const_data_ptr<float>(), w.const_data_ptr<float>() + w.numel()}};
+    out.package.weights[name + ".bias"] = {{10}, std::vector<float>(10)};
+    block.exit = {{Flatten{}, {renamed.at(state)}, next},
+                  {Linear{10, false, name + ".weight", name + ".bias"}, {next}, next + 1},
+                  {Softmax{}, {next + 1}, next + 2}};
+    next += 3;
+    blocks.push_back(std::move(block));
+  }
+  out.package.info.program = Program::make(program.input(), 10, std::move(blocks)).value();
+  std::erase_if(out.package.weights,
+                [&](const auto& w) { return !out.package.info.program.tensors().contains(w.first); });
+  return out;
+}
+
+class Executors : public ::testing::TestWithParam<Case> {
+ protected:
+  Executors() : network_(random_network(GetParam())), normalisation_(normalisation_for(GetParam().input)) {}
+
+  Scores module_scores(const std::vector<std::byte>& image) {
+    const torch::NoGradGuard no_grad;
+    Scores out;
+    for (const auto& logits : network_->forward(input_tensor(image, GetParam().input, normalisation_))) {
+      out.push_back(softmax_of(logits));
+    }
+    return out;
+  }
+
+  std::shared_ptr<Network> network_;
+  Normalisation normalisation_;
+};
+
+TEST_P(Executors, AnswerAsTheModuleAtEveryExit) {
+  const Package package = network_->lower(normalisation_).value();
+  const auto aten = make_aten_backend(), onednn = make_onednn_backend();
+  for (unsigned seed = 0; seed < 3; ++seed) {
+    const auto image = random_image(GetParam().input, seed);
+    const Scores expected = module_scores(image);
+    expect_same(expected, scores_of(*aten, package, image), "ATen");
+    expect_same(expected, scores_of(*onednn, package, image), "oneDNN");
+  }
+}
+
+TEST_P(Executors, HoldTheModulesStateAfterEveryTrunk) {
+  const torch::NoGradGuard no_grad;
+  const Probed probe = probed(network_->lower(normalisation_).value());
+  const auto aten = make_aten_backend(), onednn = make_onednn_backend();
+  const auto image = random_image(GetParam().input, 5);
+  Scores expected;
+  torch::Tensor state = input_tensor(image, GetParam().input, normalisation_);
+  for (int b = 0; b < network_->block_count(); ++b) {
+    state = network_->trunk(b, state);
+    expected.push_back(
+        softmax_of(torch::linear(state.flatten(1), probe.weight[static_cast<std::size_t>(b)])));
+  }
+  expect_same(expected, scores_of(*aten, probe.package, image), "ATen");
+  expect_same(expected, scores_of(*onednn, probe.package, image), "oneDNN");
+}
+
+TEST_P(Executors, AnswerTheSameWithEarlierExitsSkipped) {
+  const Package package = network_->lower(normalisation_).value();
+  const auto image = random_image(GetParam().input, 6);
+  const int last = package.info.program.block_count() - 1;
+  for (const auto& backend : {make_aten_backend(), make_onednn_backend()}) {
+    const Scores all = scores_of(*backend, package, image);
+    const Scores one = scores_of(*backend, package, image, exit_bit(last));
+    EXPECT_EQ(all.back(), one.back()) << backend->name();
+  }
+}
+
+// Were the comparison blind, it would pass here too.
+TEST_P(Executors, AreToldApartByOneChangedWeight) {
+  Package package = network_->lower(normalisation_).value();
+  const auto image = random_image(GetParam().input, 7);
+  const Scores expected = module_scores(image);
+  package.weights.at(std::get<Convolution>(package.info.program.block(0).trunk[0].action).weight)
+      .values[12] += 0.01F;
+  for (const auto& backend : {make_aten_backend(), make_onednn_backend()}) {
+    const Scores found = scores_of(*backend, package, image);
+    EXPECT_GT(difference(expected.back(), found.back()), kTolerance) << backend->name();
+  }
+}
+
+TEST_P(Executors, TakeFloatsAsTheyTakeBytes) {
+  const Package package = network_->lower(normalisation_).value();
+  const auto image = random_image(GetParam().input, 8);
+  std::vector<float> floats;
+  for (const std::byte b : image) floats.push_back(static_cast<float>(std::to_integer<int>(b)) / 255);
+  const auto backend = make_aten_backend();
+  const auto model = backend->load(package).value();
+  const auto lane = model->make_lane().value();
+  JobState state(model->state_bytes());
+  ASSERT_TRUE(lane->begin({ElementType::f32, std::as_bytes(std::span(floats))}, state));
+  ASSERT_TRUE(lane->run_trunk(0, state));
+  std::vector<float> scores(10);
+  ASSERT_TRUE(lane->run_exit(0, state, scores));
+  EXPECT_EQ(scores, scores_of(*backend, package, image)[0]);
+  floats[3] = NAN;
+  EXPECT_FALSE(lane->begin({ElementType::f32, std::as_bytes(std::span(floats))}, state));
+  EXPECT_FALSE(lane->begin({ElementType::u8, std::span(image).first(5)}, state));
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, Executors,
+                         ::testing::Values(Case{"b-alexnet", {1, 28, 28}}, Case{"b-alexnet", {3, 32, 32}},
+                                           Case{"fine-resnet", {1, 28, 28}},
+                                           Case{"fine-resnet", {3, 32, 32}}));
+
+TEST(Zoo, HasANetworkOfThreeBlocksAndOneOfTen) {
+  EXPECT_EQ(make_network("b-alexnet", {1, 28, 28}, 10).value()->block_count(), 3);
+  EXPECT_EQ(make_network("fine-resnet", {1, 28, 28}, 10).value()->block_count(), 10);
+}
+
+TEST(Zoo, NamesTheNearestNetwork) {
+  const auto network = make_network("b-alexnt", {1, 28, 28}, 10);
+  ASSERT_FALSE(network);
+  EXPECT_NE(network.error().message.find("did you mean \"b-alexnet\""), std::string::npos);
+}
+
+TEST(Zoo, RefusesInputsThatItsPoolingCannotDivide) {
+  EXPECT_FALSE(make_network("fine-resnet", {1, 8, 8}, 10));
+  EXPECT_FALSE(make_network("fine-resnet", {1, 28, 32}, 10));
+  EXPECT_FALSE(make_network("b-alexnet", {0, 28, 28}, 10));
+}
+
+}  // namespace
+}  // namespace einet

@@ -1,0 +1,161 @@
+#include "models/torch/training.h"
+
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "models/data/digits.h"
+
+namespace einet {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class TrainingRun : public ::testing::Test {
+ protected:
+  TrainingRun()
+      : path_(fs::temp_directory_path() / ("einet-training-" + std::to_string(::getpid()))),
+        images_(draw_digits(300, 4)) {
+    set_training_threads(1);
+    fs::remove(path_);
+  }
+  ~TrainingRun() override { fs::remove(path_); }
+
+  static Recipe recipe() {
+    Recipe r;
+    r.network = "b-alexnet";
+    r.data = "digits";
+    r.epochs = 3;
+    r.epoch_images = 96;
+    r.batch = 32;
+    return r;
+  }
+  Training begun(const Recipe& r) { return Training::begin(r, images_).value(); }
+  // Trains until `epochs` epochs are done; returns the mean loss of the last.
+  double train(Training& training, int epochs) {
+    double loss = 0;
+    while (training.epochs_done() < epochs) {
+      EXPECT_TRUE(training.run_epoch(images_, [&](const Training::Step& s) { loss = s.loss; }));
+    }
+    return loss;
+  }
+  std::string saved() {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  fs::path path_;
+  Images images_;
+};
+
+TEST_F(TrainingRun, GivesTheSameWeightsForTheSameSeedAlone) {
+  Recipe other = recipe();
+  other.seed = 2;
+  Training a = begun(recipe()), b = begun(recipe()), c = begun(other);
+  for (Training* t : {&a, &b, &c}) train(*t, 1);
+  EXPECT_EQ(a.to_package("x")->weights, b.to_package("x")->weights);
+  EXPECT_NE(a.to_package("x")->weights, c.to_package("x")->weights);
+}
+
+TEST_F(TrainingRun, GivesTheSameWeightsWhetherInterruptedOrNot) {
+  Training whole = begun(recipe());
+  train(whole, 3);
+  {
+    Training first = begun(recipe());
+    train(first, 1);
+    ASSERT_TRUE(first.save(path_));
+    train(first, 2);  // lost: not saved
+  }
+  auto resumed = Training::load(path_);
+  ASSERT_TRUE(resumed) << resumed.error().message;
+  EXPECT_EQ(resumed->recipe(), recipe());
+  EXPECT_EQ(resumed->epochs_done(), 1);
+  train(*resumed, 3);
+  EXPECT_EQ(whole.to_package("x")->weights, resumed->to_package("x")->weights);
+}
+
+// The control: the same weights with a fresh optimiser and schedule go elsewhere, so the test above sees
+// both.
+TEST_F(TrainingRun, OfOtherEpochsGivesOtherWeights) {
+  Recipe shorter = recipe();
+  shorter.epochs = 2;
+  Training a = begun(recipe()), b = begun(shorter);
+  train(a, 2);
+  train(b, 2);
+  EXPECT_NE(a.to_package("x")->weights, b.to_package("x")->weights);
+}
+
+TEST_F(TrainingRun, LowersTheLoss) {
+  Training training = begun(recipe());
+  const double first = train(training, 1);
+  EXPECT_LT(train(training, 3), first);
+}
+
+TEST_F(TrainingRun, AnswersEveryImageAtEveryExit) {
+  const auto answers = begun(recipe()).answers(images_);
+  ASSERT_TRUE(answers);
+  EXPECT_EQ(answers->samples, 300);
+  EXPECT_EQ(answers->exits, 3);
+  EXPECT_THAT(answers->confidence,
+              ::testing::Each(::testing::AllOf(::testing::Ge(0.1F), ::testing::Le(1.F))));
+  EXPECT_THAT(answers->correct, ::testing::Contains(0));
+}
+
+TEST_F(TrainingRun, ThatDivergesSaysSo) {
+  Recipe wild = recipe();
+  wild.learning_rate = 1e30;
+  Training training = begun(wild);
+  const auto done = training.run_epoch(images_, [](const Training::Step&) {});
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message, HasSubstr("learning rate below"));
+}
+
+TEST_F(TrainingRun, RefusesImagesOfAnotherShape) {
+  Training training = begun(recipe());
+  Images other = images_;
+  other.shape = {1, 14, 56};
+  const auto done = training.run_epoch(other, [](const Training::Step&) {});
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message, HasSubstr("the network was made for [1, 28, 28]"));
+  EXPECT_FALSE(training.answers(other));
+}
+
+TEST_F(TrainingRun, RefusesRecipesThatCannotBe) {
+  for (const auto& spoil : std::vector<void (*)(Recipe&)>{
+           [](Recipe& r) { r.epochs = 0; }, [](Recipe& r) { r.batch = 1; }, [](Recipe& r) { r.batch = 1000; },
+           [](Recipe& r) { r.learning_rate = 0; }, [](Recipe& r) { r.network = "vgg"; }}) {
+    Recipe bad = recipe();
+    spoil(bad);
+    EXPECT_FALSE(Training::begin(bad, images_));
+  }
+}
+
+TEST_F(TrainingRun, RefusesADamagedCheckpoint) {
+  ASSERT_TRUE(begun(recipe()).save(path_));
+  const std::string whole = saved();
+  for (std::size_t part = 0; part < 20; ++part) {
+    const std::string cut = whole.substr(0, whole.size() * part / 20);
+    std::ofstream(path_, std::ios::binary | std::ios::trunc) << cut;
+    const auto loaded = Training::load(path_);
+    ASSERT_FALSE(loaded) << part;
+    EXPECT_THAT(loaded.error().message, HasSubstr("cannot be read as a checkpoint"));
+  }
+  std::ofstream(path_, std::ios::trunc) << "no checkpoint at all";
+  EXPECT_FALSE(Training::load(path_));
+  fs::remove(path_);
+  EXPECT_FALSE(Training::load(path_));
+}
+
+TEST_F(TrainingRun, KeepsTheLastTenthToValidate) {
+  const TrainingSplit split = split_training(images_);
+  EXPECT_EQ(split.learn.size(), 270u);
+  EXPECT_EQ(split.validate.size(), 30u);
+  EXPECT_EQ(split.validate.labels[0], images_.labels[270]);
+}
+
+}  // namespace
+}  // namespace einet
