@@ -1,6 +1,5 @@
 #include "models/torch/aten_executor.h"
 
-#include <cmath>
 #include <cstring>
 
 #include <torch/autograd.h>
@@ -8,6 +7,7 @@
 #include <torch/utils.h>
 
 #include "config/check.h"
+#include "models/input.h"
 
 namespace einet {
 namespace {
@@ -48,27 +48,8 @@ class AtenLane final : public LaneModel {
   explicit AtenLane(std::shared_ptr<const Loaded> loaded) : loaded_(std::move(loaded)) {}
 
   Result<void> begin(const InputView& input, JobState& state) override {
-    const Shape shape = program().input();
-    const auto elements = static_cast<std::size_t>(shape.elements());
-    const std::size_t expected = elements * (input.type == ElementType::u8 ? 1 : sizeof(float));
-    if (input.bytes.size() != expected) {
-      return error("the input has " + std::to_string(input.bytes.size()) + " bytes; " + format_shape(shape) +
-                   " takes " + std::to_string(expected));
-    }
-    float* to = reinterpret_cast<float*>(state.data() + loaded_->offset[0]);
-    const auto pixels = static_cast<std::size_t>(shape.pixels());
-    const Normalisation& n = loaded_->info.normalisation;
-    for (std::size_t i = 0; i < elements; ++i) {
-      float v = 0;
-      if (input.type == ElementType::u8) {
-        v = static_cast<float>(std::to_integer<std::uint8_t>(input.bytes[i])) / 255;
-      } else {
-        std::memcpy(&v, input.bytes.data() + i * sizeof v, sizeof v);
-        if (!std::isfinite(v)) return error("value " + std::to_string(i) + " of the input is not finite");
-      }
-      to[i] = (v - n.mean[i / pixels]) / n.deviation[i / pixels];
-    }
-    return {};
+    return normalise_input(input, loaded_->info, Layout::chw,
+                           reinterpret_cast<float*>(state.data() + loaded_->offset[0]));
   }
 
   Result<void> run_trunk(int block, JobState& state) override {
