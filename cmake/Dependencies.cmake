@@ -31,7 +31,8 @@ if(EINET_WITH_TORCH)
   target_include_directories(einet_torch_lib SYSTEM INTERFACE
     "${TORCH_ROOT}/include" "${TORCH_ROOT}/include/torch/csrc/api/include")
   target_link_directories(einet_torch_lib INTERFACE "${TORCH_ROOT}/lib")
-  target_link_libraries(einet_torch_lib INTERFACE
+  # The wheel's libtorch.so exports half of std::filesystem, which crashes for whoever is bound to it: ours comes first.
+  target_link_libraries(einet_torch_lib INTERFACE stdc++
     "${TORCH_ROOT}/lib/libtorch.so" "${TORCH_ROOT}/lib/libtorch_cpu.so" "${TORCH_ROOT}/lib/libc10.so" Threads::Threads)
   target_link_options(einet_torch_lib INTERFACE "-Wl,-rpath,${TORCH_ROOT}/lib" "-Wl,--disable-new-dtags")
 endif()

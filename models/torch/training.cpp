@@ -24,7 +24,7 @@ constexpr std::string_view kCheckpointKind = "einet checkpoint 1";
 constexpr double kWeightDecay = 0.01;
 constexpr double kWarmUp = 0.15;  // share of all steps
 constexpr double kMaxGradientNorm = 5;
-constexpr int kEvaluationBatch = 200;
+constexpr int kEvaluationBatch = 50;
 
 // The learning rate climbs linearly to its peak, then falls along half a cosine (Loshchilov, Hutter: SGDR,
 // ICLR 2017, equation 5, one cycle; Goyal et al. 2017 for the warm-up). `progress` in [0, 1) of the whole

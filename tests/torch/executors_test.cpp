@@ -8,7 +8,7 @@
 #include <torch/autograd.h>
 #include <torch/utils.h>
 
-#include "models/onednn/onednn_executor.h"
+#include "models/onednn/onednn_backend.h"
 #include "models/torch/aten_executor.h"
 #include "models/torch/network.h"
 
@@ -72,7 +72,8 @@ Scores scores_of(Backend& backend, const Package& package, const std::vector<std
   for (int b = 0; b < package.info.program.block_count(); ++b) {
     EXPECT_TRUE(lane->run_trunk(b, state));
     out.emplace_back(10);
-    if ((exits & exit_bit(b)) != 0) EXPECT_TRUE(lane->run_exit(b, state, out.back()));
+    if ((exits & exit_bit(b)) == 0) continue;
+    EXPECT_TRUE(lane->run_exit(b, state, out.back()));
   }
   return out;
 }
@@ -166,7 +167,7 @@ class Executors : public ::testing::TestWithParam<Case> {
 
 TEST_P(Executors, AnswerAsTheModuleAtEveryExit) {
   const Package package = network_->lower(normalisation_).value();
-  const auto aten = make_aten_backend(), onednn = make_onednn_backend();
+  const auto aten = make_aten_backend(), onednn = make_onednn_backend({});
   for (unsigned seed = 0; seed < 3; ++seed) {
     const auto image = random_image(GetParam().input, seed);
     const Scores expected = module_scores(image);
@@ -178,7 +179,7 @@ TEST_P(Executors, AnswerAsTheModuleAtEveryExit) {
 TEST_P(Executors, HoldTheModulesStateAfterEveryTrunk) {
   const torch::NoGradGuard no_grad;
   const Probed probe = probed(network_->lower(normalisation_).value());
-  const auto aten = make_aten_backend(), onednn = make_onednn_backend();
+  const auto aten = make_aten_backend(), onednn = make_onednn_backend({});
   const auto image = random_image(GetParam().input, 5);
   Scores expected;
   torch::Tensor state = input_tensor(image, GetParam().input, normalisation_);
@@ -195,7 +196,7 @@ TEST_P(Executors, AnswerTheSameWithEarlierExitsSkipped) {
   const Package package = network_->lower(normalisation_).value();
   const auto image = random_image(GetParam().input, 6);
   const int last = package.info.program.block_count() - 1;
-  for (const auto& backend : {make_aten_backend(), make_onednn_backend()}) {
+  for (const auto& backend : {make_aten_backend(), make_onednn_backend({})}) {
     const Scores all = scores_of(*backend, package, image);
     const Scores one = scores_of(*backend, package, image, exit_bit(last));
     EXPECT_EQ(all.back(), one.back()) << backend->name();
@@ -209,7 +210,7 @@ TEST_P(Executors, AreToldApartByOneChangedWeight) {
   const Scores expected = module_scores(image);
   package.weights.at(std::get<Convolution>(package.info.program.block(0).trunk[0].action).weight)
       .values[12] += 0.01F;
-  for (const auto& backend : {make_aten_backend(), make_onednn_backend()}) {
+  for (const auto& backend : {make_aten_backend(), make_onednn_backend({})}) {
     const Scores found = scores_of(*backend, package, image);
     EXPECT_GT(difference(expected.back(), found.back()), kTolerance) << backend->name();
   }
