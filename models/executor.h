@@ -51,7 +51,8 @@ class LaneModel {
   // Normalises the input into the state. Error: wrong number of bytes, or a value that is not finite.
   virtual Result<void> begin(const InputView&, JobState&) = 0;
   virtual Result<void> run_trunk(int block, JobState&) = 0;
-  // Leaves the state as it is. `scores` has one place per class and gets the softmax scores.
+  // Leaves the state as it is. `scores` has one place per class and gets the softmax scores. Error: scores
+  // that are not finite (weights that overflow).
   virtual Result<void> run_exit(int block, JobState&, std::span<float> scores) = 0;
 };
 

@@ -119,6 +119,18 @@ Result<void> check_readable(const Files& files) {
   return {};
 }
 
+// What is replaced is deleted: only a package may be.
+Result<void> check_target(const fs::path& target) {
+  if (target.extension() != ".einet") {
+    return error(target.string() + ": a package's directory is named NAME.einet");
+  }
+  std::error_code ignored;
+  if (fs::exists(target, ignored) && !fs::exists(target / kModelFile, ignored)) {
+    return error(target.string() + ": is there already and is no package; remove it or choose another place");
+  }
+  return {};
+}
+
 Error failed(const fs::path& path, std::string_view what, int code) {
   return error(path.string() + ": " + std::string(what) + ": " + std::strerror(code));
 }
@@ -193,6 +205,7 @@ Result<void> write_package(const fs::path& directory, const Package& package) {
   // Without a trailing slash, and with a parent even for a bare name.
   fs::path target = fs::absolute(directory).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();
+  if (auto ok = check_target(target); !ok) return ok;
   const Files files = format_files(package, target.string());
   if (auto ok = check_readable(files); !ok) return ok;
 

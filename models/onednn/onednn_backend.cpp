@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 #include <omp.h>
-#include <optional>
 
 #include "config/check.h"
 #include "models/input.h"
@@ -100,21 +99,25 @@ class OneDnnLane final : public LaneModel {
   }
 
   Result<void> begin(const InputView& input, JobState& state) override {
+    check(state);
     return normalise_input(input, model_.info, Layout::hwc, memory_of(0, state));
   }
 
   Result<void> run_trunk(int block, JobState& state) override {
-    const std::size_t b = static_cast<std::size_t>(block);
+    const std::size_t b = index(block);
     return run_part(model_.blocks[b].trunk, trunks_[b], state);
   }
 
   Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
-    const std::size_t b = static_cast<std::size_t>(block);
+    const std::size_t b = index(block);
     if (auto ok = run_part(model_.blocks[b].exit, exits_[b], state); !ok) return ok;
-    const float* answer = memory_of(model_.info.program.answer(block), state);
     EINET_CHECK(scores.size() == static_cast<std::size_t>(model_.info.program.classes()),
                 "one score per class");
-    std::copy_n(answer, scores.size(), scores.begin());
+    std::copy_n(memory_of(model_.info.program.answer(block), state), scores.size(), scores.begin());
+    if (!std::all_of(scores.begin(), scores.end(), [](float v) { return std::isfinite(v); })) {
+      return error("exit " + std::to_string(block) + " of " + model_.info.name +
+                   " gave scores that are not finite");
+    }
     return {};
   }
 
@@ -124,6 +127,16 @@ class OneDnnLane final : public LaneModel {
     std::vector<BoundPrimitive> steps;  // empty ones for steps that are loops
     const std::byte* state = nullptr;
   };
+
+  std::size_t index(int block) const {
+    EINET_CHECK(block >= 0 && block < model_.info.program.block_count(), "the model has the block");
+    return static_cast<std::size_t>(block);
+  }
+
+  void check(JobState& state) const {
+    EINET_CHECK(state.size().value >= model_.plan.state_floats * sizeof(float),
+                "the state has room for the model");
+  }
 
   float* memory_of(Register r, JobState& state) {
     const MemoryPlan::Place& place = model_.plan.places[static_cast<std::size_t>(r)];
@@ -169,8 +182,7 @@ class OneDnnLane final : public LaneModel {
   }
 
   Result<void> run_part(const std::vector<Step>& steps, BoundPart& part, JobState& state) {
-    EINET_CHECK(state.size().value >= model_.plan.state_floats * sizeof(float),
-                "the state has room for the model");
+    check(state);
     point_at(part, state);
     const auto find = [&](Register r) { return memory_of(r, state); };
     for (std::size_t i = 0; i < steps.size(); ++i) {

@@ -40,6 +40,7 @@ class SyntheticLane final : public LaneModel {
       : info_(info), times_(times), input_(static_cast<std::size_t>(info.program.input().elements())) {}
 
   Result<void> begin(const InputView& input, JobState& state) override {
+    EINET_CHECK(state.size().value >= sizeof(std::uint64_t), "the state has room for the model");
     // Refuses what a computing executor refuses.
     if (auto ok = normalise_input(input, info_, Layout::chw, input_.data()); !ok) return ok;
     const std::uint64_t h = hash(input.bytes);

@@ -152,6 +152,20 @@ TEST(OneDnnLanes, TwoThreadsPerLaneAnswerAsOne) {
   EXPECT_TRUE(agree(found, test::ReferenceExecutor(package).run(input)));
 }
 
+TEST(OneDnnLanes, ScoresThatAreNotFiniteAreAnError) {
+  Package package =
+      test::make_synthetic_package({.trunk = {Duration{}}, .exit = {Duration{}}, .accuracy = {}});
+  for (float& w : package.weights.at("block0.weight").values) w = 3e38F;
+  const auto model = load(package);
+  const auto lane = make_lane(*model);
+  JobState state(model->state_bytes());
+  std::vector<float> scores(10);
+  ASSERT_TRUE(lane->begin(view(std::vector<float>(64, 100)), state));
+  ASSERT_TRUE(lane->run_trunk(0, state));
+  EXPECT_THAT(lane->run_exit(0, state, scores).error().message,
+              testing::HasSubstr("scores that are not finite"));
+}
+
 TEST(OneDnnLanes, BytesAndFloatsOfTheSamePictureAgree) {
   test::SyntheticPackage want;
   want.trunk = want.exit = std::vector<Duration>(1);

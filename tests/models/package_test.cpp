@@ -147,6 +147,17 @@ TEST_F(PackageTest, WritingRefusesWhatReadingWouldRefuseAndKeepsTheOldPackage) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()), 1);
 }
 
+TEST_F(PackageTest, WritingReplacesNothingButAPackage) {
+  const fs::path other = folder_.path() / "other.einet";
+  fs::create_directories(other / "photos");
+  EXPECT_THAT(write_package(other, package_).error().message,
+              HasSubstr("is there already and is no package"));
+  EXPECT_TRUE(fs::exists(other / "photos"));
+  EXPECT_THAT(write_package(folder_.path(), package_).error().message, HasSubstr("is named NAME.einet"));
+  EXPECT_TRUE(fs::exists(path_));
+  EXPECT_FALSE(write_package(folder_.path() / "missing" / "a.einet", package_));
+}
+
 TEST_F(PackageTest, AMissingFileIsNamed) {
   for (const std::string_view file :
        {kModelFile, kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile}) {
