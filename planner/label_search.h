@@ -79,7 +79,7 @@ class LabelSearch {
 
  private:
   // More cells make the bound tighter and slower to compute; this many keep the slowest searches short.
-  static constexpr int kCellsPerExit = 3;
+  static constexpr int kCellsPerExit = 4;
   static constexpr int kMaxCells = kCellsPerExit * kMaxBlocks;
   // What is rounded down here must stay down under the rounding of floating-point sums, which is far smaller.
   static constexpr double kDown = 1 - 1e-12;

@@ -18,19 +18,22 @@ struct Survival::Table {
   std::vector<std::uint32_t> first_in_cell;  // one entry more than cells: knots before the cell's start
   double cells_per_ns = 0;
 
+  // Most cells hold no knot at all: then a lookup needs no search.
+  std::size_t cells() const { return 4 * t.size(); }
+
   void index() {
-    const std::size_t cells = t.size();
     const double range = t.back() - t.front();
-    cells_per_ns = range > 0 ? static_cast<double>(cells) / range : 0;
+    cells_per_ns = range > 0 ? static_cast<double>(cells()) / range : 0;
     if (!std::isfinite(cells_per_ns)) cells_per_ns = 0;
-    first_in_cell.assign(cells + 1, static_cast<std::uint32_t>(t.size()));
+    first_in_cell.assign(cells() + 1, static_cast<std::uint32_t>(t.size()));
     for (std::size_t i = t.size(); i-- > 0;) first_in_cell[cell_of(t[i])] = static_cast<std::uint32_t>(i);
-    for (std::size_t c = cells; c-- > 0;) first_in_cell[c] = std::min(first_in_cell[c], first_in_cell[c + 1]);
+    for (std::size_t c = cells(); c-- > 0;)
+      first_in_cell[c] = std::min(first_in_cell[c], first_in_cell[c + 1]);
   }
 
   // Precondition: t.front() <= x <= t.back().
   std::size_t cell_of(double x) const {
-    return std::min(static_cast<std::size_t>((x - t.front()) * cells_per_ns), t.size() - 1);
+    return std::min(static_cast<std::size_t>((x - t.front()) * cells_per_ns), cells() - 1);
   }
 
   // How many knots lie before x.
