@@ -50,9 +50,9 @@ Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t d
   for (const std::filesystem::path& path : catalog.paths_) {
     CatalogModel model;
     model.name = escape(path.stem().string(), 64);
-    model.reason = is_model_name(path.stem().string())
-                       ? "not loaded yet"
-                       : "the name of a model has 1 to 64 letters, digits or _-.";
+    model.well_named = is_model_name(path.stem().string());
+    model.reason =
+        model.well_named ? "not loaded yet" : "the name of a model has 1 to 64 letters, digits or _-.";
     catalog.models_.push_back(std::move(model));
   }
   return catalog;

@@ -19,6 +19,7 @@ namespace einet {
 
 struct CatalogModel {
   std::string name;
+  bool well_named = true;
   std::string reason;                       // why no device runs it; empty when one does
   lane::ModelDescription description;       // of the device that loaded it first
   std::shared_ptr<const ModelTimes> times;  // null until a device runs it
@@ -35,6 +36,8 @@ class Catalog {
   std::size_t size() const { return models_.size(); }
   const CatalogModel& model(ModelId id) const { return models_[id.value]; }
   const std::filesystem::path& path(ModelId id) const { return paths_[id.value]; }
+  // False: a package with a name that no model may have; it stays refused.
+  bool may_load(ModelId id) const { return models_[id.value].well_named; }
   // Error: words for the client, with the nearest name.
   Result<ModelId> find(std::string_view name) const;
 

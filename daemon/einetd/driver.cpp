@@ -10,6 +10,10 @@ namespace {
 
 using Kind = TraceEvent::Kind;
 
+// Lanes do not ring for a block without an answer; while somebody watches, such blocks are shown at least
+// this often.
+constexpr auto kShowEvery = std::chrono::milliseconds(20);
+
 // Rounds of "take reports, decide" before other handlers get their turn.
 constexpr int kRounds = 4;
 
@@ -444,7 +448,11 @@ void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
 // ---- time ----
 
 void Driver::set_timer() {
-  const TimePoint due = core_.next_wakeup();
+  TimePoint due = core_.next_wakeup();
+  const auto busy = [](const Lane& lane) { return !lane.posted.empty(); };
+  if (parts_.sink.watched() && std::any_of(lanes_.begin(), lanes_.end(), busy)) {
+    due = std::min(due, parts_.clock.now() + kShowEvery);
+  }
   if (due == timer_at_) return;
   timer_at_ = due;
   if (due == kNever) {

@@ -111,14 +111,16 @@ void Session::take(Message& message) {
     case MessageType::watch:
       return take_watch(message);
     case MessageType::list_jobs:
-      if (parse<wire::ListJobs>(message)) send(header.request, desk_.status.jobs(scope_));
-      return;
+      if (!parse<wire::ListJobs>(message)) return;
+      desk_.driver.pump();  // what the lanes have done meanwhile
+      return send(header.request, desk_.status.jobs(scope_));
     case MessageType::list_models:
       if (parse<wire::ListModels>(message)) send(header.request, desk_.status.models());
       return;
     case MessageType::get_status:
-      if (parse<wire::GetStatus>(message)) send(header.request, desk_.status.status(scope_));
-      return;
+      if (!parse<wire::GetStatus>(message)) return;
+      desk_.driver.pump();
+      return send(header.request, desk_.status.status(scope_));
     default:
       return bad("a " + std::string(name(header.type)) + " message is not known here");
   }

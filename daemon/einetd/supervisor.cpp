@@ -152,17 +152,17 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
 
 // One at a time: the control socket need never hold more than one request.
 void Supervisor::load_next(Worker& w) {
-  const auto is_deadly = [&](std::size_t m) {
-    return std::find(w.deadly.begin(), w.deadly.end(), ModelId{static_cast<std::uint32_t>(m)}) !=
-           w.deadly.end();
-  };
-  while (w.answered < parts_.catalog.size() && is_deadly(w.answered)) ++w.answered;
-  if (w.answered == parts_.catalog.size()) return went_up(w);
-  const ModelId model{static_cast<std::uint32_t>(w.answered)};
-  lane::LoadModel load{.model = model, .path = parts_.catalog.path(model).string()};
-  if (auto ok = w.process->control().send(lane::ToWorker(std::move(load)), lane::Waiting::never); !ok) {
-    kill(w, ok.error().message);
+  for (; w.answered < parts_.catalog.size(); ++w.answered) {
+    const ModelId model{static_cast<std::uint32_t>(w.answered)};
+    const bool deadly = std::find(w.deadly.begin(), w.deadly.end(), model) != w.deadly.end();
+    if (deadly || !parts_.catalog.may_load(model)) continue;
+    lane::LoadModel load{.model = model, .path = parts_.catalog.path(model).string()};
+    if (auto ok = w.process->control().send(lane::ToWorker(std::move(load)), lane::Waiting::never); !ok) {
+      kill(w, ok.error().message);
+    }
+    return;
   }
+  went_up(w);
 }
 
 void Supervisor::went_up(Worker& w) {

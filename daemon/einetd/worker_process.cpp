@@ -48,7 +48,8 @@ int spawn(pid_t& pid, const std::filesystem::path& program, const DeviceConfig& 
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-  std::vector<std::string> arguments{program.string(), device.name};
+  std::vector<std::string> arguments{program.string(), "--control-fd", std::to_string(kControlFd),
+                                     device.name};
   std::vector<std::string> environment = worker_environment(device.threads);
   const int code = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, pointers(arguments).data(),
                                  pointers(environment).data());

@@ -1,5 +1,6 @@
 // The main road: submit, answers per exit, one outcome; looking at it; an orderly end.
 #include <csignal>
+#include <fstream>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -158,7 +159,7 @@ TEST(Ending, DrainingLetsRunningJobsFinishAndRefusesNewOnes) {
 }
 
 TEST(Ending, JobsThatOutlastTheDrainAreCancelled) {
-  const SyntheticPackage model = model_of("endless", 64, 50ms, 1ms);
+  const SyntheticPackage model = model_of("endless", 64, 10ms, 1ms);
   RunningDaemon daemon({.models = {model}, .config = "drain = \"0s\"\n"});
   client::Client client = daemon.connect();
   const auto running = client.submit(job_of(model), {}, kPatience);

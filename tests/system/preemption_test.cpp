@@ -23,19 +23,18 @@ std::vector<Json> run_load(const std::string& policy) {
   RunningDaemon daemon({.models = {batch_model, urgent_model}, .arguments = {"--policy", policy}});
   client::Client batch = daemon.connect("batch");
   client::Client control = daemon.connect("control");
-  const auto top_up = [&] {
-    while (batch.pending() < kFlood) {
-      EXPECT_TRUE(batch.post(job_of(batch_model), {.exit = {}, .ended = [](const client::Ended& e) {
-                                                     EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason;
-                                                   }}));
-    }
-  };
+  client::JobRequest batch_job = job_of(batch_model);
+  batch_job.plan = wire::ALL;
+  int blocks = 0;
+  const client::Handlers handlers{
+      .exit = [&](JobId, const client::Answer&) { ++blocks; },
+      .ended = [](const client::Ended& e) { EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason; }};
   for (int i = 0; i < kUrgentJobs; ++i) {
-    top_up();
-    EXPECT_TRUE(batch.process());
+    while (batch.pending() < kFlood) EXPECT_TRUE(batch.post(batch_job, handlers));
+    // A lane is in the middle of the flood when the urgent job arrives.
+    for (const int before = blocks; blocks == before;) EXPECT_TRUE(batch.wait_any(kPatience));
     const auto ended = control.run(job_of(urgent_model, 10), {}, kPatience);
     EXPECT_TRUE(ended && ended->outcome == wire::COMPLETED);
-    EXPECT_TRUE(batch.process());
   }
   while (batch.pending() > 0) EXPECT_TRUE(batch.wait_any(kPatience));
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();

@@ -24,10 +24,10 @@ inline constexpr auto kPatience = std::chrono::seconds(60);
 struct Setup {
   std::vector<SyntheticPackage> models;
   std::string device = "lanes = 1\n";  // more keys of [[device]] "cpu"
-  std::string config;                  // more of the file: top-level keys
-  std::string tables;                  // and tables
-  std::vector<std::string> arguments;  // of einetd
-  std::string worker;                  // the program; empty: the real one
+  std::string config{};                // more of the file: top-level keys
+  std::string tables{};                // and tables
+  std::vector<std::string> arguments{};  // of einetd
+  std::string worker{};                // the program; empty: the real one
 };
 
 // "short": 2 blocks of 0.2 ms; "long": 40 blocks of 2 ms, each with an exit.
