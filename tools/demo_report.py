@@ -1,0 +1,160 @@
+"""The demo's report and timeline, from what tools/demo left in a folder: POLICY-TENANT.csv (einet-load) and
+POLICY-trace.jsonl (einetd --trace, docs/trace.md). Prints the report and writes timeline.png beside its inputs."""
+
+import argparse
+import csv
+import json
+import pathlib
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+COLOURS = ["#d1495b", "#2e86ab", "#c9c5ba", "#66a182", "#8d6a9f"]
+WINDOW_MS = 60  # of the timeline
+
+
+def number(row, key):
+    return float(row[key]) if row[key] != "" else None
+
+
+def read_jobs(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_trace(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def quantile(values, q):
+    """Nearest rank; None of an empty list."""
+    if not values:
+        return None
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))]
+
+
+def milliseconds(ns):
+    return "-" if ns is None else f"{ns / 1e6:.2f}"
+
+
+def summarise(jobs):
+    """One tenant under one policy."""
+    outcomes = [job["outcome"] for job in jobs]
+    response = [number(job, "answered_ns") - number(job, "nominal_ns") for job in jobs if job["exit"] != ""]
+    first = [number(job, "first_block_ns") - number(job, "received_ns") for job in jobs if job["first_block_ns"] != ""]
+    right = sum(job["exit"] != "" and job["top_class"] == job["label"] for job in jobs)
+    # A deadline counts as met when an answer reached the client by then, early answers of stopped jobs included.
+    late = sum(
+        job["deadline_ns"] != "" and (job["exit"] == "" or number(job, "answered_ns") > number(job, "deadline_ns") + 5e5)
+        for job in jobs
+    )
+    exits = [number(job, "exit") for job in jobs if job["exit"] != ""]
+    return {
+        "jobs": str(len(jobs)),
+        "whole": str(outcomes.count("completed")),
+        "cut": str(outcomes.count("deadline")),
+        "missed": str(outcomes.count("missed")),
+        "other": str(len(jobs) - sum(outcomes.count(o) for o in ("completed", "deadline", "missed"))),
+        "late": str(late),
+        "p50": milliseconds(quantile(response, 0.5)),
+        "p99": milliseconds(quantile(response, 0.99)),
+        "max": milliseconds(max(response, default=None)),
+        "right %": f"{100 * right / max(1, len(jobs)):.1f}",
+        "exit": f"{sum(exits) / len(exits):.1f}" if exits else "-",
+        "preempted": str(sum(int(job["preemptions"]) for job in jobs)),
+        "wait p50": milliseconds(quantile(first, 0.5)),
+        "wait p99": milliseconds(quantile(first, 0.99)),
+    }
+
+
+def print_table(rows):
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    left = list(rows[0])[:2]
+    for row in [dict.fromkeys(rows[0], None)] + rows:
+        cells = [(key if row[key] is None else row[key]) for key in row]
+        print("  ".join(c.ljust(widths[k]) if k in left else c.rjust(widths[k]) for k, c in zip(row, cells)).rstrip())
+
+
+def busiest_window(events, urgent):
+    """The start of a window with many preemptions, away from the run's ends, where the urgent tenant is seen."""
+    blocks = [e for e in events if e["event"] == "block"]
+    first, last = blocks[0]["start_ns"], blocks[-1]["end_ns"]
+    starts = [e["start_ns"] for e in blocks if e["tenant"] == urgent and first + (last - first) * 0.2 < e["start_ns"] < first + (last - first) * 0.8]
+    return (starts[len(starts) // 2] if starts else first) - 4e6
+
+
+def draw(axis, events, policy, tenants, colour):
+    start = busiest_window(events, tenants[0])
+    end = start + WINDOW_MS * 1e6
+    lanes = sorted({e["lane"] for e in events if e["event"] == "block"})
+    ms = lambda ns: (ns - start) / 1e6
+    for e in events:
+        if e["event"] == "block" and start <= e["end_ns"] and e["start_ns"] <= end:
+            row = lanes.index(e["lane"])
+            axis.broken_barh([(ms(e["start_ns"]), ms(e["end_ns"]) - ms(e["start_ns"]))], (row - 0.32, 0.64),
+                             facecolor=colour[e["tenant"]], edgecolor="white", linewidth=0.5)
+            if e.get("exit") is not None:
+                axis.plot(ms(e["end_ns"]), row + 0.32, marker="v", markersize=4, color="#222222", clip_on=False)
+        elif e["event"] == "preempt" and start <= e["at_ns"] <= end:
+            row = lanes.index(e["lane"])
+            axis.plot([ms(e["at_ns"])] * 2, [row - 0.42, row + 0.42], color="black", linewidth=1.4)
+    axis.set_xlim(0, WINDOW_MS)
+    axis.set_ylim(-0.6, len(lanes) - 0.3)
+    axis.set_yticks(range(len(lanes)), [f"lane {lane}" for lane in lanes])
+    axis.set_title(policy, loc="left", fontsize=11, fontweight="bold")
+    for side in ("top", "right", "left"):
+        axis.spines[side].set_visible(False)
+
+
+def draw_timeline(path, traces, tenants):
+    colour = dict(zip(tenants, COLOURS))
+    lanes = max(len({e["lane"] for e in events if e["event"] == "block"}) for events in traces.values())
+    figure, axes = plt.subplots(len(traces), 1, figsize=(12, 1.2 + len(traces) * (0.7 + 0.7 * lanes)), squeeze=False)
+    for axis, (policy, events) in zip(axes[:, 0], traces.items()):
+        draw(axis, events, policy, tenants, colour)
+    axes[-1, 0].set_xlabel("time (ms)")
+    handles = [Patch(facecolor=colour[t], label=t) for t in tenants]
+    handles += [Line2D([], [], marker="v", linestyle="", color="#222222", label="an exit's answer"),
+                Line2D([], [], color="black", linewidth=1.4, label="preempted")]
+    figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=9)
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--policies", nargs="+", required=True)
+    parser.add_argument("--tenants", nargs="+", required=True, help="the most urgent first")
+    arguments = parser.parse_args()
+
+    traces = {policy: read_trace(arguments.folder / f"{policy}-trace.jsonl") for policy in arguments.policies}
+    rows = []
+    for tenant in arguments.tenants:
+        for policy in arguments.policies:
+            jobs = read_jobs(arguments.folder / f"{policy}-{tenant}.csv")
+            rows.append({"tenant": tenant if policy == arguments.policies[0] else "", "policy": policy} | summarise(jobs))
+    print_table(rows)
+    print()
+    for policy, events in traces.items():
+        blocks = [e["end_ns"] - e["start_ns"] for e in events if e["event"] == "block" and e["tenant"] != arguments.tenants[0]]
+        print(f"{policy}: longest block of the less urgent tenants {milliseconds(max(blocks, default=None))} ms, "
+              f"99 % of them within {milliseconds(quantile(blocks, 0.99))} ms")
+    print(
+        "\nwhole, cut, missed: jobs that ran to their last exit, that were stopped by the deadline with an answer, and without one.\n"
+        "late: no answer at the client by the deadline (0.5 ms of grace for its way). p50, p99, max: response time in ms, from\n"
+        "the instant the job was due. right %: share of all jobs whose answer was the true label. exit: mean exit of the answer.\n"
+        "wait: ms from arrival at the daemon to the job's first block; compare it with the longest block."
+    )
+    draw_timeline(arguments.folder / "timeline.png", traces, arguments.tenants)
+    print(f"timeline: {arguments.folder / 'timeline.png'}")
+
+
+if __name__ == "__main__":
+    main()

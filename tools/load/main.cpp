@@ -1,0 +1,75 @@
+// einet-load: command line of one tenant's load (tenant.h).
+#include <fstream>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "config/text.h"
+#include "tools/load/tenant.h"
+
+namespace {
+
+// A CLI11 option that holds a duration.
+template <class T>
+CLI::Option* add_duration(CLI::App& app, const std::string& name, T& value, const std::string& words) {
+  return app.add_option_function<std::string>(
+      name,
+      [&value, name](const std::string& text) {
+        const auto d = einet::parse_duration(text);
+        if (!d || d->count() == 0)
+          throw CLI::ValidationError(name, d ? "must be above 0" : d.error().message);
+        value = *d;
+      },
+      words);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Sends one tenant's jobs to a running einetd, from labelled images, and writes what became of each.",
+      "einet-load"};
+  einet::load::Load load;
+  std::string images = "digits";
+  std::string csv;
+  std::string plan = "exact";
+  app.add_option("--socket", load.socket, "einetd's socket")->envname("EINET_SOCKET")->capture_default_str();
+  app.add_option("--tenant", load.tenant, "which of this user's tenants to be; default: the first");
+  app.add_option("--model", load.model, "the model, by name")->required();
+  app.add_option("--images", images, "a directory with MNIST or CIFAR-10, or \"digits\", the built-in set")
+      ->capture_default_str();
+  add_duration(app, "--every", load.every, "a job at each multiple of this; without it a flood");
+  app.add_option("--in-flight", load.in_flight, "jobs that a flood keeps with the daemon")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  add_duration(app, "--deadline", load.deadline, "after the instant at which the job was due");
+  app.add_option("--priority", load.priority, "larger is more urgent")->capture_default_str();
+  app.add_option("--mandatory-exit", load.mandatory_exit,
+                 "without an answer of this exit or a later one the job is missed");
+  app.add_option("--plan", plan, "which exits to execute")
+      ->check(CLI::IsMember({"exact", "all", "last"}))
+      ->capture_default_str();
+  add_duration(app, "--length", load.length, "how long to send jobs");
+  app.add_option("--jobs", load.jobs, "how many jobs to send");
+  app.add_option("--csv", csv, "where to write a row per job")->required();
+  CLI11_PARSE(app, argc, argv);
+  if (load.length == einet::load::kForever && load.jobs == SIZE_MAX) {
+    std::cerr << "einet-load: say when to end: --length TIME, --jobs N or both\n";
+    return 2;
+  }
+  load.plan = plan == "all" ? einet::wire::ALL : plan == "last" ? einet::wire::LAST : einet::wire::EXACT;
+
+  const auto fail = [](const einet::Error& e) {
+    std::cerr << "einet-load: " << e.message << '\n';
+    return 1;
+  };
+  const auto set = einet::load_images(images, einet::Split::test);
+  if (!set) return fail(set.error());
+  const auto jobs = einet::load::run(load, *set, einet::SystemClock{});
+  if (!jobs) return fail(jobs.error());
+  std::ofstream out(csv);
+  einet::load::write_csv(out, *jobs);
+  out.close();
+  if (!out) return fail(einet::error(einet::escape(csv) + ": cannot be written"));
+  return 0;
+}

@@ -1,0 +1,107 @@
+#include "tools/load/tenant.h"
+
+#include <algorithm>
+
+namespace einet::load {
+namespace {
+
+constexpr Duration kLongestWait = std::chrono::milliseconds(100);
+constexpr Duration kDrain = std::chrono::seconds(30);
+
+class Sender {
+ public:
+  Sender(const Load& load, const Images& images, const Clock& clock, client::Client& daemon)
+      : load_(load), images_(images), clock_(clock), daemon_(daemon) {}
+
+  Result<std::vector<Sent>> run() {
+    const TimePoint start = clock_.now();
+    const TimePoint end = start + load_.length;
+    TimePoint next = start;
+    TimePoint give_up = kNever;
+    while (true) {
+      const TimePoint now = clock_.now();
+      const bool sending = now < end && jobs_.size() < load_.jobs;
+      if (sending && next <= now &&
+          (load_.every || daemon_.pending() < static_cast<std::size_t>(load_.in_flight))) {
+        if (auto ok = send(load_.every ? next : now); !ok) return ok.error();
+        if (load_.every) next += *load_.every;
+        continue;
+      }
+      if (!sending && daemon_.pending() == 0) return std::move(jobs_);
+      if (!sending && give_up == kNever) give_up = now + kDrain;
+      if (now > give_up)
+        return error("jobs without an outcome " + format_duration(kDrain) + " after the last was sent");
+      const Duration wait = sending && load_.every ? next - now : kLongestWait;
+      if (auto ok = daemon_.wait_any(std::clamp(wait, Duration{0}, kLongestWait)); !ok) return ok.error();
+    }
+  }
+
+ private:
+  Result<void> send(TimePoint nominal) {
+    const std::size_t index = jobs_.size();
+    Sent job;
+    job.image = index % images_.size();
+    job.label = images_.labels[job.image];
+    job.nominal = nominal;
+    jobs_.push_back(job);
+
+    client::JobRequest request;
+    request.model = load_.model;
+    request.dtype = wire::U8;
+    for (int n : {images_.shape.channels, images_.shape.height, images_.shape.width}) {
+      request.shape.push_back(static_cast<std::uint32_t>(n));
+    }
+    request.input = client::InlineInput{std::as_bytes(images_.image(job.image))};
+    if (load_.deadline) request.deadline = client::When{nominal + *load_.deadline};
+    request.priority = load_.priority;
+    request.mandatory_exit = load_.mandatory_exit;
+    request.plan = load_.plan;
+    jobs_[index].sent = clock_.now();
+    const auto ended = [this, index](const client::Ended& e) {
+      jobs_[index].ended = e;
+      jobs_[index].answered = clock_.now();
+    };
+    if (auto ticket = daemon_.post(request, {.exit = {}, .ended = ended}); !ticket) return ticket.error();
+    return {};
+  }
+
+  const Load& load_;
+  const Images& images_;
+  const Clock& clock_;
+  client::Client& daemon_;
+  std::vector<Sent> jobs_;
+};
+
+}  // namespace
+
+Result<std::vector<Sent>> run(const Load& load, const Images& images, const Clock& clock) {
+  client::Options options;
+  options.name = "einet-load";
+  options.tenant = load.tenant;
+  auto daemon = client::Client::connect(load.socket, options);
+  if (!daemon) return daemon.error();
+  return Sender(load, images, clock, *daemon).run();
+}
+
+void write_csv(std::ostream& out, const std::vector<Sent>& jobs) {
+  const auto ns = [](TimePoint t) { return t.time_since_epoch().count(); };
+  out << "job,image,label,nominal_ns,sent_ns,received_ns,first_block_ns,finished_ns,answered_ns,deadline_ns,"
+         "outcome,reason,exit,"
+         "top_class,confidence,executed_exits,preemptions,lane_time_ns\n";
+  for (const Sent& job : jobs) {
+    const client::Ended& e = job.ended;
+    out << e.job.value << ',' << job.image << ',' << job.label << ',' << ns(job.nominal) << ','
+        << ns(job.sent) << ',' << ns(e.received) << ',';
+    if (e.first_block) out << ns(*e.first_block);
+    out << ',' << ns(e.finished) << ',' << ns(job.answered) << ',';
+    if (e.deadline) out << ns(*e.deadline);
+    out << ',' << client::name(e.outcome) << ',' << e.reason << ',';
+    if (e.best)
+      out << e.best->exit << ',' << e.best->top_class << ',' << e.best->confidence;
+    else
+      out << ",,";
+    out << ',' << e.executed_exits << ',' << e.preemptions << ',' << e.lane_time.count() << '\n';
+  }
+}
+
+}  // namespace einet::load

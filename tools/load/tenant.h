@@ -1,0 +1,52 @@
+// One tenant's load: jobs from labelled images, sent periodically or as a flood, and what became of each. It
+// measures from the client's side and knows nothing of the daemon beyond the client library.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "config/time.h"
+#include "ipc/client/client.h"
+#include "models/data/images.h"
+
+namespace einet::load {
+
+inline constexpr Duration kForever = std::chrono::hours(24 * 365);
+
+struct Load {
+  std::filesystem::path socket{client::kDefaultSocket};
+  std::string tenant;
+  std::string model;
+  std::optional<Duration> every;     // a job at each multiple of this; absent: a flood
+  int in_flight = 4;                 // a flood keeps this many jobs with the daemon
+  std::optional<Duration> deadline;  // after the job's nominal instant
+  int priority = 0;
+  std::optional<int> mandatory_exit;
+  wire::PlanMode plan = wire::EXACT;
+  Duration length = kForever;   // no job is sent after this …
+  std::size_t jobs = SIZE_MAX;  // … nor after this many
+};
+
+// A job from the client's side. All times are CLOCK_MONOTONIC.
+struct Sent {
+  std::size_t image = 0;
+  int label = 0;
+  TimePoint nominal;   // when it was due; response times count from here
+  TimePoint sent;      // when it was handed to the client library
+  TimePoint answered;  // when its outcome reached the client
+  client::Ended ended;
+};
+
+// Sends jobs with the images in turn until `load.length` has passed or `load.jobs` are sent, then waits for
+// the outcomes of all. One thread. Error: the daemon is unreachable, or the connection is lost.
+Result<std::vector<Sent>> run(const Load& load, const Images& images, const Clock& clock);
+
+// A header, then a row per job. Times in ns; empty fields where a job has no such value.
+void write_csv(std::ostream& out, const std::vector<Sent>& jobs);
+
+}  // namespace einet::load
