@@ -78,6 +78,10 @@ class Reader {
     read_devices(root, c);
     read_tenants(root, c);
     root.close();
+    // Last, for a misspelt [[device]] is an unknown key, and that says more.
+    if (c.devices.empty()) {
+      root.fail("device", "no device; write at least [[device]] with a line such as: name = \"cpu\"");
+    }
     return c;
   }
 
@@ -135,9 +139,7 @@ class Reader {
       table.close();
       c.devices.push_back(std::move(d));
     }
-    if (c.devices.empty()) {
-      root.fail("device", "no device; write at least [[device]] with a line such as: name = \"cpu\"");
-    } else if (threads > static_cast<int>(machine_.cores.size())) {
+    if (threads > static_cast<int>(machine_.cores.size())) {
       c.warnings.push_back("the lanes of all devices have " + std::to_string(threads) +
                            " threads, this machine has " + std::to_string(machine_.cores.size()) +
                            " cores: lanes will wait for each other");
