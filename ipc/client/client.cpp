@@ -25,6 +25,8 @@ namespace {
 // So that one process() ends even if the daemon sends without end.
 constexpr int kReceivesPerRound = 64;
 
+constexpr const char* kLost = "the connection to einetd is lost: ";
+
 TimePoint instant(std::int64_t ns) {
   return TimePoint{Duration{ns}};
 }
@@ -204,7 +206,7 @@ class Client::Impl {
 
 void Client::Impl::lose(const std::string& why) {
   if (lost_) return;
-  lost_ = "the connection to einetd is lost: " + why;
+  lost_ = why;
   while (!jobs_.empty()) {
     Ended ended;
     ended.job = jobs_.begin()->second.id;
@@ -255,7 +257,8 @@ Result<void> Client::Impl::pump() {
   for (int i = 0; i < kReceivesPerRound; ++i) {
     const auto got = channel_.receive();
     if (!got || *got == FrameChannel::Receive::closed) {
-      lose(got ? "the daemon closed it; see its log for the reason" : got.error().message);
+      lose(std::string(kLost) +
+           (got ? "the daemon closed it; see its log for the reason" : got.error().message));
       return lost_error();
     }
     if (*got == FrameChannel::Receive::nothing) break;
@@ -263,12 +266,12 @@ Result<void> Client::Impl::pump() {
       auto message = channel_.next();
       if (message && !*message) break;
       const auto ok = message ? dispatch(**message) : Result<void>(message.error());
-      if (!ok) lose(ok.error().message);
+      if (!ok) lose(std::string(kLost) + ok.error().message);
       if (lost_) return lost_error();
     }
   }
   if (!sent) {
-    lose(sent.error().message);
+    lose(std::string(kLost) + sent.error().message);
     return lost_error();
   }
   return {};
@@ -283,7 +286,8 @@ Result<void> Client::Impl::dispatch(const Message& message) {
   if (header.type == MessageType::error && header.request == 0) {
     const auto body = parse_body<wire::Error>(header, message.body);
     if (!body) return body.error();
-    return error("the daemon says: " + printable(body->words()));
+    lose("einetd ended the connection: " + printable(body->words()));
+    return {};
   }
   if (header.request == 0 || header.request >= next_request_) {
     return error("the daemon answered request " + std::to_string(header.request) + ", which was never made");

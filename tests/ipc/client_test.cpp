@@ -8,12 +8,10 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <thread>
 
 #include <gtest/gtest.h>
 
-#include "ipc/client/frame_channel.h"
-#include "ipc/client/message.h"
+#include "fake_daemon.h"
 
 namespace einet::client {
 namespace {
@@ -21,108 +19,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The daemon's end. It runs on a thread of its own, as one blocking script.
-class Peer {
- public:
-  explicit Peer(UniqueFd socket) : channel_(std::move(socket), kMaxBody) {}
-
-  // The next request, which must be of this type. Keeps its request id, and a descriptor that came along.
-  template <class Body>
-  Body expect() {
-    while (true) {
-      auto message = channel_.next();
-      EXPECT_TRUE(message) << message.error().message;
-      if (!message) return {};
-      if (*message) {
-        request = (*message)->header.request;
-        if (!(*message)->fds.empty()) fd = std::move((*message)->fds.front());
-        auto body = parse_body<Body>((*message)->header, (*message)->body);
-        EXPECT_TRUE(body) << body.error().message;
-        return body ? *body : Body{};
-      }
-      pollfd poll{channel_.fd(), POLLIN, 0};
-      ::poll(&poll, 1, 10'000);
-      const auto got = channel_.receive();
-      if (!got || *got != FrameChannel::Receive::some) {
-        ADD_FAILURE() << "expected a " << name(kTypeOf<Body>) << " message";
-        return {};
-      }
-    }
-  }
-  template <class Body>
-  void reply(const Body& body, std::uint64_t to) {
-    EXPECT_TRUE(channel_.queue(to, body));
-    EXPECT_TRUE(channel_.flush());
-  }
-  template <class Body>
-  void reply(const Body& body) {
-    reply(body, request);
-  }
-  void send_raw(std::string_view bytes) {
-    EXPECT_EQ(::send(channel_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(bytes.size()));
-  }
-  void hello() {
-    const auto hello = expect<wire::Hello>();
-    wire::HelloReply reply_body;
-    reply_body.set_version(1);
-    *reply_body.mutable_capabilities() = hello.capabilities();
-    reply_body.set_tenant(hello.tenant());
-    reply_body.mutable_limits()->set_max_body_bytes(1 << 20);
-    reply(reply_body);
-  }
-  wire::Accepted accept(std::uint64_t job) {
-    wire::Accepted accepted;
-    accepted.set_job(job);
-    reply(accepted);
-    return accepted;
-  }
-  void finish(std::uint64_t job, wire::OutcomeKind kind, std::uint64_t to) {
-    wire::Outcome outcome;
-    outcome.set_job(job);
-    outcome.set_kind(kind);
-    outcome.set_reason("plan_finished");
-    outcome.mutable_best()->set_exit(2);
-    outcome.mutable_best()->set_top_class(7);
-    outcome.mutable_best()->set_confidence(0.5F);
-    outcome.set_first_block_ns(5);
-    reply(outcome, to);
-  }
-
-  std::uint64_t request = 0;
-  UniqueFd fd;
-
- private:
-  FrameChannel channel_;
-};
-
-// A server whose script ends before the object does.
-class Server {
- public:
-  explicit Server(std::function<void(Peer&)> script) {
-    std::array<int, 2> fds{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()), 0);
-    near_ = UniqueFd(fds[0]);
-    thread_ = std::thread([far = fds[1], script = std::move(script)] {
-      Peer peer{UniqueFd(far)};
-      script(peer);
-    });
-  }
-  ~Server() { thread_.join(); }
-  Result<Client> client(Options options = {}) { return Client::adopt(std::move(near_), options); }
-
- private:
-  UniqueFd near_;
-  std::thread thread_;
-};
-
-// A script that says hello first, then waits for the client to leave.
-std::function<void(Peer&)> after_hello(std::function<void(Peer&)> script) {
-  return [script = std::move(script)](Peer& peer) {
-    peer.hello();
-    script(peer);
-  };
-}
+using test::after_hello;
+using test::FakeDaemon;
+using test::Peer;
 
 const std::array<std::byte, 4> kPixels{};
 JobRequest some_job() {
@@ -138,32 +37,34 @@ std::string message_of(const auto& result) {
 }
 
 TEST(Client, LearnsItsTenantAndLimitsFromHello) {
-  Server server(after_hello([](Peer&) {}));
-  const auto client = server.client({.name = "test", .tenant = "camera", .timeout = seconds(10)});
+  FakeDaemon server(after_hello([](Peer&) {}));
+  const auto client =
+      Client::adopt(server.socket(), {.name = "test", .tenant = "camera", .timeout = seconds(10)});
   ASSERT_TRUE(client) << client.error().message;
   EXPECT_EQ(client->hello().tenant(), "camera");
   EXPECT_EQ(client->hello().limits().max_body_bytes(), 1u << 20);
 }
 
 TEST(Client, HearsWhyItIsRefused) {
-  Server server([](Peer& peer) {
+  FakeDaemon server([](Peer& peer) {
     peer.expect<wire::Hello>();
     wire::Error no;
     no.set_code(wire::Error::NOT_ALLOWED);
     no.set_words("user 1000 may act as: camera\n");
     peer.reply(no);
   });
-  EXPECT_EQ(message_of(server.client()), "einetd refuses: user 1000 may act as: camera\\x0a");
+  EXPECT_EQ(message_of(Client::adopt(server.socket(), {})),
+            "einetd refuses: user 1000 may act as: camera\\x0a");
 }
 
 TEST(Client, RefusesAVersionThatItDoesNotSpeak) {
-  Server server([](Peer& peer) {
+  FakeDaemon server([](Peer& peer) {
     peer.expect<wire::Hello>();
     wire::HelloReply reply;
     reply.set_version(9);
     peer.reply(reply);
   });
-  EXPECT_EQ(message_of(server.client()),
+  EXPECT_EQ(message_of(Client::adopt(server.socket(), {})),
             "einetd speaks version 9; this client speaks 1: install matching versions of both");
 }
 
@@ -176,7 +77,7 @@ TEST(Client, SaysHowToStartADaemonThatIsNotThere) {
 }
 
 TEST(Client, RunsAJobAndGetsEveryExitAndOneOutcome) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     const auto submit = peer.expect<wire::Submit>();
     EXPECT_EQ(submit.model(), "digits");
     EXPECT_EQ(submit.inline_bytes().size(), 4u);
@@ -194,7 +95,7 @@ TEST(Client, RunsAJobAndGetsEveryExitAndOneOutcome) {
     }
     peer.finish(42, wire::COMPLETED, peer.request);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   JobRequest job = some_job();
   job.deadline = When{milliseconds(5)};
@@ -226,11 +127,11 @@ TEST(Client, ARejectionIsTheResultOfSubmitAndTheOutcomeOfPost) {
     rejected.set_words("tenant camera has 8 jobs");
     peer.reply(rejected);
   };
-  Server server(after_hello([&](Peer& peer) {
+  FakeDaemon server(after_hello([&](Peer& peer) {
     reject(peer);
     reject(peer);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   const auto submission = client->submit(some_job(), {});
   ASSERT_TRUE(submission);
@@ -245,7 +146,7 @@ TEST(Client, ARejectionIsTheResultOfSubmitAndTheOutcomeOfPost) {
 
 TEST(Client, HandlersOfManyJobsAreEachCalledOnceInAnEventLoop) {
   constexpr int kJobs = 100;
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     std::vector<std::uint64_t> requests;
     for (int i = 0; i < kJobs; ++i) {
       peer.expect<wire::Submit>();
@@ -254,7 +155,7 @@ TEST(Client, HandlersOfManyJobsAreEachCalledOnceInAnEventLoop) {
     }
     for (std::size_t i = requests.size(); i > 0; --i) peer.finish(1000 + i, wire::COMPLETED, requests[i - 1]);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   std::vector<int> calls(kJobs);
   for (std::size_t i = 0; i < kJobs; ++i) {
@@ -273,14 +174,14 @@ TEST(Client, HandlersOfManyJobsAreEachCalledOnceInAnEventLoop) {
 }
 
 TEST(Client, AHandlerMayPostTheNextJob) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     for (std::uint64_t job = 1; job <= 3; ++job) {
       peer.expect<wire::Submit>();
       peer.accept(job);
       peer.finish(job, wire::COMPLETED, peer.request);
     }
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   int ended = 0;
   std::function<void(const Ended&)> next = [&](const Ended&) {
@@ -295,12 +196,12 @@ TEST(Client, AHandlerMayPostTheNextJob) {
 
 TEST(ClientDeathTest, AHandlerMustNotWait) {
   const auto wait_in_handler = [] {
-    Server server(after_hello([](Peer& peer) {
+    FakeDaemon server(after_hello([](Peer& peer) {
       peer.expect<wire::Submit>();
       peer.accept(1);
       peer.finish(1, wire::COMPLETED, peer.request);
     }));
-    auto client = server.client();
+    auto client = Client::adopt(server.socket(), {});
     const auto ended = [&](const Ended&) { (void)client->status(); };
     (void)client->post(some_job(), {.exit = {}, .ended = ended});
     while (client->pending() > 0) (void)client->wait_any(seconds(10));
@@ -310,7 +211,7 @@ TEST(ClientDeathTest, AHandlerMustNotWait) {
 }
 
 TEST(Client, CancelsAJobThatIsNotYetAccepted) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::Submit>();
     const std::uint64_t submitted = peer.request;
     peer.expect<wire::ListJobs>();  // posted after the cancel: so nothing was sent for it yet
@@ -321,7 +222,7 @@ TEST(Client, CancelsAJobThatIsNotYetAccepted) {
     peer.reply(wire::Done{});
     peer.finish(9, wire::CANCELLED, submitted);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   const auto ticket = client->post(some_job(), {});
   ASSERT_TRUE(ticket);
@@ -334,7 +235,7 @@ TEST(Client, CancelsAJobThatIsNotYetAccepted) {
 }
 
 TEST(Client, SilenceIsATimeoutAndALateReplyIsDropped) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::GetStatus>();
     const std::uint64_t first = peer.request;
     peer.expect<wire::GetStatus>();
@@ -345,7 +246,7 @@ TEST(Client, SilenceIsATimeoutAndALateReplyIsDropped) {
     fresh.set_version("fresh");
     peer.reply(fresh);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   EXPECT_EQ(message_of(client->status(milliseconds(1))),
             "einetd did not answer a get_status request within 1.00ms");
@@ -364,21 +265,23 @@ TEST(Client, AServerThatNeverSaysHelloIsATimeout) {
       "einetd did not answer a hello request within 1.00ms");
 }
 
+constexpr const char* kLost = "the connection to einetd is lost: ";
+
 // Every way to lose the connection with a job posted: the job ends exactly once, as failed, and every later
 // call says the same.
 void expect_loss(const std::function<void(Peer&)>& misbehave, const std::string& words) {
-  Server server(after_hello([&](Peer& peer) {
+  FakeDaemon server(after_hello([&](Peer& peer) {
     peer.expect<wire::Submit>();
     peer.accept(5);
     misbehave(peer);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   std::vector<Ended> ends;
   ASSERT_TRUE(client->post(some_job(), {.exit = {}, .ended = [&](const Ended& e) { ends.push_back(e); }}));
   Result<void> last;
   while (last) last = client->wait_any(seconds(10));
-  EXPECT_EQ(last.error().message, "the connection to einetd is lost: " + words);
+  EXPECT_EQ(last.error().message, words);
   ASSERT_EQ(ends.size(), 1u);
   EXPECT_EQ(ends[0].outcome, wire::FAILED);
   EXPECT_EQ(ends[0].reason, "connection_lost");
@@ -390,19 +293,20 @@ void expect_loss(const std::function<void(Peer&)>& misbehave, const std::string&
 }
 
 TEST(ClientLoss, TheServerEndsTheConnection) {
-  expect_loss([](Peer&) {}, "the daemon closed it; see its log for the reason");
+  expect_loss([](Peer&) {}, std::string(kLost) + "the daemon closed it; see its log for the reason");
 }
 
 TEST(ClientLoss, TheServerEndsWithinAMessage) {
   expect_loss([](Peer& peer) { peer.send_raw("EINT"); },
-              "the connection ended within a frame, after 4 of its bytes");
+              std::string(kLost) + "the connection ended within a frame, after 4 of its bytes");
 }
 
 TEST(ClientLoss, TheServerSendsGarbage) {
   expect_loss(
       [](Peer& peer) { peer.send_raw("xyz"); },
-      "a frame begins with \"xyz\"; expected \"EINT\": this is not the einetd protocol, or an earlier "
-      "frame had the wrong length");
+      std::string(kLost) +
+          "a frame begins with \"xyz\"; expected \"EINT\": this is not the einetd protocol, or an earlier "
+          "frame had the wrong length");
 }
 
 TEST(ClientLoss, TheServerSaysWhy) {
@@ -412,21 +316,23 @@ TEST(ClientLoss, TheServerSaysWhy) {
         error.set_words("this client reads too slowly");
         peer.reply(error, 0);
       },
-      "the daemon says: this client reads too slowly");
+      "einetd ended the connection: this client reads too slowly");
 }
 
 TEST(ClientLoss, TheServerAnswersWhatWasNeverAsked) {
   expect_loss([](Peer& peer) { peer.reply(wire::Done{}, 77); },
-              "the daemon answered request 77, which was never made");
+              std::string(kLost) + "the daemon answered request 77, which was never made");
 }
 
 TEST(ClientLoss, TheServerSendsARequest) {
   expect_loss([](Peer& peer) { peer.reply(wire::ListJobs{}); },
-              "the daemon sent message list_jobs, which only clients send (or file descriptors with it)");
+              std::string(kLost) +
+                  "the daemon sent message list_jobs, which only clients send (or file descriptors with it)");
 }
 
 TEST(ClientLoss, TheServerAcceptsTwice) {
-  expect_loss([](Peer& peer) { peer.accept(5); }, "the daemon accepted a job twice, or as job 0");
+  expect_loss([](Peer& peer) { peer.accept(5); },
+              std::string(kLost) + "the daemon accepted a job twice, or as job 0");
 }
 
 TEST(ClientLoss, AnAnswerOfAnImpossibleExit) {
@@ -436,17 +342,17 @@ TEST(ClientLoss, AnAnswerOfAnImpossibleExit) {
         result.mutable_answer()->set_exit(64);
         peer.reply(result);
       },
-      "an answer of exit 64 makes no sense");
+      std::string(kLost) + "an answer of exit 64 makes no sense");
 }
 
 TEST(ClientLoss, ASecondOutcomeIsNotPassedOn) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::Submit>();
     peer.accept(5);
     peer.finish(5, wire::COMPLETED, peer.request);
     peer.finish(5, wire::FAILED, peer.request);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   int ends = 0;
   ASSERT_TRUE(client->post(some_job(), {.exit = {}, .ended = [&](const Ended&) { ++ends; }}));
@@ -459,11 +365,11 @@ TEST(ClientLoss, ASecondOutcomeIsNotPassedOn) {
 }
 
 TEST(Client, RefusesAnInputOverTheDaemonsLimitAndStaysConnected) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::GetStatus>();
     peer.reply(wire::Status{});
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   const std::vector<std::byte> big(2 << 20);
   JobRequest job = some_job();
@@ -474,7 +380,7 @@ TEST(Client, RefusesAnInputOverTheDaemonsLimitAndStaysConnected) {
 }
 
 TEST(Client, ARegionIsSharedSealedMemory) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     EXPECT_EQ(peer.expect<wire::RegisterRegion>().size(), 4096u);
     ASSERT_TRUE(peer.fd);
     const int seals = ::fcntl(peer.fd.get(), F_GET_SEALS);
@@ -492,7 +398,7 @@ TEST(Client, ARegionIsSharedSealedMemory) {
     EXPECT_EQ(peer.expect<wire::UnregisterRegion>().region(), 3u);
     peer.reply(wire::Done{});
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   auto region = client->register_region(ByteCount{4096}, seconds(10));
   ASSERT_TRUE(region) << region.error().message;
@@ -505,7 +411,7 @@ TEST(Client, ARegionIsSharedSealedMemory) {
 }
 
 TEST(Client, WatchesEventsThatComeWithTheReplyToo) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     EXPECT_TRUE(peer.expect<wire::Watch>().blocks());
     peer.reply(wire::Done{});
     for (std::uint64_t job : {1u, 2u}) {
@@ -515,7 +421,7 @@ TEST(Client, WatchesEventsThatComeWithTheReplyToo) {
       peer.reply(event);
     }
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   std::vector<std::uint64_t> jobs;
   ASSERT_TRUE(
@@ -526,7 +432,7 @@ TEST(Client, WatchesEventsThatComeWithTheReplyToo) {
 }
 
 TEST(Client, ASubmitThatIsNotAnsweredIsCancelledAndForgotten) {
-  Server server(after_hello([](Peer& peer) {
+  FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::Submit>();
     const std::uint64_t submitted = peer.request;
     peer.expect<wire::ListJobs>();
@@ -537,7 +443,7 @@ TEST(Client, ASubmitThatIsNotAnsweredIsCancelledAndForgotten) {
     peer.finish(4, wire::CANCELLED, submitted);
     peer.reply(wire::JobList{}, listed);
   }));
-  auto client = server.client();
+  auto client = Client::adopt(server.socket(), {});
   ASSERT_TRUE(client);
   const auto never = [](const Ended&) { ADD_FAILURE() << "the job was given up"; };
   EXPECT_EQ(message_of(client->submit(some_job(), {.exit = {}, .ended = never}, milliseconds(1))),

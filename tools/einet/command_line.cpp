@@ -2,10 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <functional>
+#include <limits>
 #include <ostream>
+#include <sstream>
+#include <type_traits>
 
 #include <CLI/CLI.hpp>
 
+#include "config/daemon_config.h"
 #include "config/text.h"
 #include "tools/einet/context.h"
 #include "tools/einet/exit_code.h"
@@ -19,6 +25,8 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kCommands{"status", "models", "submit", "jobs",
                                                     "watch",  "cancel", "plan",   "simulate"};
+
+constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
 constexpr const char* kExamples = R"(Examples:
   einet status
@@ -71,6 +79,27 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
   return command;
 }
 
+// The number that `text` is. Throws if it is none, or not in [min, max].
+template <class T>
+T number(const std::string& option, const std::string& text, T min, T max) {
+  T value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc{} || end != text.data() + text.size() || !(value >= min && value <= max)) {
+    std::ostringstream words;
+    words << "found \"" << escape(text, 40) << "\"; expected a " << (std::is_integral_v<T> ? "whole " : "")
+          << "number from " << min << " to " << max;
+    throw CLI::ValidationError(option, words.str());
+  }
+  return value;
+}
+
+template <class T>
+CLI::Option* number_option(CLI::App& app, const std::string& name, const std::string& help, T min, T max,
+                           const std::function<void(T)>& set) {
+  return app.add_option_function<std::string>(
+      name, [=](const std::string& text) { set(number<T>(name, text, min, max)); }, help);
+}
+
 void add_submit(CLI::App& app, Said& said) {
   CLI::App& submit = add_command(
       app, "submit", "Run a model on files and print its answers",
@@ -92,16 +121,16 @@ Examples:
   duration_option(
       submit, "--release", "After the daemon has the job: +5ms [at once]",
       [&said](Duration d) { said.submit.release = d; }, "+");
-  submit.add_option("--priority", said.submit.priority, "Larger is more urgent [0]")->type_name("N");
-  submit
-      .add_option("--mandatory-exit", said.submit.mandatory_exit,
-                  "Without an answer of this exit or a later one, the job has missed its deadline")
-      ->check(CLI::Range(0, kMaxBlocks - 1).description(""))
+  number_option<int>(submit, "--priority", "Larger is more urgent [0]", -kMaxPriority, kMaxPriority,
+                     [&said](int n) { said.submit.priority = n; })
+      ->type_name("N");
+  number_option<int>(submit, "--mandatory-exit",
+                     "Without an answer of this exit or a later one, the job has missed its deadline", 0,
+                     kMaxBlocks - 1, [&said](int n) { said.submit.mandatory_exit = n; })
       ->type_name("EXIT");
-  submit
-      .add_option("--target-confidence", said.submit.target_confidence,
-                  "Stop at the first exit that is so confident: above 0, at most 1 [never]")
-      ->check(CLI::Range(1e-6, 1.0).description(""))
+  number_option<float>(submit, "--target-confidence",
+                       "Stop at the first exit that is so confident, up to 1 [never]", 0.0F, 1.0F,
+                       [&said](float n) { said.submit.target_confidence = n; })
       ->type_name("SHARE");
   submit
       .add_option_function<std::string>(
@@ -129,10 +158,21 @@ void add_commands(CLI::App& app, Said& said) {
 
   CLI::App& watch = add_command(app, "watch", "Print what happens, as it happens");
   watch.add_flag("--blocks", said.blocks, "Every executed block too");
-  watch.add_option("--events", said.max_events, "End after so many [0: never]")->type_name("N");
+  number_option<std::uint64_t>(watch, "--events", "End after so many [never]", 1, kMost,
+                               [&said](std::uint64_t n) { said.max_events = n; })
+      ->type_name("N");
 
   CLI::App& cancel = add_command(app, "cancel", "Stop jobs at their next block boundary");
-  cancel.add_option("JOB", said.jobs, "Job numbers (see: einet jobs)")->required();
+  cancel
+      .add_option_function<std::vector<std::string>>(
+          "JOB",
+          [&said](const std::vector<std::string>& jobs) {
+            for (const std::string& job : jobs)
+              said.jobs.push_back(number<std::uint64_t>("JOB", job, 1, kMost));
+          },
+          "Job numbers (see: einet jobs)")
+      ->required()
+      ->type_name("N");
 
   CLI::App& plan = add_command(app, "plan", "Find the best exits for a problem in a file (no daemon needed)");
   plan.add_option("PROBLEM", said.plan.problem, "PROBLEM.toml")->required();
@@ -216,8 +256,7 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
     } else if (chosen.empty() && e.get_name() == "RequiredError") {
       err << "einet: name a command: " << one_of(kCommands) << "\n";
     } else {
-      const bool conversion = e.get_name() == "ConversionError";
-      err << "einet: " << printable(e.what()) << (conversion ? "; expected a number" : "") << "\n";
+      err << "einet: " << printable(e.what()) << "\n";
     }
     err << "see: einet " << (chosen.empty() ? "" : chosen.front()->get_name() + " ") << "--help\n";
     return kUsage;

@@ -85,8 +85,9 @@ Json to_json(const wire::Status& status) {
 
 void show(const wire::Status& status, std::ostream& out, std::ostream& err) {
   for (const std::string& warning : status.warnings()) err << "warning: " << printable(warning) << "\n";
-  out << escape(status.version()) << ", up " << format_duration_short(Duration{status.uptime_ns()})
-      << ", policy " << escape(status.policy()) << ", pid " << status.pid() << "\n\n";
+  out << "einetd " << escape(status.version()) << ", up "
+      << format_duration_short(Duration{status.uptime_ns()}) << ", policy " << escape(status.policy())
+      << ", pid " << status.pid() << "\n\n";
   Table lanes({"LANE", "CORES", "RANK", "STATE", "JOB", "MODEL", "BUSY", "BLOCKS", "WORKER", "RESTARTS"});
   for (const wire::LaneInfo& lane : status.lanes()) {
     const double busy = static_cast<double>(lane.busy_ns()) /

@@ -75,8 +75,8 @@ class Submitter {
 
   // Error: the connection is lost or an input cannot be sent.
   Result<void> run(const std::vector<Input>& inputs) {
-    const std::size_t quota = client_.hello().limits().max_jobs();
-    const std::size_t at_once = quota == 0 ? inputs.size() : std::min(quota, inputs.size());
+    // Half the quota: an ended job counts until its lane has let go of it.
+    const std::size_t at_once = std::max<std::size_t>(1, client_.hello().limits().max_jobs() / 2);
     for (std::size_t i = 0; i < inputs.size() || client_.pending() > 0;) {
       if (i < inputs.size() && client_.pending() < at_once) {
         if (auto ok = post(i, inputs[i]); !ok) return ok;
@@ -104,9 +104,9 @@ class Submitter {
                  format_duration_short(ended.lane_time), std::to_string(ended.preemptions)});
       // Why it is not simply done, for people.
       if (exit_code(ended) != kOk) {
-        context_.err << "einet: " << printable(arguments_.inputs[i]) << ": " << client::name(ended.outcome)
+        context_.err << "einet: " << escape(arguments_.inputs[i]) << ": " << client::name(ended.outcome)
                      << " (" << escape(ended.reason) << ")" << (ended.words.empty() ? "" : ": ")
-                     << escape(ended.words) << "\n";
+                     << printable(ended.words) << "\n";
       }
     }
     if (context_.output == Output::table) table.print(context_.out);

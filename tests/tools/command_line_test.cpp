@@ -1,0 +1,470 @@
+// `einet` from its arguments to its exit code and output, against a scripted daemon: what programs may rely
+// on.
+#include "tools/einet/command_line.h"
+
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "config/files.h"
+#include "fake_daemon.h"
+#include "ipc/client/client.h"
+#include "sample_files.h"
+#include "temporary_folder.h"
+
+namespace einet::cli {
+namespace {
+
+using nlohmann::json;
+using test::after_hello;
+using test::FakeDaemon;
+using test::Peer;
+
+struct Ran {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+Ran einet(std::vector<std::string> arguments) {
+  std::vector<const char*> argv{"einet"};
+  for (const std::string& a : arguments) argv.push_back(a.c_str());
+  std::ostringstream out;
+  std::ostringstream err;
+  Ran ran;
+  ran.code = run(static_cast<int>(argv.size()), argv.data(), out, err);
+  ran.out = out.str();
+  ran.err = err.str();
+  return ran;
+}
+
+wire::ModelList one_model() {
+  wire::ModelList list;
+  wire::ModelInfo& model = *list.add_models();
+  model.set_name("digits");
+  model.set_version("1");
+  model.set_loaded(true);
+  for (std::uint32_t d : {1u, 2u, 2u}) model.add_shape(d);
+  model.set_classes(10);
+  model.add_accuracy(0.5);
+  model.add_accuracy(0.975);
+  wire::ModelOnDevice& device = *model.add_devices();
+  device.set_device("cpu");
+  for (int i = 0; i < 2; ++i) {
+    wire::BlockTimes& times = *device.add_blocks();
+    times.set_trunk_ns(1'000'000);
+    times.set_exit_ns(500'000);
+  }
+  wire::ModelInfo& bad = *list.add_models();
+  bad.set_name("broken");
+  bad.set_reason("model.toml: \x1b[31mno such file");
+  return list;
+}
+
+class CommandLine : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(write_file(image_, test::png_file(2, 2, PNG_FORMAT_GRAY, {1, 2, 3, 4})));
+  }
+  Ran with_daemon(FakeDaemon::Script script, std::vector<std::string> arguments) {
+    FakeDaemon daemon(socket_, {after_hello(std::move(script))});
+    arguments.insert(arguments.begin(), {"--socket", socket_});
+    return einet(std::move(arguments));
+  }
+  // A daemon that takes one job and lets it end so.
+  static FakeDaemon::Script job_ends(wire::OutcomeKind kind) {
+    return [kind](Peer& peer) {
+      peer.expect<wire::ListModels>();
+      peer.reply(one_model());
+      const auto submit = peer.expect<wire::Submit>();
+      EXPECT_EQ(submit.inline_bytes(), std::string("\1\2\3\4"));
+      if (kind == wire::REJECTED) {
+        wire::Rejected rejected;
+        rejected.set_reason(wire::Rejected::PRIORITY_CEILING);
+        rejected.set_words("priority 9; tenant \"a\" may use at most 5");
+        return peer.reply(rejected);
+      }
+      peer.accept(3);
+      if (submit.stream_exits()) {
+        wire::ExitResult exit;
+        exit.mutable_answer()->set_top_class(7);
+        exit.mutable_answer()->set_confidence(0.5F);
+        peer.reply(exit);
+      }
+      wire::Outcome outcome;
+      outcome.set_job(3);
+      outcome.set_kind(kind);
+      outcome.set_reason("some_reason");
+      if (kind == wire::COMPLETED || kind == wire::DEADLINE) {
+        outcome.mutable_best()->set_exit(1);
+        outcome.mutable_best()->set_top_class(7);
+        outcome.mutable_best()->set_confidence(0.75F);
+        outcome.mutable_best()->add_scores(0.25F);
+        outcome.set_first_block_ns(1'000'500);
+        outcome.set_executed_exits(0b11);
+      }
+      outcome.set_received_ns(1'000'000);
+      outcome.set_released_ns(1'000'000);
+      outcome.set_finished_ns(2'500'000);
+      outcome.set_lane_time_ns(1'400'000);
+      outcome.set_preemptions(2);
+      peer.reply(outcome);
+    };
+  }
+
+  test::TemporaryFolder folder_;
+  std::string socket_ = folder_.path() / "s";
+  std::string image_ = folder_.path() / "seven.png";
+};
+
+TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string words;
+  };
+  for (const Case& c : std::vector<Case>{
+           {{}, "einet: name a command: status, models, submit, jobs, watch, cancel, plan or simulate"},
+           {{"sumbit"}, "einet: \"sumbit\" is no command; did you mean \"submit\"?"},
+           {{"frobnicate"}, "einet: \"frobnicate\" is no command; allowed: status, models"},
+           {{"\x1b[31m"}, "einet: \"\\x1b[31m\" is no command; allowed"},
+           {{"submit"}, "einet: MODEL is required"},
+           {{"submit", "digits"}, "einet: INPUT is required"},
+           {{"submit", "digits", "x", "--deadline", "10"},
+            "einet: --deadline: \"10\" is not a duration: write"},
+           {{"submit", "digits", "x", "--deadline", "+10ms"},
+            "einet: --deadline: \"+10ms\" is not a duration"},
+           {{"submit", "digits", "x", "--release", "++1ms"}, "einet: --release: \"+1ms\" is not a duration"},
+           {{"submit", "digits", "x", "--plan", "best"},
+            "einet: --plan: found \"best\"; expected exact, all or last"},
+           {{"submit", "digits", "x", "--mandatory-exit", "64"},
+            "einet: --mandatory-exit: found \"64\"; expected a whole number from 0 to 63"},
+           {{"submit", "digits", "x", "--target-confidence", "1.5"},
+            "einet: --target-confidence: found \"1.5\"; expected a number from 0 to 1"},
+           {{"submit", "digits", "x", "--priority", "high"},
+            "einet: --priority: found \"high\"; expected a whole number from -1000000 to 1000000"},
+           {{"cancel"}, "einet: JOB is required"},
+           {{"cancel", "-5"}, "einet: JOB: found \"-5\"; expected a whole number from 1 to "},
+           {{"status", "--nonsense"}, "einet: The following argument was not expected: --nonsense"},
+           {{"--timeout", "x", "status"}, "einet: --timeout: \"x\" is not a duration"},
+           {{"simulate", "x.toml"}, "einet: --csv is required"},
+       }) {
+    const Ran ran = einet(c.arguments);
+    EXPECT_EQ(ran.code, 2) << c.words;
+    EXPECT_EQ(ran.out, "") << c.words;
+    EXPECT_EQ(ran.err.substr(0, c.words.size()), c.words);
+    EXPECT_NE(ran.err.find("see: einet "), std::string::npos);
+  }
+}
+
+TEST_F(CommandLine, HelpNamesEveryCommandAndExitCode) {
+  const Ran ran = einet({"--help"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err, "");
+  for (const char* word : {"status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate",
+                           "  0  ", "  2  ", "  3  ", "  4  ", "  5  ", "  6  ", "  7  ", "EINET_SOCKET"}) {
+    EXPECT_NE(ran.out.find(word), std::string::npos) << word;
+  }
+  EXPECT_NE(einet({"submit", "--help"}).out.find("--mandatory-exit"), std::string::npos);
+}
+
+TEST_F(CommandLine, AnAbsentDaemonIsThree) {
+  for (const char* command : {"status", "models", "jobs", "watch"}) {
+    const Ran ran = einet({"--socket", socket_, command});
+    EXPECT_EQ(ran.code, 3) << command;
+    EXPECT_EQ(ran.out, "");
+    EXPECT_NE(ran.err.find("there is no such socket; start the daemon with: "), std::string::npos);
+  }
+}
+
+TEST_F(CommandLine, TheSocketMayComeFromTheEnvironment) {
+  ::setenv("EINET_SOCKET", (folder_.path() / "elsewhere").c_str(), 1);
+  const Ran ran = einet({"status"});
+  ::unsetenv("EINET_SOCKET");
+  EXPECT_NE(ran.err.find("elsewhere"), std::string::npos);
+}
+
+TEST_F(CommandLine, EveryOutcomeHasItsExitCode) {
+  const std::vector<std::pair<wire::OutcomeKind, int>> codes{{wire::COMPLETED, 0}, {wire::DEADLINE, 0},
+                                                             {wire::MISSED, 5},    {wire::CANCELLED, 6},
+                                                             {wire::REJECTED, 4},  {wire::FAILED, 7}};
+  for (const auto& [kind, code] : codes) {
+    std::filesystem::remove(socket_);
+    const Ran ran = with_daemon(job_ends(kind), {"submit", "digits", image_});
+    EXPECT_EQ(ran.code, code) << client::name(kind) << ran.err;
+    EXPECT_NE(ran.out.find(client::name(kind)), std::string::npos);
+    EXPECT_EQ(ran.err.empty(), code == 0) << ran.err;
+  }
+}
+
+TEST_F(CommandLine, ARejectionSaysWhy) {
+  const Ran ran = with_daemon(job_ends(wire::REJECTED), {"submit", "digits", image_, "--priority", "9"});
+  EXPECT_EQ(ran.err, "einet: " + image_ +
+                         ": rejected (priority_ceiling): priority 9; tenant \"a\" may use at most 5\n");
+}
+
+TEST_F(CommandLine, ALostConnectionIsThree) {
+  const auto leave = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+    peer.expect<wire::Submit>();
+    peer.accept(1);
+  };
+  const Ran ran = with_daemon(leave, {"submit", "digits", image_});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("the connection to einetd is lost"), std::string::npos);
+}
+
+TEST_F(CommandLine, SubmitPrintsATable) {
+  const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_, "--follow"});
+  EXPECT_EQ(ran.out, image_ + ": exit 0 says class 7 with confidence 50.0%\n" + "INPUT" +
+                         std::string(image_.size() - 5, ' ') +
+                         "  OUTCOME    CLASS  CONFIDENCE  EXIT  RESPONSE  LANE TIME  PREEMPTED\n" + image_ +
+                         "  completed  7      75.0%       1     1.50ms    1.40ms     2\n");
+}
+
+TEST_F(CommandLine, SubmitPrintsOneJsonObjectPerLine) {
+  const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_, "--follow", "--json"});
+  std::istringstream lines(ran.out);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line), (json{{"event", "exit"},
+                                     {"input", image_},
+                                     {"job", 3},
+                                     {"exit", 0},
+                                     {"class", 7},
+                                     {"confidence", 0.5},
+                                     {"scores", json::array()}}));
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line),
+            (json{{"event", "outcome"},
+                  {"input", image_},
+                  {"job", 3},
+                  {"outcome", "completed"},
+                  {"reason", "some_reason"},
+                  {"words", ""},
+                  {"answer", {{"exit", 1}, {"class", 7}, {"confidence", 0.75}, {"scores", {0.25}}}},
+                  {"preemptions", 2},
+                  {"exits", {0, 1}},
+                  {"lane_time", "1.4ms"},
+                  {"response", "1.5ms"},
+                  {"waited", "500ns"}}));
+  EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST_F(CommandLine, SubmitSaysWhatWasAskedFor) {
+  const auto check = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+    const auto submit = peer.expect<wire::Submit>();
+    EXPECT_EQ(submit.release_in_ns(), 5'000'000);
+    EXPECT_EQ(submit.deadline_in_ns(), 10'000'000);
+    EXPECT_EQ(submit.priority(), -3);
+    EXPECT_EQ(submit.mandatory_exit(), 1u);
+    EXPECT_FLOAT_EQ(submit.target_confidence(), 0.9F);
+    EXPECT_EQ(submit.plan(), wire::LAST);
+    EXPECT_EQ(submit.inline_bytes(), std::string("\xfe\xfd\xfc\xfb"));
+    peer.reply(wire::Rejected{});
+  };
+  with_daemon(check,
+              {"submit", "digits", image_, "--release", "+5ms", "--deadline", "10ms", "--priority", "-3",
+               "--mandatory-exit", "1", "--target-confidence", "0.9", "--plan", "last", "--invert"});
+}
+
+TEST_F(CommandLine, AnUnknownModelIsRejectedWithTheNearestName) {
+  const auto models = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+  };
+  Ran ran = with_daemon(models, {"submit", "digit", image_});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "einet: there is no model \"digit\"; did you mean \"digits\"?\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(models, {"submit", "broken", image_});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "einet: model \"broken\" cannot be used: model.toml: \\x1b[31mno such file\n");
+}
+
+TEST_F(CommandLine, AnInputThatCannotBeReadIsTwoAndSubmitsNothing) {
+  const auto models = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+  };
+  const Ran ran = with_daemon(models, {"submit", "digits", image_, folder_.path() / "none.png"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("none.png: cannot open"), std::string::npos);
+}
+
+TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
+  const auto status = [](Peer& peer) {
+    peer.expect<wire::GetStatus>();
+    wire::Status s;
+    s.set_version("0.1.0");
+    s.set_uptime_ns(2'000'000'000);
+    s.set_pid(12);
+    s.set_policy("edf");
+    wire::LaneInfo& lane = *s.add_lanes();
+    lane.set_device("cpu");
+    lane.set_rank("nice 5");
+    lane.set_state("idle");
+    lane.set_busy_ns(500'000'000);
+    wire::TenantInfo& tenant = *s.add_tenants();
+    tenant.set_name("camera");
+    tenant.set_jobs(1);
+    tenant.set_max_jobs(8);
+    tenant.set_max_bytes(1 << 20);
+    wire::Counter& counter = *s.add_counters();
+    counter.set_name("blocks");
+    counter.set_value(77);
+    s.add_warnings("no real-time rank: run as root\n");
+    peer.reply(s);
+  };
+  Ran ran = with_daemon(status, {"status"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err, "warning: no real-time rank: run as root\\x0a\n");
+  EXPECT_EQ(ran.out,
+            "einetd 0.1.0, up 2.00s, policy edf, pid 12\n"
+            "\n"
+            "LANE   CORES  RANK    STATE  JOB  MODEL  BUSY   BLOCKS  WORKER  RESTARTS\n"
+            "cpu/0  any    nice 5  idle   -    -      25.0%  0       0       0\n"
+            "\n"
+            "TENANT  CONNECTIONS  JOBS  MEMORY   MAX PRIORITY\n"
+            "camera  0/0          1/8   0B/1MiB  0\n"
+            "\n"
+            "COUNTER  VALUE\n"
+            "blocks   77\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(status, {"status", "--json"});
+  EXPECT_EQ(ran.err, "");
+  const json document = json::parse(ran.out);
+  EXPECT_EQ(document["uptime"], "2s");
+  EXPECT_EQ(document["policy"], "edf");
+  EXPECT_EQ(document["lanes"][0]["device"], "cpu");
+  EXPECT_EQ(document["lanes"][0]["job"], nullptr);
+  EXPECT_EQ(document["lanes"][0]["busy"], "500ms");
+  EXPECT_EQ(document["tenants"][0]["max_jobs"], 8);
+  EXPECT_EQ(document["counters"]["blocks"], 77);
+  EXPECT_EQ(document["warnings"][0], "no real-time rank: run as root\n");
+}
+
+TEST_F(CommandLine, ModelsShowWhyOneIsRefused) {
+  const auto models = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+  };
+  Ran ran = with_daemon(models, {"models"});
+  EXPECT_EQ(ran.out,
+            "MODEL   VERSION  STATE    INPUT  CLASSES  BLOCKS  TIME    ACCURACY OF EACH EXIT\n"
+            "digits  1        loaded   1x2x2  10       2       3.00ms  50.0% 97.5%\n"
+            "broken           refused         0        0       -\n");
+  EXPECT_EQ(ran.err, "einet: broken is refused: model.toml: \\x1b[31mno such file\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(models, {"models", "--json"});
+  const json document = json::parse(ran.out);
+  EXPECT_EQ(document["models"][0]["shape"], (json{1, 2, 2}));
+  EXPECT_EQ(document["models"][0]["accuracy"], (json{0.5, 0.975}));
+  EXPECT_EQ(document["models"][0]["devices"]["cpu"][1]["trunk"], "1ms");
+  EXPECT_EQ(document["models"][1]["loaded"], false);
+}
+
+TEST_F(CommandLine, JobsAreListed) {
+  const auto jobs = [](Peer& peer) {
+    peer.expect<wire::ListJobs>();
+    wire::JobList list;
+    wire::JobInfo& job = *list.add_jobs();
+    job.set_job(5);
+    job.set_tenant("camera");
+    job.set_model("digits");
+    job.set_state("ready");
+    job.set_blocks(3);
+    job.set_next_block(1);
+    job.set_best_exit(0);
+    job.set_confidence(0.5F);
+    peer.reply(list);
+  };
+  Ran ran = with_daemon(jobs, {"jobs"});
+  EXPECT_EQ(ran.out,
+            "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE  PREEMPTED\n"
+            "5    camera  digits  ready  0         -        -         1/3    0          -     0\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(jobs, {"jobs", "--json"});
+  const json job = json::parse(ran.out)["jobs"][0];
+  EXPECT_EQ(job["job"], 5);
+  EXPECT_EQ(job["best_exit"], 0);
+  EXPECT_EQ(job["lane"], nullptr);
+  EXPECT_EQ(job["deadline_ns"], nullptr);
+}
+
+TEST_F(CommandLine, WatchPrintsEventsAsTheyComeAndEndsWhenTold) {
+  const auto events = [](Peer& peer) {
+    EXPECT_TRUE(peer.expect<wire::Watch>().blocks());
+    peer.reply(wire::Done{});
+    wire::Event event;
+    event.set_kind(wire::Event::STARTED);
+    event.set_job(4);
+    event.set_tenant("camera");
+    event.set_model("digits");
+    event.set_device("cpu");
+    event.set_lane(1);
+    event.set_at_ns(1'000'000'000);
+    peer.reply(event);
+    event.set_kind(wire::Event::ENDED);
+    event.set_device("");
+    event.set_at_ns(1'001'500'000);
+    event.set_outcome(wire::MISSED);
+    event.set_reason("deadline_passed");
+    peer.reply(event);
+    event = {};
+    event.set_kind(wire::Event::LOST);
+    event.set_lost(9);
+    peer.reply(event);
+  };
+  Ran ran = with_daemon(events, {"watch", "--blocks", "--events", "3"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "    0.000000  job 4       started    camera digits on cpu/1\n"
+            "    0.001500  job 4       ended      camera digits missed (deadline_passed)\n"
+            "9 events were left out\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(events, {"watch", "--blocks", "--json"});
+  EXPECT_EQ(ran.code, 3) << "the daemon left before it was told to";
+  std::istringstream lines(ran.out);
+  std::string line;
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line)["event"], "started");
+  EXPECT_EQ(json::parse(line)["device"], "cpu");
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line)["outcome"], "missed");
+  std::getline(lines, line);
+  EXPECT_EQ(json::parse(line), (json{{"event", "lost"}, {"at_ns", 0}, {"lost", 9}}));
+}
+
+TEST_F(CommandLine, CancelSaysWhichJobCouldNotBe) {
+  const auto cancels = [](Peer& peer) {
+    EXPECT_EQ(peer.expect<wire::Cancel>().job(), 1u);
+    peer.reply(wire::Done{});
+    EXPECT_EQ(peer.expect<wire::Cancel>().job(), 2u);
+    wire::Error no;
+    no.set_words("tenant \"a\" has no job 2");
+    peer.reply(no);
+    peer.until_closed();
+  };
+  const Ran ran = with_daemon(cancels, {"cancel", "1", "2"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(ran.err,
+            "einet: job 1 is being cancelled\neinet: job 2: einetd refuses: tenant \"a\" has no job 2\n");
+}
+
+TEST_F(CommandLine, ADaemonThatSaysNothingIsATimeoutNotAHang) {
+  std::filesystem::remove(socket_);
+  FakeDaemon daemon(socket_, {[](Peer& peer) {
+                      peer.expect<wire::Hello>();
+                      peer.until_closed();
+                    }});
+  const Ran ran = einet({"--socket", socket_, "--timeout", "1ms", "status"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("did not answer a hello request within 1.00ms"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace einet::cli

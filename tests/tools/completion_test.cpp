@@ -1,0 +1,75 @@
+// The bash completion, played in a real bash; and that it knows every option that --help shows.
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "tools/einet/command_line.h"
+
+namespace einet::cli {
+namespace {
+
+// What bash offers for the last of these words.
+std::set<std::string> complete(const std::string& words) {
+  const std::string script = std::string("source '" EINET_SOURCE_DIR "/tools/einet/completion.bash' && ") +
+                             "COMP_WORDS=(" + words + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _einet; " +
+                             "printf '%s\\n' \"${COMPREPLY[@]}\"";
+  const std::string command = "bash --norc -c '" + std::regex_replace(script, std::regex("'"), "'\\''") + "'";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), &::pclose);
+  EXPECT_TRUE(pipe);
+  std::string out;
+  std::array<char, 4096> part{};
+  while (std::fgets(part.data(), part.size(), pipe.get()) != nullptr) out += part.data();
+  std::set<std::string> offers;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) offers.insert(line);
+  }
+  return offers;
+}
+
+using Offers = std::set<std::string>;
+
+TEST(Completion, OffersCommandsOptionsAndValues) {
+  EXPECT_EQ(complete("einet s"), (Offers{"status", "submit", "simulate"}));
+  EXPECT_EQ(complete("einet --socket /x s"), (Offers{"status", "submit", "simulate"}));
+  EXPECT_EQ(complete("einet submit digits x.png --pl"), (Offers{"--plan"}));
+  EXPECT_EQ(complete("einet submit digits x.png --plan ''"), (Offers{"exact", "all", "last"}));
+  EXPECT_EQ(complete("einet watch --b"), (Offers{"--blocks"}));
+  EXPECT_EQ(complete("einet plan --planner g"), (Offers{"greedy"}));
+  EXPECT_EQ(complete("einet submit digits '" EINET_SOURCE_DIR "/tools/einet/comp'"),
+            (Offers{EINET_SOURCE_DIR "/tools/einet/completion.bash"}));
+  EXPECT_EQ(complete("einet jobs x"), Offers{});
+}
+
+TEST(Completion, AbsentDaemonMeansNoModelNames) {
+  EXPECT_EQ(complete("/nonexistent/einet submit ''"), Offers{});
+}
+
+TEST(Completion, KnowsEveryOptionThatHelpShows) {
+  for (const char* command :
+       {"", "status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate"}) {
+    std::vector<const char*> argv{"einet"};
+    if (*command != '\0') argv.push_back(command);
+    argv.push_back("--help");
+    std::ostringstream out;
+    std::ostringstream err;
+    ASSERT_EQ(run(static_cast<int>(argv.size()), argv.data(), out, err), 0);
+    const Offers offers = complete("einet " + std::string(command) + " --");
+    const std::string help = out.str();
+    const std::regex option(R"(\n  (?:-h,)?(--[a-z-]+))");
+    int found = 0;
+    for (std::sregex_iterator i(help.begin(), help.end(), option), end; i != end; ++i) {
+      EXPECT_TRUE(offers.contains((*i)[1])) << command << " " << (*i)[1];
+      ++found;
+    }
+    EXPECT_GE(found, 1);
+  }
+}
+
+}  // namespace
+}  // namespace einet::cli
