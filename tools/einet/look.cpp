@@ -160,7 +160,7 @@ void show(const wire::ModelList& list, std::ostream& out, std::ostream& err) {
   table.print(out);
   for (const wire::ModelInfo& model : list.models()) {
     if (!model.loaded())
-      err << "einet: " << printable(model.name()) << " is refused: " << escape(model.reason()) << "\n";
+      err << "einet: " << escape(model.name()) << " is refused: " << printable(model.reason()) << "\n";
   }
 }
 

@@ -172,7 +172,7 @@ Result<std::vector<std::uint32_t>> input_shape(const wire::ModelList& list, cons
     names.push_back(model.name());
     if (model.name() != name) continue;
     if (!model.loaded()) {
-      return error("model \"" + printable(name) + "\" cannot be used: " + escape(model.reason()));
+      return error("model \"" + escape(name) + "\" cannot be used: " + printable(model.reason()));
     }
     return std::vector<std::uint32_t>(model.shape().begin(), model.shape().end());
   }
