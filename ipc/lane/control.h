@@ -4,7 +4,7 @@
 //
 // The conversation: the daemon sends Configure, the worker answers Ready; then any number of LoadModel, each
 // answered by ModelLoaded or ModelRefused in order, ReleaseJob without an answer, log lines at any time; in
-// the end Shutdown, or the socket closes.
+// the end Shutdown, after DaemonEnd::close, or the socket closes.
 #pragma once
 
 #include <cstdint>
@@ -115,7 +115,7 @@ enum class Waiting : std::uint8_t {
 
 enum class Received : std::uint8_t { message, nothing, closed };
 
-// One end. One thread may send while another receives.
+// One end. Any thread may send, one receives.
 class ControlSocket {
  public:
   ControlSocket() = default;

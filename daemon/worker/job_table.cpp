@@ -1,0 +1,49 @@
+#include "daemon/worker/job_table.h"
+
+#include <string>
+
+#include "config/check.h"
+
+namespace einet {
+
+Result<JobState*> JobTable::take(const lane::GrantMessage& grant, ByteCount size) {
+  Slot* slot = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    slot = &slots_[grant.job_slot];  // stays where it is when others come
+    const std::string where = "job slot " + std::to_string(grant.job_slot);
+    if (slot->in_use) return error(where + " is in use by another lane");
+    if (grant.first_block != 0) {
+      if (slot->job != grant.job || slot->model != grant.model) return error(where + " holds another job");
+      if (slot->next_block != grant.first_block) {
+        return error(where + " is before block " + std::to_string(slot->next_block) + ", not " +
+                     std::to_string(grant.first_block));
+      }
+    }
+    slot->job = grant.job;
+    slot->model = grant.model;
+    slot->in_use = true;
+  }
+  // Ours alone until put_back: memory is allocated outside the lock.
+  if (!slot->state || slot->state->size() < size) slot->state = std::make_unique<JobState>(size);
+  return slot->state.get();
+}
+
+void JobTable::put_back(std::uint32_t slot, int next_block) {
+  const std::lock_guard lock(mutex_);
+  Slot& s = slots_.at(slot);
+  EINET_CHECK(s.in_use, "a job's state put back twice");
+  s.next_block = next_block;
+  s.in_use = false;
+}
+
+void JobTable::release(std::uint32_t slot) {
+  std::unique_ptr<JobState> freed;  // outside the lock
+  const std::lock_guard lock(mutex_);
+  const auto it = slots_.find(slot);
+  if (it == slots_.end() || it->second.in_use) return;
+  freed = std::move(it->second.state);
+  slots_.erase(it);
+}
+
+}  // namespace einet

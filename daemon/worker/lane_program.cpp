@@ -1,0 +1,74 @@
+#include "daemon/worker/lane_program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace einet {
+
+WorkerLane::WorkerLane(int lane, const ModelTable& models, JobTable& jobs, std::span<const std::byte> arena,
+                       std::function<void(const std::string&)> complain)
+    : lane_(lane), models_(models), jobs_(jobs), arena_(arena), complain_(std::move(complain)) {
+  scores_.reserve(lane::kMaxClasses);
+}
+
+bool WorkerLane::begin(const lane::GrantMessage& grant) {
+  grant_ = grant;
+  return succeeded(prepare(grant));
+}
+
+Result<void> WorkerLane::prepare(const lane::GrantMessage& grant) {
+  const WorkerModel* model = models_.find(grant.model);
+  if (model == nullptr) return error("model " + std::to_string(grant.model.value) + " is not loaded");
+  const Program& program = model->loaded->info().program;
+  if (grant.blocks != program.block_count() || grant.classes != program.classes()) {
+    return error("the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
+                 std::to_string(grant.classes) + " classes; this one has " +
+                 std::to_string(program.block_count()) + " and " + std::to_string(program.classes()));
+  }
+  if (grant.input_offset > arena_.size() || grant.input_bytes > arena_.size() - grant.input_offset) {
+    return error("the input lies outside of the arena");
+  }
+  auto state = jobs_.take(grant, model->loaded->state_bytes());
+  if (!state) return state.error();
+  model_ = model->lanes[static_cast<std::size_t>(lane_)].get();
+  state_ = *state;
+  scores_.resize(static_cast<std::size_t>(grant.classes));
+  if (grant.first_block != 0) return {};
+  const InputView input{grant.input_type == lane::InputType::u8 ? ElementType::u8 : ElementType::f32,
+                        arena_.subspan(grant.input_offset, grant.input_bytes)};
+  auto begun = model_->begin(input, *state_);
+  if (!begun) jobs_.put_back(grant.job_slot, 0);
+  return begun;
+}
+
+bool WorkerLane::trunk(int block) {
+  return succeeded(model_->run_trunk(block, *state_));
+}
+
+std::span<const float> WorkerLane::exit(int block) {
+  if (!succeeded(model_->run_exit(block, *state_, scores_)) || !succeeded(check_scores())) return {};
+  return scores_;
+}
+
+// The daemon takes scores outside [0, 1] for a worker gone mad; this is where a model's own fault is told apart.
+Result<void> WorkerLane::check_scores() {
+  for (float& score : scores_) {
+    if (!std::isfinite(score)) return error("the exit's scores are not finite");
+    score = std::clamp(score, 0.0F, 1.0F);  // a softmax may round to a little more than 1
+  }
+  return {};
+}
+
+void WorkerLane::end(int next_block) {
+  jobs_.put_back(grant_.job_slot, next_block);
+}
+
+bool WorkerLane::succeeded(const Result<void>& result) {
+  if (result) return true;
+  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " +
+            result.error().message);
+  return false;
+}
+
+}  // namespace einet

@@ -1,0 +1,46 @@
+// What a lane of einet-worker does with its grants: finds model, state and input, runs trunks and exits. The
+// loop around it, and all talk with the daemon, is ipc/lane/worker_end.h.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "daemon/worker/job_table.h"
+#include "daemon/worker/model_table.h"
+#include "ipc/lane/worker_end.h"
+
+namespace einet {
+
+// One lane's thread.
+class WorkerLane final : public lane::LaneProgram {
+ public:
+  // `arena` and the tables outlive it. `complain` gets a sentence for each grant that fails.
+  WorkerLane(int lane, const ModelTable&, JobTable&, std::span<const std::byte> arena,
+             std::function<void(const std::string&)> complain);
+
+  bool begin(const lane::GrantMessage&) override;
+  bool trunk(int block) override;
+  std::span<const float> exit(int block) override;
+  void end(int next_block) override;
+
+ private:
+  Result<void> prepare(const lane::GrantMessage&);
+  Result<void> check_scores();
+  bool succeeded(const Result<void>&);
+
+  int lane_;
+  const ModelTable& models_;
+  JobTable& jobs_;
+  std::span<const std::byte> arena_;
+  std::function<void(const std::string&)> complain_;
+
+  // Of the grant that runs.
+  lane::GrantMessage grant_;
+  LaneModel* model_ = nullptr;
+  JobState* state_ = nullptr;
+  std::vector<float> scores_;
+};
+
+}  // namespace einet

@@ -1,0 +1,61 @@
+// einet-worker: runs the blocks of one device for einetd, in a process of its own. Started by einetd, not by
+// hand.
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "config/text.h"
+#include "daemon/worker/worker.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "einet-worker runs the blocks of one device's networks for einetd, in a process of its own.\n"
+    "einetd starts it; there is nothing to do with it by hand. To see its lanes: einet status\n"
+    "\n"
+    "usage: einet-worker --control-fd N [NAME]\n"
+    "  --control-fd N   the inherited descriptor of the control socket\n"
+    "  NAME             of the device, shown by ps\n";
+
+// -1: not a control socket.
+int control_socket(std::string_view text) {
+  int fd = -1;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), fd);
+  if (failure != std::errc() || end != text.data() + text.size() || fd < 0) return -1;
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) return -1;
+  return fd;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+    std::fputs(kUsage, stdout);
+    return 0;
+  }
+  if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--control-fd") != 0) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  const int fd = control_socket(argv[2]);
+  if (fd < 0) {
+    std::fprintf(stderr,
+                 "einet-worker: --control-fd %s is not a control socket; einetd starts this program\n",
+                 einet::escape(argv[2]).c_str());
+    return 2;
+  }
+  // It lives as long as its daemon, and ends when the daemon says so: signals to the whole group are the
+  // daemon's business, which may still have jobs to finish.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::signal(SIGTERM, SIG_IGN);
+  std::signal(SIGINT, SIG_IGN);
+  // Threads inherit it: a lane that sleeps wakes when it is told to, not up to 50 us later.
+  ::prctl(PR_SET_TIMERSLACK, 1);
+  return einet::run_worker(einet::lane::ControlSocket(einet::UniqueFd(fd)));
+}

@@ -1,0 +1,96 @@
+#include "daemon/worker/model_table.h"
+
+#include <string>
+#include <utility>
+
+#include "models/package.h"
+
+namespace einet {
+
+namespace {
+
+// The package's ET-profile that holds for our lanes.
+constexpr std::string_view kProfile = "cpu";
+
+lane::PartTime part_time(const PartTime& t) {
+  return {t.p50, t.p99, t.max};
+}
+
+Result<void> run_once(const Program& program, LaneModel& model, JobState& state) {
+  const std::vector<std::byte> zeros(static_cast<std::size_t>(program.input().elements()));
+  std::vector<float> scores(static_cast<std::size_t>(program.classes()));
+  if (auto ok = model.begin(InputView{ElementType::u8, zeros}, state); !ok) return ok.error();
+  for (int block = 0; block < program.block_count(); ++block) {
+    const std::string where = "block " + std::to_string(block);
+    if (auto ok = model.run_trunk(block, state); !ok) return within(where, ok.error());
+    if (auto ok = model.run_exit(block, state, scores); !ok) return within(where + ", exit", ok.error());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<lane::ModelDescription> describe(const LoadedModel& model) {
+  const PackageInfo& info = model.info();
+  const Program& program = info.program;
+  lane::ModelDescription out;
+  out.name = info.name;
+  out.version = info.version;
+  out.digest = info.digest;
+  out.input = {program.input().channels};
+  if (!program.input().is_vector()) {
+    out.input.insert(out.input.end(), {program.input().height, program.input().width});
+  }
+  out.blocks = program.block_count();
+  out.classes = program.classes();
+  out.labels = info.labels;
+  if (const EtProfile* times = info.times_on(kProfile)) {
+    for (std::size_t block = 0; block < times->trunk.size(); ++block) {
+      out.times.push_back({part_time(times->trunk[block]), part_time(times->exit[block])});
+    }
+  }
+  if (info.confidences.samples > 0) {
+    for (int exit = 0; exit < info.confidences.exits; ++exit) {
+      out.accuracy.push_back(info.confidences.accuracy(exit));
+    }
+  }
+  out.state = model.state_bytes();
+  // What the daemon would not accept is refused here, where it is a model's fault and not the worker's.
+  auto packet = lane::encode(lane::FromWorker(lane::ModelLoaded{ModelId{}, out}));
+  if (!packet) return packet.error();
+  auto checked = lane::decode_from_worker(*packet);
+  if (!checked) return checked.error();
+  return out;
+}
+
+ModelTable::~ModelTable() {
+  for (auto& model : models_) delete model.load();
+}
+
+Result<lane::ModelDescription> ModelTable::load(ModelId id, const std::filesystem::path& path) {
+  if (find(id) != nullptr) return error("model " + std::to_string(id.value) + " is loaded already");
+  auto package = read_package(path);
+  if (!package) return package.error();
+  auto loaded = backend_.load(std::move(*package));
+  if (!loaded) return loaded.error();
+  auto model = std::make_unique<WorkerModel>();
+  model->loaded = std::move(*loaded);
+  auto description = describe(*model->loaded);
+  if (!description) return description.error();
+  JobState state(model->loaded->state_bytes());
+  for (int lane = 0; lane < lanes_; ++lane) {
+    auto made = model->loaded->make_lane();
+    if (!made) return made.error();
+    model->lanes.push_back(std::move(*made));
+    if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), state); !ok)
+      return ok.error();
+  }
+  models_[id.value].store(model.release(), std::memory_order_release);
+  return description;
+}
+
+const WorkerModel* ModelTable::find(ModelId id) const {
+  return id.value < models_.size() ? models_[id.value].load(std::memory_order_acquire) : nullptr;
+}
+
+}  // namespace einet

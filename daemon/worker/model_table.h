@@ -1,0 +1,48 @@
+// The models that a worker has loaded, each with one LaneModel per lane. Filled by the control thread while
+// the lanes run; nothing is ever taken out.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "config/ids.h"
+#include "config/result.h"
+#include "ipc/lane/control.h"
+#include "models/executor.h"
+
+namespace einet {
+
+struct WorkerModel {
+  std::unique_ptr<LoadedModel> loaded;
+  std::vector<std::unique_ptr<LaneModel>> lanes;
+};
+
+class ModelTable {
+ public:
+  ModelTable(Backend& backend, int lanes) : backend_(backend), lanes_(lanes) {}
+  ~ModelTable();
+  ModelTable(const ModelTable&) = delete;
+  ModelTable& operator=(const ModelTable&) = delete;
+
+  // Reads the package, makes it ready in every lane, runs each block there once (so that the first job finds
+  // memory and caches warm, and a model that cannot run is refused here), and describes it for the daemon.
+  // One thread. Error: why the model is refused.
+  Result<lane::ModelDescription> load(ModelId, const std::filesystem::path&);
+
+  // Null: not loaded. Any thread.
+  const WorkerModel* find(ModelId) const;
+
+ private:
+  Backend& backend_;
+  int lanes_;
+  std::array<std::atomic<const WorkerModel*>, lane::kMaxModels> models_{};
+};
+
+// What the daemon needs of a package. Error: more classes than a lane channel carries, or labels too long for
+// a message.
+Result<lane::ModelDescription> describe(const LoadedModel&);
+
+}  // namespace einet

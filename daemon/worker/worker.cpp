@@ -1,0 +1,179 @@
+#include "daemon/worker/worker.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <pthread.h>
+#include <sched.h>
+#include <string>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "config/time.h"
+#include "daemon/worker/job_table.h"
+#include "daemon/worker/lane_program.h"
+#include "daemon/worker/model_table.h"
+#include "ipc/lane/worker_end.h"
+#include "models/synthetic/synthetic_backend.h"
+#ifdef EINET_HAS_ONEDNN
+#include "models/onednn/onednn_backend.h"
+#endif
+
+namespace einet {
+
+namespace {
+
+// Never waits: a log line is not worth a late block.
+void log(lane::ControlSocket& control, lane::Severity severity, std::string text) {
+  (void)control.send(lane::FromWorker(lane::LogLine{severity, std::move(text)}), lane::Waiting::never);
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) {
+  if (configure.backend == "synthetic") return make_synthetic_backend();
+#ifdef EINET_HAS_ONEDNN
+  if (configure.backend == "onednn") return make_onednn_backend({.threads_per_lane = configure.threads});
+#endif
+  return error("this worker has no backend \"" + configure.backend +
+               "\"; build it with EINET_WITH_ONEDNN=ON");
+}
+
+std::string words(const char* what) {
+  return std::string(what) + ": " + std::strerror(errno);
+}
+
+// Core and rank of the calling thread. What cannot be had is a warning: the lane runs all the same.
+std::string take_place(const lane::Configure& configure, int lane) {
+  std::string missing;
+  auto complain = [&](const char* what) { missing += (missing.empty() ? "" : "; ") + words(what); };
+  if (!configure.cores.empty()) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    for (int i = lane * configure.threads; i < (lane + 1) * configure.threads; ++i) {
+      CPU_SET(configure.cores[static_cast<std::size_t>(i)], &cores);
+    }
+    if (::sched_setaffinity(0, sizeof cores, &cores) != 0) complain("cannot be pinned to its cores");
+  }
+  if (configure.realtime_priority > 0) {
+    const sched_param parameter{configure.realtime_priority};
+    if (::sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) complain("cannot get its real-time rank");
+  } else if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), configure.nice) != 0) {
+    complain("cannot get its nice value");
+  }
+  return missing;
+}
+
+class Worker {
+ public:
+  static Result<std::unique_ptr<Worker>> make(lane::ControlSocket& control, lane::Configure configure) {
+    auto backend = make_backend(configure);
+    if (!backend) return backend.error();
+    auto channel =
+        lane::WorkerEnd::map(configure.down.get(), configure.up.get(), std::move(configure.doorbell));
+    if (!channel) return channel.error();
+    if (channel->lanes() != configure.lanes) return error("the lane channel has another number of lanes");
+    auto arena = lane::map_for_reading(configure.arena.get(), ByteCount{0});
+    if (!arena) return within("arena", arena.error());
+    return std::unique_ptr<Worker>(new Worker(control, std::move(configure), std::move(*backend),
+                                              std::move(*channel), std::move(*arena)));
+  }
+
+  // Handles one message. False: it was the last one.
+  bool handle(const lane::ToWorker& message) {
+    if (const auto* load = std::get_if<lane::LoadModel>(&message)) {
+      auto description = models_.load(load->model, load->path);
+      if (description) {
+        send(lane::ModelLoaded{load->model, std::move(*description)});
+      } else {
+        send(lane::ModelRefused{load->model, description.error().message});
+      }
+    } else if (const auto* release = std::get_if<lane::ReleaseJob>(&message)) {
+      jobs_.release(release->slot);
+    } else if (std::holds_alternative<lane::Configure>(message)) {
+      log(control_, lane::Severity::error, "configured twice; the second time is ignored");
+    }
+    return !std::holds_alternative<lane::Shutdown>(message);
+  }
+
+  void send(lane::FromWorker message) {
+    // Fails when the daemon is gone; then the next receive says so.
+    (void)control_.send(message, lane::Waiting::block);
+  }
+
+ private:
+  Worker(lane::ControlSocket& control, lane::Configure configure, std::unique_ptr<Backend> backend,
+         lane::WorkerEnd channel, lane::Mapping arena)
+      : control_(control),
+        configure_(std::move(configure)),
+        backend_(std::move(backend)),
+        channel_(std::move(channel)),
+        arena_(std::move(arena)),
+        models_(*backend_, configure_.lanes) {
+    // Models are made ready for a lane's number of threads.
+    backend_->enter_lane();
+    for (int lane = 0; lane < configure_.lanes; ++lane) {
+      threads_.emplace_back([this, lane] { live(lane); });
+    }
+  }
+
+  void live(int lane) {
+    ::pthread_setname_np(::pthread_self(), ("lane " + std::to_string(lane)).c_str());
+    if (const std::string missing = take_place(configure_, lane); !missing.empty()) {
+      log(control_, lane::Severity::warning, "lane " + std::to_string(lane) + " " + missing);
+    }
+    backend_->enter_lane();
+    lane::LaneEnd end = channel_.lane(lane, clock_);
+    WorkerLane program(
+        lane, models_, jobs_, {arena_.data(), arena_.size()},
+        [this](const std::string& sentence) { log(control_, lane::Severity::warning, sentence); });
+    lane::run_lane(end, program);
+  }
+
+  lane::ControlSocket& control_;
+  const lane::Configure configure_;
+  const SystemClock clock_;
+  const std::unique_ptr<Backend> backend_;
+  const lane::WorkerEnd channel_;
+  const lane::Mapping arena_;
+  ModelTable models_;
+  JobTable jobs_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace
+
+int run_worker(lane::ControlSocket control) {
+  std::unique_ptr<Worker> worker;
+  for (;;) {
+    lane::ToWorker message;
+    auto received = control.receive(message, lane::Waiting::block);
+    if (!received) {
+      log(control, lane::Severity::error, received.error().message);
+      continue;
+    }
+    // The daemon is gone. Lanes may be in the middle of blocks that nobody waits for.
+    if (*received == lane::Received::closed) std::_Exit(0);
+    if (worker) {
+      if (!worker->handle(message)) return 0;
+      continue;
+    }
+    auto* configure = std::get_if<lane::Configure>(&message);
+    if (configure == nullptr) {
+      if (std::holds_alternative<lane::Shutdown>(message)) return 0;
+      log(control, lane::Severity::error, "a message came before the configuration");
+      return 1;
+    }
+    auto made = Worker::make(control, std::move(*configure));
+    if (!made) {
+      log(control, lane::Severity::error, "cannot start: " + made.error().message);
+      return 1;
+    }
+    worker = std::move(*made);
+    worker->send(lane::Ready{});
+  }
+}
+
+}  // namespace einet
