@@ -240,30 +240,6 @@ TEST(LaneChannel, KeepsItsPromisesOverALongRunInProcesses) {
   play<ProcessLanes>(many_steps(30'000));
 }
 
-// Drains until the condition holds, sleeping on the doorbell meanwhile.
-template <class Condition>
-std::vector<Report> drain_until(DaemonEnd& daemon, Condition&& holds) {
-  const SystemClock clock;
-  std::vector<Report> reports;
-  for (;;) {
-    daemon.disarm();
-    const auto drained = daemon.drain(clock, [&](const Report& r) { reports.push_back(r); });
-    EXPECT_TRUE(drained.has_value());
-    if (!drained || holds()) return reports;
-    if (daemon.arm() == Arm::reports_waiting) continue;
-    if (!wait_for_ring(daemon)) {
-      ADD_FAILURE() << "nobody rang";
-      return reports;
-    }
-  }
-}
-
-struct OneLane {
-  Shared<Log> log;
-  DaemonEnd daemon = make_channel(1);
-  ThreadLanes lanes{daemon, &*log};
-};
-
 TEST(LaneChannel, RunsFromTheFirstBlockToTheHighestExit) {
   OneLane one;
   one.daemon.post(0, grant(1, 1, exit_bit(2) | exit_bit(4)));
@@ -344,41 +320,55 @@ TEST(LaneChannel, ADaemonThatDoesNotDrainMakesTheLaneWaitAndLosesNothing) {
   EXPECT_EQ(blocks, 6U * kMaxBlocks);
 }
 
-TEST(LaneChannel, ARaceForAGrantHasExactlyOneWinnerAndEveryOutcomeHappens) {
-  // Withdrawn in time; taken and run; and both saw each other: told `taken`, then given up without a block.
-  OneLane one;
-  // On two cores, or the race is over before it begins.
-  const TwoCores cores;
-  cores.move(one.lanes.thread(0));
-  std::array<int, 3> outcomes{};
-  std::mt19937 random(3);
-  std::uint64_t n = 0;
-  while (std::find(outcomes.begin(), outcomes.end(), 0) != outcomes.end() && n < Log::kCapacity - 10) {
-    const std::size_t ran_before = one.log->size.load();
-    one.daemon.post(0, grant(++n, kBlocks - 1));
-    one.daemon.post(0, grant(++n, kBlocks - 1));
-    // From the first grant's block it is a fraction of a microsecond to the taking of the second.
-    while (one.log->size.load() == ran_before) {
+// The negative control of the next test: a lane that never looks at its stop word.
+void run_deaf_lane(LaneEnd& lane, LaneProgram& program) {
+  while (const auto grant = lane.next_grant()) {
+    TimePoint boundary = lane.at_boundary().now;
+    program.begin(*grant);
+    for (int block = grant->first_block; block < kBlocks; ++block) {
+      program.trunk(block);
+      BlockDone done;
+      done.block = block;
+      done.start = boundary;
+      done.end = boundary = lane.at_boundary().now;
+      lane.report(done, block + 1 == kBlocks ? End::done : End::none);
     }
-    const auto most = 64U << random() % 7;
-    for (auto spins = random() % most; spins > 0; --spins)
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-    const GrantNumber raced{n};
-    if (one.daemon.withdraw(0, raced) == Withdrawal::withdrawn) {
-      ++outcomes[0];
-      drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
-      EXPECT_EQ(one.log->size.load(), ran_before + 1);
-      continue;
-    }
-    const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
-    const Report& last = reports.back();
-    EXPECT_EQ(last.grant, raced);
-    EXPECT_EQ(last.finished, last.block < 0 ? End::stopped : End::done);
-    ++outcomes[last.block < 0 ? 2 : 1];
+    program.end(kBlocks);
   }
-  EXPECT_GT(outcomes[0], 0);
-  EXPECT_GT(outcomes[1], 0);
-  EXPECT_GT(outcomes[2], 0) << "after " << n / 2 << " races";
+}
+
+// Blocks that began after their grant was stopped, in many preemptions.
+int count_late_starts(void (*run)(LaneEnd&, LaneProgram&)) {
+  const Shared<Log> log;
+  const SystemClock clock;
+  DaemonEnd daemon = make_channel(1);
+  const std::jthread lane([&] {
+    const WorkerEnd worker = worker_of(daemon);
+    LaneEnd end = worker.lane(0, clock);
+    LoggingProgram program(*log);
+    run(end, program);
+  });
+  std::map<std::uint64_t, TimePoint> stops;
+  int late = 0;
+  for (std::uint64_t n = 1; n <= 3000; ++n) {
+    daemon.post(0, grant(n));
+    while (!daemon.running_since(0) && daemon.arm() == Arm::asleep) std::this_thread::yield();
+    daemon.stop(0, GrantNumber{n});
+    stops[n] = clock.now();
+    for (const Report& report : drain_until(daemon, [&] { return daemon.outstanding(0) == 0; })) {
+      late += report.block >= 0 && report.start >= stops.at(report.grant.value);
+    }
+  }
+  daemon.close();
+  return late;
+}
+
+TEST(LaneChannel, NoBlockStartsAfterItsGrantWasStopped) {
+  EXPECT_EQ(count_late_starts(run_lane), 0);
+}
+
+TEST(LaneChannel, BlocksOfALaneThatDoesNotLookStartAfterTheStop) {
+  EXPECT_GT(count_late_starts(run_deaf_lane), 0);
 }
 
 }  // namespace

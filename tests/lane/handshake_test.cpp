@@ -3,6 +3,7 @@
 // operation, so that nothing is ever reordered there.
 #include "ipc/lane/handshake.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
@@ -137,6 +138,43 @@ TEST(Handshake, NoWakeUpIsLost) {
 
 TEST(Handshake, WithoutTheFenceAWakeUpIsLost) {
   EXPECT_GT(count_lost_wakeups<Fence::none>(2'000'000), 0);
+}
+
+TEST(Handshake, ARaceForAGrantHasExactlyOneWinnerAndEveryOutcomeHappens) {
+  // Withdrawn in time; taken and run; and both saw each other: told `taken`, then given up without a block.
+  OneLane one;
+  // On two cores, or the race is over before it begins.
+  const TwoCores cores;
+  cores.move(one.lanes.thread(0));
+  std::array<int, 3> outcomes{};
+  std::mt19937 random(3);
+  std::uint64_t n = 0;
+  while (std::find(outcomes.begin(), outcomes.end(), 0) != outcomes.end() && n < Log::kCapacity - 10) {
+    const std::size_t ran_before = one.log->size.load();
+    one.daemon.post(0, grant(++n, kBlocks - 1));
+    one.daemon.post(0, grant(++n, kBlocks - 1));
+    // From the first grant's block it is a fraction of a microsecond to the taking of the second.
+    while (one.log->size.load() == ran_before) {
+    }
+    const auto most = 64U << random() % 7;
+    for (auto spins = random() % most; spins > 0; --spins)
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    const GrantNumber raced{n};
+    if (one.daemon.withdraw(0, raced) == Withdrawal::withdrawn) {
+      ++outcomes[0];
+      drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+      EXPECT_EQ(one.log->size.load(), ran_before + 1);
+      continue;
+    }
+    const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+    const Report& last = reports.back();
+    EXPECT_EQ(last.grant, raced);
+    EXPECT_EQ(last.finished, last.block < 0 ? End::stopped : End::done);
+    ++outcomes[last.block < 0 ? 2 : 1];
+  }
+  EXPECT_GT(outcomes[0], 0);
+  EXPECT_GT(outcomes[1], 0);
+  EXPECT_GT(outcomes[2], 0) << "after " << n / 2 << " races";
 }
 
 }  // namespace

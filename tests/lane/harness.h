@@ -170,4 +170,28 @@ inline DaemonEnd make_channel(int lanes) {
   return std::move(*end);
 }
 
+// Drains until the condition holds, sleeping on the doorbell meanwhile.
+template <class Condition>
+std::vector<Report> drain_until(DaemonEnd& daemon, Condition&& holds) {
+  const SystemClock clock;
+  std::vector<Report> reports;
+  for (;;) {
+    daemon.disarm();
+    const auto drained = daemon.drain(clock, [&](const Report& r) { reports.push_back(r); });
+    EXPECT_TRUE(drained.has_value());
+    if (!drained || holds()) return reports;
+    if (daemon.arm() == Arm::reports_waiting) continue;
+    if (!wait_for_ring(daemon)) {
+      ADD_FAILURE() << "nobody rang";
+      return reports;
+    }
+  }
+}
+
+struct OneLane {
+  Shared<Log> log;
+  DaemonEnd daemon = make_channel(1);
+  ThreadLanes lanes{daemon, &*log};
+};
+
 }  // namespace einet::lane::test

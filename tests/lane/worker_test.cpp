@@ -1,0 +1,413 @@
+// einet-worker as einetd sees it: a real process with its lanes, driven through the control socket and the
+// lane channel. Most packages run on the synthetic backend; one runs on each backend that was built.
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <poll.h>
+#include <random>
+#include <spawn.h>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "daemon/worker/job_table.h"
+#include "ipc/lane/control.h"
+#include "ipc/lane/daemon_end.h"
+#include "models/synthetic/synthetic_backend.h"
+#include "synthetic_package.h"
+#include "temporary_folder.h"
+
+namespace einet::lane {
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr std::size_t kArena = 1 << 16;
+
+// Exit status, or minus the signal. What it wrote goes into `text`.
+int run_by_hand(std::vector<std::string> arguments, std::string& text) {
+  std::array<int, 2> pipe{};
+  EXPECT_EQ(::pipe(pipe.data()), 0);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, pipe[1], 1);
+  posix_spawn_file_actions_adddup2(&actions, pipe[1], 2);
+  posix_spawn_file_actions_addclose(&actions, pipe[0]);
+  arguments.insert(arguments.begin(), EINET_WORKER);
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  EXPECT_EQ(::posix_spawn(&pid, EINET_WORKER, &actions, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(pipe[1]);
+  std::array<char, 4096> chunk;
+  for (ssize_t n = 0; (n = ::read(pipe[0], chunk.data(), chunk.size())) > 0;) {
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+  ::close(pipe[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+TEST(WorkerByHand, SaysWhatItIsAndWhatToDoInstead) {
+  std::string text;
+  EXPECT_EQ(run_by_hand({}, text), 2);
+  EXPECT_NE(text.find("einetd starts it"), std::string::npos) << text;
+  text.clear();
+  EXPECT_EQ(run_by_hand({"--help"}, text), 0);
+  EXPECT_NE(text.find("usage"), std::string::npos) << text;
+  for (const char* wrong : {"0", "-1", "99", "nonsense", "3x", ""}) {
+    text.clear();
+    EXPECT_EQ(run_by_hand({"--control-fd", wrong}, text), 2) << wrong;
+    EXPECT_NE(text.find("not a control socket"), std::string::npos) << text;
+  }
+}
+
+// A worker with its daemon's end.
+class WorkerHarness {
+ public:
+  explicit WorkerHarness(const std::string& backend = "synthetic", int lanes = 2) {
+    auto end = DaemonEnd::create(lanes);
+    EXPECT_TRUE(end.has_value());
+    channel.emplace(std::move(*end));
+    auto memory = make_readable_by_others("arena", ByteCount{kArena});
+    EXPECT_TRUE(memory.has_value());
+    arena = std::move(*memory);
+    auto pair = ControlSocket::make_pair();
+    EXPECT_TRUE(pair.has_value());
+    control = std::move(pair->first);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, pair->second.get(), 50);
+    std::array<const char*, 5> argv{"einet-worker", "--control-fd", "50", "cpu", nullptr};
+    EXPECT_EQ(::posix_spawn(&pid, EINET_WORKER, &actions, nullptr, const_cast<char**>(argv.data()), environ),
+              0);
+    posix_spawn_file_actions_destroy(&actions);
+    Configure configure;
+    configure.backend = backend;
+    configure.lanes = lanes;
+    configure.down = UniqueFd(::dup(channel->down_fd()));
+    configure.up = UniqueFd(::dup(channel->up_fd()));
+    configure.doorbell = UniqueFd(::dup(channel->doorbell_fd()));
+    configure.arena = UniqueFd(::dup(arena.fd.get()));
+    send(std::move(configure));
+  }
+
+  ~WorkerHarness() {
+    if (pid == 0) return;
+    channel->close();
+    send(Shutdown{});
+    EXPECT_EQ(wait(), 0);
+  }
+
+  void send(ToWorker message) { EXPECT_TRUE(control.send(message, Waiting::block).has_value()); }
+
+  template <class T>
+  T receive() {
+    FromWorker message;
+    const auto received = control.receive(message, Waiting::block);
+    EXPECT_TRUE(received.has_value()) << received.error().message;
+    EXPECT_TRUE(std::holds_alternative<T>(message)) << "message " << message.index();
+    return std::get<T>(std::move(message));
+  }
+
+  ModelDescription load(ModelId id, const std::filesystem::path& path) {
+    send(LoadModel{id, path.string()});
+    return receive<ModelLoaded>().description;
+  }
+
+  // Exit status, or minus the signal.
+  int wait() {
+    int status = 0;
+    ::waitpid(std::exchange(pid, 0), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+  // Drains until nothing is outstanding, asleep meanwhile.
+  std::vector<Report> finish() {
+    std::vector<Report> reports;
+    for (;;) {
+      channel->disarm();
+      const auto drained = channel->drain(clock, [&](const Report& r) {
+        reports.push_back(r);
+        reports.back().scores = {};
+      });
+      EXPECT_TRUE(drained.has_value()) << drained.error().message;
+      std::size_t outstanding = 0;
+      for (int lane = 0; lane < channel->lanes(); ++lane) outstanding += channel->outstanding(lane);
+      if (!drained || outstanding == 0) return reports;
+      if (channel->arm() == Arm::reports_waiting) continue;
+      pollfd doorbell{channel->doorbell_fd(), POLLIN, 0};
+      if (::poll(&doorbell, 1, 60'000) != 1) {
+        ADD_FAILURE() << "nobody rang";
+        return reports;
+      }
+    }
+  }
+
+  SystemClock clock;
+  std::optional<DaemonEnd> channel;
+  SharedMemory arena;
+  ControlSocket control;
+  pid_t pid = 0;
+};
+
+test::SyntheticPackage small_package() {
+  test::SyntheticPackage want;
+  want.name = "small";
+  want.trunk = {microseconds(50), microseconds(50), microseconds(50)};
+  want.exit = {microseconds(10), microseconds(10), microseconds(10)};
+  want.accuracy = {0.5, 0.75, 1.0};
+  return want;
+}
+
+GrantMessage grant(std::uint64_t number, std::uint64_t job, int first_block, ExitMask exits) {
+  GrantMessage message;
+  message.number = GrantNumber{number};
+  message.job = JobId{job};
+  message.job_slot = static_cast<std::uint32_t>(job);
+  message.blocks = 3;
+  message.classes = 10;
+  message.first_block = first_block;
+  message.exits = exits;
+  message.input_bytes = 64;
+  return message;
+}
+
+class WorkerTest : public testing::Test {
+ protected:
+  test::TemporaryFolder folder;
+  std::filesystem::path package = test::write_synthetic_package(folder.path(), small_package());
+};
+
+TEST_F(WorkerTest, DescribesWhatItLoaded) {
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  const ModelDescription model = worker.load(ModelId{0}, package);
+  EXPECT_EQ(model.name, "small");
+  EXPECT_EQ(model.input, (std::vector<int>{1, 8, 8}));
+  EXPECT_EQ(model.blocks, 3);
+  EXPECT_EQ(model.classes, 10);
+  ASSERT_EQ(model.times.size(), 3U);
+  EXPECT_EQ(model.times[2].trunk.p50, microseconds(50));
+  EXPECT_EQ(model.times[2].exit.max, microseconds(10));
+  ASSERT_EQ(model.accuracy.size(), 3U);
+  EXPECT_NEAR(model.accuracy[1], 0.75, 0.01);
+}
+
+TEST_F(WorkerTest, RunsAJobOnEveryBackendThatWasBuilt) {
+  for (const std::string backend : {EINET_BACKENDS}) {
+    WorkerHarness worker(backend);
+    worker.receive<Ready>();
+    worker.load(ModelId{0}, package);
+    for (std::size_t i = 0; i < 64; ++i) worker.arena.mapping.writable_data()[i] = std::byte(i);
+    worker.channel->post(0, grant(1, 1, 0, 0b101));
+    const auto reports = worker.finish();
+    ASSERT_EQ(reports.size(), 3U) << backend;
+    EXPECT_TRUE(reports[0].answer.has_value());
+    EXPECT_FALSE(reports[1].answer.has_value());
+    ASSERT_TRUE(reports[2].answer.has_value());
+    EXPECT_EQ(reports[2].finished, End::done);
+    if (backend == "synthetic") {
+      const std::span input(worker.arena.mapping.data(), 64);
+      EXPECT_EQ(reports[2].answer->top_class, synthetic_label(input, 10));
+    }
+  }
+}
+
+TEST_F(WorkerTest, RefusesADamagedPackageAndServesTheOthers) {
+  const auto broken = test::write_synthetic_package(folder.path(), [] {
+    auto want = small_package();
+    want.name = "broken";
+    return want;
+  }());
+  std::ofstream(broken / "program", std::ios::app) << "x";
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  worker.send(LoadModel{ModelId{0}, broken.string()});
+  const auto refused = worker.receive<ModelRefused>();
+  EXPECT_EQ(refused.model, ModelId{0});
+  EXPECT_NE(refused.reason.find("program"), std::string::npos) << refused.reason;
+  worker.send(LoadModel{ModelId{1}, "/nonexistent.einet"});
+  worker.receive<ModelRefused>();
+  worker.load(ModelId{2}, package);
+  worker.send(LoadModel{ModelId{2}, package.string()});
+  EXPECT_NE(worker.receive<ModelRefused>().reason.find("loaded already"), std::string::npos);
+}
+
+TEST_F(WorkerTest, ResumesAStoppedJobOnTheOtherLane) {
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, package);
+  // It may get to the end before the stop does: then again.
+  for (std::uint64_t job = 1;; ++job) {
+    worker.channel->post(0, grant(job, job, 0, 0b100));
+    while (!worker.channel->running_since(0) && worker.channel->arm() == Arm::asleep)
+      std::this_thread::yield();
+    worker.channel->stop(0, GrantNumber{job});
+    const auto reports = worker.finish();
+    ASSERT_FALSE(reports.empty());
+    if (reports.back().finished == End::done || reports.back().block < 0) continue;
+    EXPECT_EQ(reports.back().finished, End::stopped);
+    const int next = reports.back().block + 1;
+    worker.channel->post(1, grant(1, job, next, 0b100));
+    const auto rest = worker.finish();
+    ASSERT_EQ(rest.size(), static_cast<std::size_t>(3 - next));
+    EXPECT_EQ(rest.back().finished, End::done);
+    EXPECT_EQ(rest.back().lane, 1);
+    return;
+  }
+}
+
+TEST_F(WorkerTest, AGrantThatMakesNoSenseFailsWithAReasonAndTheLaneLives) {
+  WorkerHarness worker("synthetic", 1);
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, package);
+  auto with = [](auto change) {
+    GrantMessage message = grant(0, 7, 0, 0b100);
+    change(message);
+    return message;
+  };
+  const std::vector<std::pair<const char*, GrantMessage>> wrong{
+      {"not loaded", with([](auto& g) { g.model = ModelId{5}; })},
+      {"not loaded", with([](auto& g) { g.model = ModelId{~0U}; })},
+      {"blocks", with([](auto& g) { g.blocks = 2, g.exits = 1; })},
+      {"classes", with([](auto& g) { g.classes = 9; })},
+      {"arena", with([](auto& g) { g.input_offset = kArena; })},
+      {"arena", with([](auto& g) { g.input_offset = ~std::uint64_t{0}; })},
+      {"bytes", with([](auto& g) { g.input_bytes = 63; })},
+      {"another job", with([](auto& g) { g.job_slot = 8, g.first_block = 1; })},
+      {"before block 0", with([](auto& g) { g.first_block = 1; })},
+  };
+  std::uint64_t number = 0;
+  for (auto [reason, message] : wrong) {
+    message.number = GrantNumber{++number};
+    worker.channel->post(0, message);
+    const auto reports = worker.finish();
+    ASSERT_EQ(reports.size(), 1U) << reason;
+    EXPECT_EQ(reports[0].finished, End::failed) << reason;
+    const auto line = worker.receive<LogLine>();
+    EXPECT_NE(line.text.find(reason), std::string::npos) << line.text;
+  }
+  worker.channel->post(0, grant(++number, 7, 0, 0b100));
+  EXPECT_EQ(worker.finish().back().finished, End::done);
+}
+
+TEST_F(WorkerTest, StartsNoBlockOfAStoppedGrantAfterTheStop) {
+  // Both lanes are always busy; a more urgent job comes at any time and is posted before the running one is
+  // stopped.
+  auto want = small_package();
+  want.name = "deep";
+  want.trunk.assign(kMaxBlocks, microseconds(50));
+  want.exit.assign(kMaxBlocks, microseconds(10));
+  want.accuracy.clear();
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, test::write_synthetic_package(folder.path(), want));
+  std::mt19937 random(1);
+  std::array<std::uint64_t, 2> newest{};
+  std::map<std::pair<int, std::uint64_t>, TimePoint> stops;
+  std::vector<Report> reports;
+  for (int round = 0; round < 400; ++round) {
+    const int lane = round % 2;
+    const std::uint64_t running = newest[static_cast<std::size_t>(lane)]++;
+    GrantMessage urgent =
+        grant(running + 1, 2 * running + 2 + static_cast<std::uint64_t>(lane), 0, exit_bit(kMaxBlocks - 1));
+    urgent.blocks = kMaxBlocks;
+    worker.channel->post(lane, urgent);
+    if (running > 0) {
+      worker.channel->stop(lane, GrantNumber{running});
+      stops[{lane, running}] = worker.clock.now();
+    }
+    const TimePoint until = worker.clock.now() + microseconds(random() % 1000);
+    do {
+      const auto drained =
+          worker.channel->drain(worker.clock, [&](const Report& r) { reports.push_back(r); });
+      ASSERT_TRUE(drained.has_value()) << drained.error().message;
+      std::this_thread::yield();
+    } while (worker.clock.now() < until || worker.channel->outstanding(1 - lane) > 1);
+  }
+  const auto rest = worker.finish();
+  reports.insert(reports.end(), rest.begin(), rest.end());
+  std::size_t stopped = 0;
+  for (const Report& report : reports) {
+    const auto stop = stops.find({report.lane, report.grant.value});
+    if (report.block < 0 || stop == stops.end()) continue;
+    EXPECT_LT(report.start, stop->second);
+    stopped += report.finished == End::stopped;
+  }
+  EXPECT_GT(stopped, 0U);  // some were stopped between two blocks
+}
+
+TEST_F(WorkerTest, EndsWhenTheDaemonHasGone) {
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, package);
+  worker.channel->post(0, grant(1, 1, 0, 0b100));
+  worker.control = ControlSocket();
+  EXPECT_EQ(worker.wait(), 0);
+}
+
+TEST_F(WorkerTest, IsNotEndedByASignalToTheWholeGroup) {
+  WorkerHarness worker;
+  worker.receive<Ready>();
+  ::kill(worker.pid, SIGTERM);
+  ::kill(worker.pid, SIGINT);
+  worker.load(ModelId{0}, package);
+}
+
+TEST_F(WorkerTest, SaysWhyItCannotStart) {
+  WorkerHarness worker("abacus");
+  EXPECT_NE(worker.receive<LogLine>().text.find("abacus"), std::string::npos);
+  EXPECT_EQ(worker.wait(), 1);
+}
+
+TEST_F(WorkerTest, FreesTheStateOfAReleasedJob) {
+  WorkerHarness worker("synthetic", 1);
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, package);
+  worker.channel->post(0, grant(1, 1, 0, 0b001));
+  worker.finish();
+  worker.send(ReleaseJob{1});
+  worker.send(ReleaseJob{2});        // never used
+  worker.load(ModelId{1}, package);  // by the time of its answer, the release was seen
+  worker.channel->post(0, grant(2, 1, 1, 0b100));
+  EXPECT_EQ(worker.finish().back().finished, End::failed);
+  EXPECT_NE(worker.receive<LogLine>().text.find("another job"), std::string::npos);
+}
+
+TEST(JobTable, GivesAStateToOneLaneAtATime) {
+  JobTable jobs;
+  const auto first = jobs.take(grant(1, 5, 0, 1), ByteCount{100});
+  ASSERT_TRUE(first.has_value());
+  EXPECT_GE((*first)->size(), ByteCount{100});
+  EXPECT_FALSE(jobs.take(grant(2, 5, 0, 1), ByteCount{100}).has_value());
+  jobs.release(5);  // in use: nothing happens
+  jobs.put_back(5, 2);
+  EXPECT_FALSE(jobs.take(grant(3, 5, 1, 0b10), ByteCount{100}).has_value());
+  const auto second = jobs.take(grant(4, 5, 2, 0b100), ByteCount{100});
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(*second, *first);
+}
+
+TEST(JobTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
+  JobTable jobs;
+  GrantMessage message = grant(1, 5, 0, 1);
+  JobState* const first = *jobs.take(message, ByteCount{100});
+  jobs.put_back(5, 3);
+  message.job = JobId{6};  // in the same slot
+  EXPECT_EQ(*jobs.take(message, ByteCount{50}), first);
+  jobs.put_back(5, 3);
+  EXPECT_GE((*jobs.take(message, ByteCount{200}))->size(), ByteCount{200});
+}
+
+}  // namespace
+}  // namespace einet::lane
