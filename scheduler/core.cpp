@@ -1,6 +1,7 @@
 #include "scheduler/core.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/core_impl.h"
 
@@ -56,6 +57,7 @@ Core::Impl::Impl(Policy policy, CoreLimits limits, Commands& commands, Observer&
 
 Core::Impl::~Impl() {
   departing_.clear();
+  to_review_.clear();
 }
 
 // --- Jobs ---
@@ -71,10 +73,7 @@ boost::system::result<void, Reason> Core::Impl::submit(const JobSpec& spec, Time
 
   if (spec.deadline <= spec.release) return Reason::deadline_before_release;
   if (spec.on_miss == OnMiss::stop && spec.deadline <= now) return Reason::deadline_in_past;
-  DeviceSet devices = 0;
-  for (std::size_t d = 0; d < spec.times->on_device.size(); ++d) {
-    if (!spec.times->on_device[d].empty()) devices |= DeviceSet{1} << d;
-  }
+  const DeviceSet devices = devices_of(*spec.times);
   if ((devices & ~dead_devices_) == 0) return Reason::no_lane;
   if (jobs_.full()) return Reason::queue_full;
 
@@ -152,16 +151,13 @@ void Core::Impl::end_without_plan(JobRecord& job, TimePoint now) {
   end_with_best(job, Reason::cannot_deliver, now);
 }
 
-void Core::Impl::forget_state(JobRecord& job, TimePoint) {
+void Core::Impl::forget_state(JobRecord& job) {
   const bool queued = ReadyQueues::contains(job);
   if (queued) ready_.erase(job);
   job.next_block = 0;
   job.plan = 0;
   job.last_lane.reset();
-  job.devices = 0;
-  for (std::size_t d = 0; d < job.spec.times->on_device.size(); ++d) {
-    if (!job.spec.times->on_device[d].empty()) job.devices |= DeviceSet{1} << d;
-  }
+  job.devices = devices_of(*job.spec.times);
   if (queued) ready_.insert(job);
 }
 
@@ -204,11 +200,11 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     if (ran && ++job.lost_lanes > 1 && job.state != JobState::ended) {
       end(job, Outcome::failed, Reason::lane_lost, now);
     }
-    forget_state(job, now);
+    forget_state(job);
     let_go(job, now);
   }
   jobs_.for_each([&](JobRecord& job) {
-    if (job.last_lane == id && !job.lane && job.state != JobState::ended) forget_state(job, now);
+    if (job.last_lane == id && !job.lane && job.state != JobState::ended) forget_state(job);
   });
 
   const bool device_lives = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
@@ -241,13 +237,13 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   job.last_lane = lane->id;
   job.devices = device_bit(lane->device);
   observer_.block_done(lane->id, job.spec.id, report.block, report.start, report.end);
-  if (job.state != JobState::ended) after_block(job, report, lane->device, now);
+  if (job.state != JobState::ended) after_block(job, report, now);
   return true;
 }
 
 // What a block's result means for its job. Whether it was in time is told by the lane's clock, not by when
 // the report is read.
-void Core::Impl::after_block(JobRecord& job, const BlockReport& report, DeviceId device, TimePoint now) {
+void Core::Impl::after_block(JobRecord& job, const BlockReport& report, TimePoint now) {
   const bool late = report.end > job.spec.deadline;
   const bool last = report.block == job.blocks() - 1;
   if (!job.has_exits()) {
@@ -265,9 +261,8 @@ void Core::Impl::after_block(JobRecord& job, const BlockReport& report, DeviceId
   }
   if (last && late) return end_with_best(job, Reason::deadline_passed, now);
   if (last && report.answer) return end(job, Outcome::completed, Reason::plan_finished, now);
-  if (job.leaving != Reason::none) return;
-  if (report.answer || !can_deliver(job, device, report.end)) replan(job, device, report.end);
-  if (job.plan == 0) end_without_plan(job, now);
+  job.answered |= report.answer.has_value();
+  if (!job.to_review.is_linked()) to_review_.push_back(job);
 }
 
 bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePoint now) {
@@ -322,6 +317,7 @@ void Core::Impl::let_go(JobRecord& job, TimePoint now) {
 
 void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
   const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
+  job.answered = false;
   job.plan = planner_.plan(job, device, start, searches ? time_ahead(job, device, start) : Duration{});
 }
 

@@ -2,6 +2,8 @@
 // decide.cpp turns state into commands. Nothing outside these includes this.
 #pragma once
 
+#include <array>
+#include <span>
 #include <vector>
 
 #include "scheduler/exit_planner.h"
@@ -71,9 +73,9 @@ class Core::Impl {
   void end(JobRecord&, Outcome, Reason, TimePoint now);
   void end_with_best(JobRecord&, Reason, TimePoint now);  // outcome: whether the best answer suffices
   void end_without_plan(JobRecord&, TimePoint now);       // nothing is left that is worth running
-  void forget_state(JobRecord&, TimePoint now);           // back to the first block
+  void forget_state(JobRecord&);                          // back to the first block
   void deadline_reached(JobRecord&, TimePoint now);
-  void after_block(JobRecord&, const BlockReport&, DeviceId, TimePoint now);
+  void after_block(JobRecord&, const BlockReport&, TimePoint now);
   // Transitions of a grant.
   void begin(HeldGrant&, TimePoint start, TimePoint now);
   void drop_front(Lane&, TimePoint end, TimePoint now);  // `back` moves up
@@ -84,6 +86,7 @@ class Core::Impl {
   Duration time_ahead(const JobRecord&, DeviceId, TimePoint start) const;
 
   // Steps of a decision (decide.cpp).
+  void review(TimePoint now);
   void project(TimePoint now);
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);
@@ -109,11 +112,14 @@ class Core::Impl {
   std::vector<Lane> lanes_;  // by LaneId
   DeviceSet dead_devices_ = 0;
 
+  // Jobs with exits that have executed blocks since the last decision.
+  boost::intrusive::list<JobRecord, boost::intrusive::member_hook<JobRecord, decltype(JobRecord::to_review),
+                                                                  &JobRecord::to_review>>
+      to_review_;
   // Ended jobs with a finish or a release to announce.
-  using Departing = boost::intrusive::list<
-      JobRecord,
-      boost::intrusive::member_hook<JobRecord, decltype(JobRecord::departing), &JobRecord::departing>>;
-  Departing departing_;
+  boost::intrusive::list<JobRecord, boost::intrusive::member_hook<JobRecord, decltype(JobRecord::departing),
+                                                                  &JobRecord::departing>>
+      departing_;
 
   // Scratch of a decision; sized with the lanes.
   struct Choice {

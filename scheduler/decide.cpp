@@ -2,6 +2,7 @@
 // otherwise, post the rest, tell the running grants, announce what has ended.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "scheduler/core_impl.h"
 
@@ -9,6 +10,7 @@ namespace einet {
 
 void Core::Impl::decide(TimePoint now) {
   advance(now);
+  review(now);
   // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
   // is posted too.
   do {
@@ -19,6 +21,20 @@ void Core::Impl::decide(TimePoint now) {
   } while (post_all(now));
   for (Lane& lane : lanes_) tell(lane);
   announce(now);
+}
+
+// A new plan for every job that has executed an exit or fallen behind; the end for one that has nothing left.
+// Not done report by report: the next one may be the answer that is still in time.
+void Core::Impl::review(TimePoint now) {
+  while (!to_review_.empty()) {
+    JobRecord& job = to_review_.front();
+    to_review_.pop_front();
+    if (job.is_over() || !job.last_lane) continue;  // over, or starting anew after a lost lane
+    const Lane& lane = lanes_[job.last_lane->value];
+    const TimePoint start = lane.front.job == &job ? lane.front.block_start : now;
+    if (job.answered || !can_deliver(job, lane.device, start)) replan(job, lane.device, start);
+    if (job.plan == 0) end_without_plan(job, now);
+  }
 }
 
 // --- Projection ---

@@ -4,6 +4,14 @@
 
 namespace einet {
 
+DeviceSet devices_of(const ModelTimes& times) {
+  DeviceSet devices = 0;
+  for (std::size_t d = 0; d < times.on_device.size(); ++d) {
+    if (!times.on_device[d].empty()) devices |= DeviceSet{1} << d;
+  }
+  return devices;
+}
+
 Urgency urgency(Policy policy, const JobSpec& spec) {
   const std::int64_t release = spec.release.time_since_epoch().count();
   const std::int64_t deadline = spec.deadline.time_since_epoch().count();

@@ -22,6 +22,9 @@ constexpr DeviceSet device_bit(DeviceId device) {
   return DeviceSet{1} << device.value;
 }
 
+// The devices that can run the model.
+DeviceSet devices_of(const ModelTimes&);
+
 // Smaller is more urgent. The last part, the job's number, makes it unique.
 struct Urgency {
   std::int64_t first = 0;
@@ -42,6 +45,7 @@ struct JobRecord {
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
   ExitAnswer best;
+  bool answered = false;            // since the plan was made
   std::optional<LaneId> last_lane;  // ran its last block
   std::optional<LaneId> lane;       // of its grant
   int preemptions = 0;
@@ -57,6 +61,7 @@ struct JobRecord {
   boost::intrusive::unordered_set_member_hook<> by_id;
   boost::intrusive::avl_set_member_hook<> by_urgency;
   boost::intrusive::avl_set_member_hook<> by_timer;
+  boost::intrusive::list_member_hook<> to_review;
   boost::intrusive::list_member_hook<> departing;
 
   bool has_exits() const { return !spec.times->accuracy.empty(); }

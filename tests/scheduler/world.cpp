@@ -175,6 +175,7 @@ void World::run() {
 }
 
 void World::instant() {
+  if (chance(30)) report();  // a driver may read late reports first
   for (Job& j : jobs_) {
     if (j.submit_at == now_) {
       const std::size_t before = core_->job_count();
@@ -199,8 +200,10 @@ void World::instant() {
   }
   lanes_come_and_go();
   if (chance(80)) core_->advance(now_);
-  do core_->decide(now_);
-  while (act_and_report());
+  do {
+    core_->decide(now_);
+    act();
+  } while (report());
   check_quiet();
 }
 
@@ -240,9 +243,8 @@ void World::lose(std::uint32_t index) {
   core_->lane_lost(LaneId{index}, chance(70) ? LaneLoss::comes_back : LaneLoss::for_good, now_);
 }
 
-// Lanes act, and what is due reaches the core. True: something did, so lanes may have new work.
-bool World::act_and_report() {
-  bool told = false;
+// Lanes do what falls due, and write it down.
+void World::act() {
   for (auto& l : lanes_) {
     if (!l->up || broken()) continue;
     l->lane->act(now_);
@@ -251,7 +253,14 @@ bool World::act_and_report() {
       const TimePoint due = now_ + Duration{chance(late_reports_percent_) ? from_to(1, 10) : 0};
       l->unread.push_back({due, record});
     }
-    while (!l->unread.empty() && l->unread.front().due <= now_) {
+  }
+}
+
+// The core reads what has become due. True: there was something, so lanes may have new work.
+bool World::report() {
+  bool told = false;
+  for (auto& l : lanes_) {
+    while (!l->unread.empty() && l->unread.front().due <= now_ && !broken()) {
       const LaneRecord record = l->unread.front().record;
       l->unread.pop_front();
       deliver(l->index, record);

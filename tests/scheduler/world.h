@@ -72,7 +72,8 @@ class World final : private Commands, private Observer {
   void instant();
   void lanes_come_and_go();
   void lose(std::uint32_t lane);
-  bool act_and_report();
+  void act();
+  bool report();
   void deliver(std::uint32_t lane, const LaneRecord&);
   void check_quiet();
   bool more_urgent(const JobSpec&, const JobSpec&) const;  // not for fifo
