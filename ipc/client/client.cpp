@@ -105,25 +105,28 @@ wire::Submit to_submit(const JobRequest& job) {
 }
 
 Error unreachable(const std::string& path, int code) {
-  std::string what = "einetd is unreachable at " + path + ": ";
+  std::string why;
   switch (code) {
     case ENOENT:
-      return error(what +
-                   "there is no such socket; start the daemon with: systemctl start einetd (or: einetd "
-                   "--config FILE)");
+      why = "there is no such socket";
+      break;
     case ECONNREFUSED:
-      return error(what +
-                   "nobody listens there; start the daemon with: systemctl start einetd (or: einetd "
-                   "--config FILE)");
+      why = "nobody listens there";
+      break;
     case EACCES:
     case EPERM:
-      return error(what +
-                   "this user may not open it; ask the administrator for access to the socket's group");
+      return error("einetd is unreachable at " + path +
+                   ": this user may not open it; ask the administrator for access to the socket's group");
     case EAGAIN:
-      return error(what + "it does not take the connection in time; see: systemctl status einetd");
+      return error("einetd is unreachable at " + path +
+                   ": it does not take the connection in time; see: systemctl status einetd");
     default:
-      return error(what + std::strerror(code));
+      why = std::strerror(code);
   }
+  return error(
+      "einetd is unreachable at " + path + ": " + why +
+      "; start it with: systemctl start einetd (or: einetd --config FILE), or name its socket (einet: "
+      "--socket PATH or $EINET_SOCKET)");
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ class CommandLine : public testing::Test {
       if (submit.stream_exits()) {
         wire::ExitResult exit;
         exit.mutable_answer()->set_top_class(7);
-        exit.mutable_answer()->set_confidence(0.5F);
+        exit.mutable_answer()->set_confidence(0.9F);
         peer.reply(exit);
       }
       wire::Outcome outcome;
@@ -173,7 +173,7 @@ TEST_F(CommandLine, AnAbsentDaemonIsThree) {
     const Ran ran = einet({"--socket", socket_, command});
     EXPECT_EQ(ran.code, 3) << command;
     EXPECT_EQ(ran.out, "");
-    EXPECT_NE(ran.err.find("there is no such socket; start the daemon with: "), std::string::npos);
+    EXPECT_NE(ran.err.find("there is no such socket; start it with: "), std::string::npos);
   }
 }
 
@@ -217,7 +217,7 @@ TEST_F(CommandLine, ALostConnectionIsThree) {
 
 TEST_F(CommandLine, SubmitPrintsATable) {
   const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_, "--follow"});
-  EXPECT_EQ(ran.out, image_ + ": exit 0 says class 7 with confidence 50.0%\n" + "INPUT" +
+  EXPECT_EQ(ran.out, image_ + ": exit 0 says class 7 with confidence 90.0%\n" + "INPUT" +
                          std::string(image_.size() - 5, ' ') +
                          "  OUTCOME    CLASS  CONFIDENCE  EXIT  RESPONSE  LANE TIME  PREEMPTED\n" + image_ +
                          "  completed  7      75.0%       1     1.50ms    1.40ms     2\n");
@@ -233,7 +233,7 @@ TEST_F(CommandLine, SubmitPrintsOneJsonObjectPerLine) {
                                      {"job", 3},
                                      {"exit", 0},
                                      {"class", 7},
-                                     {"confidence", 0.5},
+                                     {"confidence", 0.9},
                                      {"scores", json::array()}}));
   std::getline(lines, line);
   EXPECT_EQ(json::parse(line),

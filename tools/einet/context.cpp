@@ -11,9 +11,7 @@ Result<client::Client> connect(const Context& context) {
   options.name = "einet";
   options.tenant = context.tenant;
   options.timeout = context.timeout;
-  auto client = client::Client::connect(context.socket, options);
-  if (!client) return error(client.error().message + "; another socket: --socket PATH or $EINET_SOCKET");
-  return client;
+  return client::Client::connect(context.socket, options);
 }
 
 int fail(const Context& context, const Error& e, int code) {

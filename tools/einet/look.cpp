@@ -181,7 +181,7 @@ Json to_json(const wire::JobInfo& job) {
            {"preemptions", job.preemptions()}};
   if (job.has_best_exit()) {
     out["best_exit"] = job.best_exit();
-    out["confidence"] = job.confidence();
+    out["confidence"] = number(job.confidence());
   }
   if (!job.device().empty()) {
     out["device"] = job.device();
@@ -251,7 +251,7 @@ Json to_json(const wire::Event& event) {
   if (event.has_exit()) {
     out["exit"] = event.exit();
     out["class"] = event.top_class();
-    out["confidence"] = event.confidence();
+    out["confidence"] = number(event.confidence());
   }
   if (event.kind() == wire::Event::PREEMPTED) out["by"] = event.by();
   if (event.kind() == wire::Event::ENDED) out["outcome"] = client::name(event.outcome());

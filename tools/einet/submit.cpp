@@ -40,10 +40,12 @@ std::optional<Duration> response(const Ended& ended) {
 }
 
 Json to_json(const Answer& answer) {
+  Json scores = Json::array();
+  for (float score : answer.scores) scores.push_back(number(score));
   return {{"exit", answer.exit},
           {"class", answer.top_class},
-          {"confidence", answer.confidence},
-          {"scores", answer.scores}};
+          {"confidence", number(answer.confidence)},
+          {"scores", std::move(scores)}};
 }
 
 Json to_json(const std::string& input, const Ended& ended) {
