@@ -87,6 +87,37 @@ Result<Duration> to_duration(const toml::node& node, Duration min) {
   return d;
 }
 
+// Whether some key has more than `most` parts ("a.b.c" has three). Every part becomes a table inside a table,
+// and toml++ destroys them recursively: a key of a million parts would overflow the stack. Counts the dots
+// outside strings and comments since the last character that no key contains.
+bool has_key_of_more_parts(std::string_view text, int most) {
+  int parts = 1;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"' || c == '\'') {
+      const std::string_view triple = c == '"' ? "\"\"\"" : "'''";
+      const bool multi_line = text.substr(i).starts_with(triple);
+      const std::string_view end = multi_line ? triple : triple.substr(0, 1);
+      for (i += end.size(); i < text.size() && !text.substr(i).starts_with(end); ++i) {
+        if (c == '"' && text[i] == '\\') ++i;
+        // A string that is not closed on its line is no TOML; what follows is text again.
+        if (!multi_line && i < text.size() && text[i] == '\n') break;
+      }
+      i += end.size() - 1;
+      // Up to two more quotes belong to a multi-line string.
+      for (int more = 0; multi_line && more < 2 && i + 1 < text.size() && text[i + 1] == c; ++more) ++i;
+    } else if (c == '#') {
+      i = std::min(text.find('\n', i), text.size());
+      parts = 1;
+    } else if (c == '.') {
+      if (++parts > most) return true;
+    } else if (std::string_view("[]{}=,\n").find(c) != std::string_view::npos) {
+      parts = 1;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 TomlTable::TomlTable(detail::TomlState* state, const void* table, std::string path)
@@ -273,6 +304,11 @@ void TomlTable::close() {
 TomlDocument::TomlDocument(std::string_view text, std::string file)
     : state_(std::make_unique<detail::TomlState>()) {
   state_->file = std::move(file);
+  constexpr int kMostParts = 16;
+  if (has_key_of_more_parts(text, kMostParts)) {
+    state_->fail({}, "", "a key has more than " + std::to_string(kMostParts) + " parts");
+    return;
+  }
   try {
     state_->root = toml::parse(text, state_->file);
   } catch (const toml::parse_error& e) {

@@ -34,71 +34,111 @@ std::string quote(std::string_view text) {
   return "\"" + escape(text, 60) + "\"";
 }
 
-// The header as JSON: an object of small objects. Deeper nesting and repeated names are refused while
-// parsing.
-Result<Json> parse_header(std::string_view text) {
-  bool too_deep = false;
-  std::string repeated;
-  std::vector<std::string> names;
-  const auto listen = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::key && depth == 1) {
-      names.push_back(parsed.get<std::string>());
-      if (names.size() > SafetensorsLimits::kTensors + 1) too_deep = true;
+struct Entry {
+  std::string dtype;
+  std::vector<std::uint64_t> shape, offsets;
+};
+
+// The header as its parser sees it, piece by piece: an object of entries, checked while reading, so that a
+// hostile header costs no more than a right one.
+class HeaderReader final : public nlohmann::json_sax<Json> {
+ public:
+  std::map<std::string, Entry> entries;
+  std::string problem = "the header is not a JSON object of tensors";
+
+  bool key(std::string& name) override {
+    if (depth_ == 1) {
+      name_ = name;
+      in_metadata_ = name == "__metadata__";
+      if (in_metadata_) return true;
+      entry_ = {};
+      seen_.clear();
+      if (entries.contains(name)) return refuse("the tensor " + quote(name) + " is there twice");
+      if (entries.size() == SafetensorsLimits::kTensors) {
+        return refuse("the header has more than " + std::to_string(SafetensorsLimits::kTensors) + " tensors");
+      }
+      return true;
     }
-    const bool opens =
-        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth > 2) too_deep = true;
-    return !too_deep;
-  };
-  Json header = Json::parse(text.begin(), text.end(), listen, false);
-  if (names.size() > SafetensorsLimits::kTensors + 1) {
-    return error("the header has more than " + std::to_string(SafetensorsLimits::kTensors) + " tensors");
-  }
-  if (too_deep || !header.is_object()) return error("the header is not a JSON object of tensors");
-  std::sort(names.begin(), names.end());
-  if (const auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end()) {
-    return error("the tensor " + quote(*twice) + " is there twice");
-  }
-  return header;
-}
-
-// Whole numbers of a JSON list.
-Result<std::vector<std::uint64_t>> numbers(const Json& entry, const char* key, std::size_t min,
-                                           std::size_t max) {
-  const auto found = entry.find(key);
-  if (found == entry.end() || !found->is_array() || found->size() < min || found->size() > max) {
-    return error(std::string(key) + " must be a list of " + std::to_string(min) +
-                 (min == max ? "" : " to " + std::to_string(max)) + " whole numbers");
-  }
-  std::vector<std::uint64_t> out;
-  for (const Json& number : *found) {
-    if (!number.is_number_unsigned() || number.get<std::uint64_t>() >= std::uint64_t{1} << 62) {
-      return error(std::string(key) + " must hold whole numbers from 0, below 2^62");
+    if (in_metadata_) return true;
+    field_ = name;
+    if (field_ != "dtype" && field_ != "shape" && field_ != "data_offsets") {
+      return refuse_entry("unknown key " + quote(field_) + "; expected dtype, shape and data_offsets");
     }
-    out.push_back(number.get<std::uint64_t>());
+    if (seen_.find(field_) != std::string::npos) return refuse_entry(field_ + " is there twice");
+    seen_ += field_ + " ";
+    return true;
   }
-  return out;
-}
-
-Result<TensorView> read_entry(const Json& entry, std::string_view data) {
-  if (!entry.is_object()) return error("is not a JSON object");
-  const auto dtype_found = entry.find("dtype");
-  const Dtype* dtype = dtype_found != entry.end() && dtype_found->is_string()
-                           ? find_dtype(dtype_found->get_ref<const std::string&>())
-                           : nullptr;
-  if (dtype == nullptr) {
-    return error(
-        "dtype is " +
-        (dtype_found == entry.end() ? std::string("missing") : quote(dtype_found->dump(-1, ' ', true))) +
-        "; expected F32 or U8");
+  bool start_object(std::size_t) override {
+    return ++depth_ <= 2;  // the header, an entry
   }
-  const auto shape = numbers(entry, "shape", 0, SafetensorsLimits::kRank);
-  if (!shape) return shape.error();
-  const auto offsets = numbers(entry, "data_offsets", 2, 2);
-  if (!offsets) return offsets.error();
+  bool end_object() override {
+    if (--depth_ == 1 && !in_metadata_) {
+      if (seen_.size() != std::string_view("dtype shape data_offsets ").size()) {
+        return refuse_entry("dtype, shape or data_offsets is missing");
+      }
+      entries.emplace(name_, std::move(entry_));
+    }
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (depth_ != 2 || in_metadata_ || in_list_ || field_ == "dtype") return false;
+    return in_list_ = true;
+  }
+  bool end_array() override {
+    in_list_ = false;
+    if (field_ == "data_offsets" && entry_.offsets.size() != 2)
+      return refuse_entry("data_offsets are not two numbers");
+    return true;
+  }
+  bool number_unsigned(std::uint64_t n) override {
+    if (!in_list_) return not_expected();
+    if (n >= std::uint64_t{1} << 62) return refuse_entry(field_ + " holds a number that is not below 2^62");
+    std::vector<std::uint64_t>& list = field_ == "shape" ? entry_.shape : entry_.offsets;
+    if (list.size() == SafetensorsLimits::kRank) {
+      return refuse_entry(field_ + " has more than " + std::to_string(SafetensorsLimits::kRank) + " numbers");
+    }
+    list.push_back(n);
+    return true;
+  }
+  bool string(std::string& text) override {
+    if (depth_ == 2 && in_metadata_) return true;
+    if (depth_ != 2 || in_list_ || field_ != "dtype") return not_expected();
+    entry_.dtype = text;
+    return true;
+  }
+  bool null() override { return not_expected(); }
+  bool boolean(bool) override { return not_expected(); }
+  bool number_integer(std::int64_t) override { return not_expected(); }
+  bool number_float(double, const std::string&) override { return not_expected(); }
+  bool binary(Json::binary_t&) override { return not_expected(); }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
 
-  const std::uint64_t begin = (*offsets)[0];
-  const std::uint64_t end = (*offsets)[1];
+ private:
+  bool refuse(std::string what) {
+    problem = std::move(what);
+    return false;
+  }
+  bool refuse_entry(const std::string& what) { return refuse("tensor " + quote(name_) + ": " + what); }
+  bool not_expected() {
+    if (depth_ != 2 || in_metadata_) return false;
+    return refuse_entry(field_ +
+                        (field_ == "dtype" ? " is not a string" : " is not a list of whole numbers from 0"));
+  }
+
+  int depth_ = 0;
+  std::string name_;  // of the entry being read
+  Entry entry_;
+  std::string seen_;  // its fields so far
+  std::string field_;
+  bool in_list_ = false;
+  bool in_metadata_ = false;
+};
+
+Result<TensorView> read_entry(const Entry& entry, std::string_view data) {
+  const Dtype* dtype = find_dtype(entry.dtype);
+  if (dtype == nullptr) return error("dtype is " + quote(entry.dtype) + "; expected F32 or U8");
+  const std::uint64_t begin = entry.offsets[0];
+  const std::uint64_t end = entry.offsets[1];
   if (begin > end || end > data.size()) {
     return error("its bytes are " + std::to_string(begin) + " to " + std::to_string(end) +
                  ", but the file has " + std::to_string(data.size()) + " bytes of data");
@@ -107,7 +147,7 @@ Result<TensorView> read_entry(const Json& entry, std::string_view data) {
   tensor.dtype = dtype->name;
   std::uint64_t size = dtype->size;
   bool overflow = false;
-  for (const std::uint64_t n : *shape) {
+  for (const std::uint64_t n : entry.shape) {
     overflow = overflow || __builtin_mul_overflow(size, n, &size);
     tensor.shape.push_back(static_cast<std::int64_t>(n));
   }
@@ -147,13 +187,13 @@ Result<std::map<std::string, TensorView>> read_safetensors(std::string_view file
                  std::to_string(SafetensorsLimits::kHeader) + " are allowed");
   }
   if (length > file.size() - kLength) return error("is cut short: the header is not whole");
-  const auto header = parse_header(file.substr(kLength, length));
-  if (!header) return header.error();
+  const std::string_view header = file.substr(kLength, length);
+  HeaderReader reader;
+  if (!Json::sax_parse(header.begin(), header.end(), &reader)) return error(reader.problem);
   const std::string_view data = file.substr(kLength + length);
 
   std::map<std::string, TensorView> tensors;
-  for (const auto& [name, entry] : header->items()) {
-    if (name == "__metadata__") continue;
+  for (const auto& [name, entry] : reader.entries) {
     auto tensor = read_entry(entry, data);
     if (!tensor) return within("tensor " + quote(name), tensor.error());
     tensors.emplace(name, std::move(*tensor));

@@ -59,5 +59,33 @@ TEST(TomlReader, SaysWhereTheTextIsNotToml) {
   EXPECT_EQ(error_of("a = = 1").rfind("f.toml:1:5: not TOML: ", 0), 0u) << error_of("a = = 1");
 }
 
+// toml++ destroys nested tables recursively: without a bound such a key overflows the stack.
+TEST(TomlReader, RefusesKeysOfManyPartsAndSurvivesTheDeepestAllowed) {
+  const auto key = [](int parts) {
+    std::string text = "a";
+    for (int i = 1; i < parts; ++i) text += i % 2 == 0 ? ".a" : " . 'a.,='";
+    return text;
+  };
+  const std::string refusal = "f.toml: a key has more than 16 parts";
+  EXPECT_NE(error_of(key(16) + " = 1"), refusal);
+  EXPECT_NE(error_of("[" + key(16) + "]"), refusal);
+  EXPECT_EQ(error_of(key(17) + " = 1"), refusal);
+  EXPECT_EQ(error_of("[" + key(1000000) + "]"), refusal);
+  // Nothing in front of a key hides it.
+  for (const std::string front : {R"(x = ["""a.b.c\"""""", {)", R"(x = ['''a"''''', {)", "y = 1 # \"\nx = [{",
+                                  "y = \"a # \\\" \" \nx = [{", "y = ''\nx = [{"}) {
+    EXPECT_EQ(error_of(front + key(17) + " = 1}]"), refusal) << front;
+    EXPECT_NE(error_of(front + key(16) + " = 1}]"), refusal) << front;
+  }
+  // Dots elsewhere are not parts of keys.
+  std::string numbers = "x = [";
+  for (int i = 0; i < 20; ++i) numbers += "0.5, ";
+  EXPECT_NE(error_of(numbers + "]\ny = '....................' # ...................."), refusal);
+  std::string deepest;
+  for (int i = 0; i < 250; ++i) deepest += (i == 0 ? "" : "{") + key(16) + " = ";
+  EXPECT_NE(error_of(deepest + "1" + std::string(249, '}')), "");
+  EXPECT_NE(error_of(deepest), "");
+}
+
 }  // namespace
 }  // namespace einet

@@ -374,6 +374,23 @@ TEST(Safetensors, RefusesHeadersThatLie) {
                    R"("a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
                    4),
               HasSubstr("\"a\" is there twice"));
+  EXPECT_THAT(said(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1),
+              HasSubstr("shape has more than 8 numbers"));
+  EXPECT_THAT(said(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})", 1),
+              HasSubstr("are not two numbers"));
+  EXPECT_THAT(said(R"({"a":{"dtype":"U8","data_offsets":[0,1]}})", 1),
+              HasSubstr("tensor \"a\": dtype, shape or data_offsets is missing"));
+  EXPECT_THAT(said(R"({"a":{"dtype":"U8","dtype":"U8"}})", 1), HasSubstr("dtype is there twice"));
+  EXPECT_THAT(said(R"({"a":{"type":"U8"}})", 1), HasSubstr("unknown key \"type\""));
+  EXPECT_THAT(said(R"({"a":{"dtype":8}})", 1), HasSubstr("dtype is not a string"));
+  EXPECT_THAT(said(R"({"a":{"shape":"x"}})", 1), HasSubstr("shape is not a list of whole numbers"));
+  EXPECT_THAT(said(R"({"a":3})", 0), HasSubstr("not a JSON object of tensors"));
+  std::string many = "{";
+  for (int i = 0; i < 20000; ++i) {
+    many += "\"" + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)";
+  }
+  many.back() = '}';
+  EXPECT_THAT(said(many, 0), HasSubstr("more than 16384 tensors"));
   EXPECT_THAT(read_safetensors("abc").error().message, HasSubstr("cut short"));
   EXPECT_THAT(read_safetensors(std::string(8, '\xff')).error().message,
               HasSubstr("at most 4194304 are allowed"));
