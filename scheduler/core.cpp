@@ -231,7 +231,7 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
 
   grant.certain = true;
   grant.block = report.block + 1;
-  grant.block_start = report.end;
+  grant.block_start = std::min(report.end, now);
   job.next_block = report.block + 1;
   job.plan &= ~exit_bit(report.block);
   job.last_lane = lane->id;
@@ -252,8 +252,8 @@ void Core::Impl::after_block(JobRecord& job, const BlockReport& report, TimePoin
     return;
   }
   if (late && job.spec.on_miss == OnMiss::stop) return end_with_best(job, Reason::deadline_passed, now);
-  if (report.answer &&
-      report.answer->exit >= job.best.exit) {  // after a lost lane, early exits may come again
+  // After a lost lane, early exits may come again: they add nothing.
+  if (report.answer && report.answer->exit >= job.best.exit) {
     job.best = *report.answer;
     if (job.best.confidence >= job.spec.target_confidence) {
       return end(job, Outcome::completed, Reason::target_reached, now);

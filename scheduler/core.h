@@ -31,7 +31,7 @@ namespace einet {
 enum class Policy : std::uint8_t { edf, fixed_priority, fifo };
 
 struct CoreLimits {
-  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 400 bytes each)
+  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 300 bytes each)
 };
 
 // Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes
