@@ -65,7 +65,12 @@ class LabelSearch {
       fresh_.clear();
       add_if_promising(chain, survival, k, Label{0, 0, 0}, chain.held, found, dropped);
       for (int j = 0; j < k; ++j) {
-        if (chain.accuracy[j] >= chain.accuracy[k]) continue;
+        const double rise = chain.accuracy[k] - chain.accuracy[j];
+        if (rise <= 0 || first_[j] == first_[j + 1]) continue;
+        // Labels are in the order of time and of gain: all at once, by the earliest time and the largest
+        // gain.
+        const double gain = labels_[first_[j + 1] - 1].gain;
+        if (gain + most(k, rise, cell(labels_[first_[j]].exits_ns)) <= found.gain + kTolerance) continue;
         for (std::size_t i = first_[j]; i < first_[j + 1]; ++i) {
           add_if_promising(chain, survival, k, labels_[i], chain.accuracy[j], found, dropped);
         }
@@ -152,23 +157,27 @@ class LabelSearch {
     return bound_[k][i] + (bound_[k][i + 1] - bound_[k][i]) * (exits_ns * cells_per_ns_ - i);
   }
 
+  // Bound of what going on with exit k can gain in all, for labels in a cell before it.
+  double most(int k, double rise, int now) const {
+    return rise * alive_[k][now] + bound_[k][now + shift_[k]];
+  }
+
   void add_if_promising(const Chain& chain, const Survival& survival, int k, const Label& from, double answer,
                         Found& found, double& dropped) {
     const double rise = chain.accuracy[k] - answer;
-    const int now = cell(from.exits_ns);
     const double least = found.gain + kTolerance;
     // With the bound for S first: it spares most evaluations of S itself.
-    if (from.gain + rise * alive_[k][now] + bound_[k][now + shift_[k]] <= least) return;
+    if (from.gain + most(k, rise, cell(from.exits_ns)) <= least) return;
     Label label{from.exits_ns + chain.exit[k], from.gain, from.exits | exit_bit(chain.number[k])};
     label.gain += rise * survival(chain.trunks[k] + label.exits_ns);
-    const double most = label.gain + bound_[k][cell(label.exits_ns)];
+    const double total = label.gain + bound_[k][cell(label.exits_ns)];
     if (label.gain > found.gain) {
       found.gain = label.gain;
       found.exits = label.exits;
     }
-    if (most <= least) return;
+    if (total <= least) return;
     if (fresh_.size() == fresh_.capacity()) {
-      dropped = std::max(dropped, most);
+      dropped = std::max(dropped, total);
       return;
     }
     fresh_.push_back(label);
@@ -180,10 +189,10 @@ class LabelSearch {
     });
     for (const Label& label : fresh_) {
       if (labels_.size() > first_[k] && dominates_(labels_.back(), label)) continue;
-      const double most = label.gain + bound_[k][cell(label.exits_ns)];
-      if (most <= found.gain + kTolerance) continue;
+      const double total = label.gain + bound_[k][cell(label.exits_ns)];
+      if (total <= found.gain + kTolerance) continue;
       if (labels_.size() == labels_.capacity()) {
-        dropped = std::max(dropped, most);
+        dropped = std::max(dropped, total);
         continue;
       }
       labels_.push_back(label);
