@@ -43,7 +43,7 @@ int exit_status(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-std::string configuration(const Setup& setup, const std::filesystem::path& folder) {
+std::string configuration(const DaemonSetup& setup, const std::filesystem::path& folder) {
   const std::string uid = "uid = " + std::to_string(::getuid()) + "\n";
   const std::string worker = setup.worker.empty() ? EINET_WORKER_PROGRAM : setup.worker;
   return "socket = \"" + (folder / "socket").string() + "\"\nmodels = \"" + (folder / "models").string() +
@@ -79,12 +79,12 @@ SyntheticPackage long_model() {
   return model_of("long", 40, 2ms, 100us);
 }
 
-RunningDaemon::RunningDaemon(const Setup& setup) : RunningDaemon(setup, Start::later) {
+RunningDaemon::RunningDaemon(const DaemonSetup& setup) : RunningDaemon(setup, Start::later) {
   start();
   EINET_CHECK(wait_ready(), log_.c_str());
 }
 
-RunningDaemon::RunningDaemon(const Setup& setup, Start) {
+RunningDaemon::RunningDaemon(const DaemonSetup& setup, Start) {
   std::filesystem::create_directories(models());
   for (const SyntheticPackage& model : setup.models) write_synthetic_package(models(), model);
   const std::filesystem::path file = folder() / "einetd.toml";
@@ -203,6 +203,28 @@ std::vector<nlohmann::json> RunningDaemon::trace() const {
   std::ifstream file(folder() / "trace");
   for (std::string line; std::getline(file, line);) events.push_back(nlohmann::json::parse(line));
   return events;
+}
+
+std::string broken_promises(const std::vector<nlohmann::json>& trace) {
+  std::string out;
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> stopped;  // by lane and grant
+  std::map<std::int64_t, int> outcomes;                                   // by job
+  for (const nlohmann::json& e : trace) {
+    if (e["event"] == "stop") stopped[{e["lane"], e["grant"]}] = e["at_ns"];
+    if (e["event"] == "submit") outcomes[e["job"]];
+    if (e["event"] == "outcome") ++outcomes[e["job"]];
+    if (e["event"] == "lost") out += "events were lost\n";
+  }
+  for (const nlohmann::json& e : trace) {
+    if (e["event"] != "block") continue;
+    const auto stop = stopped.find({e["lane"], e["grant"]});
+    if (stop != stopped.end() && e["start_ns"] > stop->second)
+      out += "started after its stop: " + e.dump() + "\n";
+  }
+  for (const auto& [job, count] : outcomes) {
+    if (count != 1) out += "job " + std::to_string(job) + " has " + std::to_string(count) + " outcomes\n";
+  }
+  return out;
 }
 
 std::span<const std::byte> zeros(std::size_t bytes) {

@@ -21,13 +21,13 @@ namespace einet::test {
 // Long enough for a sanitizer build on a busy machine; nothing waits that long unless it fails.
 inline constexpr auto kPatience = std::chrono::seconds(60);
 
-struct Setup {
+struct DaemonSetup {
   std::vector<SyntheticPackage> models;
-  std::string device = "lanes = 1\n";  // more keys of [[device]] "cpu"
-  std::string config{};                // more of the file: top-level keys
-  std::string tables{};                // and tables
+  std::string device = "lanes = 1\n";    // more keys of [[device]] "cpu"
+  std::string config{};                  // more of the file: top-level keys
+  std::string tables{};                  // and tables
   std::vector<std::string> arguments{};  // of einetd
-  std::string worker{};                // the program; empty: the real one
+  std::string worker{};                  // the program; empty: the real one
 };
 
 // "short": 2 blocks of 0.2 ms; "long": 40 blocks of 2 ms, each with an exit.
@@ -38,10 +38,10 @@ SyntheticPackage model_of(std::string name, int blocks, Duration trunk, Duration
 class RunningDaemon {
  public:
   // Returns when the daemon is ready. Tenants of this user: "control" (priority up to 10), "camera", "batch".
-  explicit RunningDaemon(const Setup&);
+  explicit RunningDaemon(const DaemonSetup&);
   // Not started yet: what start() would run can be changed on disk first.
   enum class Start { later };
-  RunningDaemon(const Setup&, Start);
+  RunningDaemon(const DaemonSetup&, Start);
   ~RunningDaemon();
 
   void start();
@@ -81,6 +81,10 @@ class RunningDaemon {
   UniqueFd log_pipe_;
   std::string log_;
 };
+
+// What no trace may show: a block that starts on a lane after its grant was told to stop, a job with no
+// outcome or with two. Empty: it shows none.
+std::string broken_promises(const std::vector<nlohmann::json>& trace);
 
 // A job of this model with an input of zeros.
 client::JobRequest job_of(const SyntheticPackage&, int priority = 0);

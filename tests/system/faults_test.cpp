@@ -1,0 +1,165 @@
+// Workers that die, hang or lie: the daemon goes on, jobs go on or end with a reason and their best answer.
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+pid_t worker_of(const RunningDaemon& daemon) {
+  return static_cast<pid_t>(daemon.status().lanes(0).worker_pid());
+}
+
+// A job that answers after every block, and kills its worker `kills` times, each time after an answer.
+client::Ended run_under_kills(const RunningDaemon& daemon, const SyntheticPackage& model, int kills) {
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  int killed_at_answers = -1;
+  int answers = 0;
+  const auto ticket =
+      client.post(job, {.exit = [&](JobId, const client::Answer&) { ++answers; }, .ended = {}});
+  EXPECT_TRUE(ticket);
+  pid_t last = 0;
+  while (client.pending() > 0) {
+    EXPECT_TRUE(client.wait_any(kPatience));
+    if (kills == 0 || answers == killed_at_answers || answers == 0) continue;
+    const pid_t worker = worker_of(daemon);
+    if (worker == 0 || worker == last) continue;
+    ::kill(worker, SIGKILL);
+    last = worker;
+    killed_at_answers = answers;
+    --kills;
+  }
+  const auto ended = client.wait(*ticket, kPatience);
+  EXPECT_TRUE(ended);
+  return ended ? *ended : client::Ended();
+}
+
+TEST(Faults, AJobWhoseWorkerIsKilledMidBlockRunsAgainOnTheNextOne) {
+  const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
+  RunningDaemon daemon({.models = {model}});
+  const std::size_t files = daemon.open_files();
+  const client::Ended ended = run_under_kills(daemon, model, 1);
+  EXPECT_EQ(ended.outcome, wire::COMPLETED) << ended.reason << daemon.log();
+  EXPECT_EQ(daemon.status().lanes(0).restarts(), 1u);
+  EXPECT_TRUE(daemon.wait_log("worker died"));
+  EXPECT_TRUE(daemon.is_idle());
+  EXPECT_EQ(daemon.open_files(), files);
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+TEST(Faults, AJobThatLosesItsWorkerTwiceFailsWithItsBestAnswerAndOthersGoOn) {
+  const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
+  RunningDaemon daemon({.models = {model}});
+  const client::Ended ended = run_under_kills(daemon, model, 2);
+  EXPECT_EQ(ended.outcome, wire::FAILED);
+  EXPECT_EQ(ended.reason, "lane_lost");
+  EXPECT_TRUE(ended.best);
+  EXPECT_EQ(daemon.connect("control").run(job_of(model), {}, kPatience)->outcome, wire::COMPLETED);
+  EXPECT_TRUE(daemon.is_idle());
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+TEST(Faults, AHungWorkerIsKilledAndStartedAgain) {
+  const SyntheticPackage model = model_of("steady", 20, 1ms, 20us);
+  RunningDaemon daemon(
+      {.models = {model},
+       .tables =
+           "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" EINET_WORKER_PROGRAM "\"\n"});
+  ::kill(worker_of(daemon), SIGSTOP);
+  client::Client client = daemon.connect();
+  const auto ended = client.run(job_of(model), {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED) << daemon.log();
+  EXPECT_TRUE(daemon.wait_log("it hangs"));
+  EXPECT_EQ(daemon.status().lanes(0).restarts(), 1u);
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Faults, OneDevicesWorkerIsNotAnothers) {
+  const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
+  RunningDaemon daemon(
+      {.models = {model}, .tables = "[[device]]\nname = \"cpu2\"\nbackend = \"synthetic\"\n"});
+  ASSERT_EQ(daemon.status().lanes_size(), 2);
+  const std::uint32_t second = daemon.status().lanes(1).worker_pid();
+  ::kill(worker_of(daemon), SIGKILL);
+  ASSERT_TRUE(daemon.wait_log("worker died"));
+  EXPECT_TRUE(daemon.eventually(
+      [](const wire::Status& s) { return s.lanes(0).restarts() == 1 && s.lanes(0).state() == "idle"; }));
+  EXPECT_EQ(daemon.status().lanes(1).worker_pid(), second);
+}
+
+// The mad worker (tests/system/mad_worker.cpp) does what its model's name says.
+DaemonSetup mad(const std::string& model) {
+  return {
+      .models = {model_of(model, 2, 1ms, 1us), model_of("zzz", 2, 1ms, 1us)},
+      .tables = "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" MAD_WORKER_PROGRAM "\"\n"};
+}
+
+TEST(Faults, AWorkerThatLiesAboutItsBlocksIsKilledAndTheJobFails) {
+  const DaemonSetup setup = mad("wrong-block");
+  RunningDaemon daemon(setup);
+  client::Client client = daemon.connect();
+  const auto ended = client.run(job_of(setup.models[0]), {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::FAILED);
+  EXPECT_EQ(ended->reason, "lane_lost");
+  EXPECT_FALSE(ended->best);  // nothing that it said is believed
+  EXPECT_TRUE(daemon.wait_log("worker killed"));
+  EXPECT_EQ(client.status(kPatience)->tenants(0).jobs(), 0u);
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
+TEST(Faults, AWorkerThatNeverEndsABlockIsKilledAndTheJobFails) {
+  const DaemonSetup setup = mad("stuck");
+  RunningDaemon daemon(setup);
+  client::Client client = daemon.connect();
+  const auto ended = client.run(job_of(setup.models[0]), {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::FAILED);
+  EXPECT_EQ(ended->reason, "lane_lost");
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
+TEST(Faults, APackageThatKillsItsWorkerIsRefusedAndTheOthersLoad) {
+  RunningDaemon daemon(mad("deadly"), RunningDaemon::Start::later);
+  daemon.start();
+  ASSERT_TRUE(daemon.wait_ready()) << daemon.log();
+  const auto models = daemon.connect().models(kPatience);
+  ASSERT_TRUE(models);
+  EXPECT_THAT(models->models(0).reason(), HasSubstr("died while it loaded the package (exit status 3)"));
+  EXPECT_TRUE(models->models(1).loaded());
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Faults, AWorkerThatTalksNonsenseIsKilled) {
+  RunningDaemon daemon(mad("talks-nonsense"), RunningDaemon::Start::later);
+  daemon.start();
+  EXPECT_TRUE(daemon.wait_log("makes no sense")) << daemon.log();
+  EXPECT_TRUE(daemon.connect().status(kPatience));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Faults, AWorkerThatIsNotThereIsSaidSoAndTriedAgain) {
+  DaemonSetup setup = mad("any");
+  setup.tables =
+      "[worker]\npath = \"/nowhere/worker\"\nrestart_delay = \"1ms\"\nrestart_delay_max = \"2ms\"\n";
+  RunningDaemon daemon(setup);
+  EXPECT_TRUE(daemon.wait_log("cannot start the worker")) << daemon.log();
+  const auto models = daemon.connect().models(kPatience);
+  ASSERT_TRUE(models);
+  EXPECT_THAT(models->models(0).reason(), HasSubstr("cannot be started"));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+}  // namespace
+}  // namespace einet::test

@@ -1,0 +1,97 @@
+// Many jobs from many clients: every one exactly one outcome, and everything comes back.
+#include <atomic>
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kClients = 8;
+constexpr int kJobsPerClient = 1250;
+constexpr std::size_t kInFlight = 32;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMemoryIsTheProductsOwn = false;  // sanitizers keep freed memory and shadows of their own
+#else
+constexpr bool kMemoryIsTheProductsOwn = true;
+#endif
+
+std::uint64_t resident_bytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  std::uint64_t pages = 0;
+  file >> pages >> pages;
+  return pages * 4096;
+}
+
+// Runs `jobs` jobs, every third of them with a deadline, every fifth cancelled. Returns how many outcomes
+// came.
+int run_client(client::Client client, const SyntheticPackage& model, int number, int jobs) {
+  int outcomes = 0;
+  std::set<std::uint64_t> ids;
+  for (int posted = 0; posted < jobs || client.pending() > 0;) {
+    while (posted < jobs && client.pending() < kInFlight) {
+      client::JobRequest job = job_of(model, number % 3);
+      if (posted % 3 == 0) job.deadline = Duration(5ms);
+      const auto ticket = client.post(job, {.exit = {}, .ended = [&](const client::Ended& e) {
+                                              ++outcomes;
+                                              EXPECT_NE(e.outcome, wire::REJECTED) << e.words;
+                                              EXPECT_NE(e.outcome, wire::FAILED) << e.words;
+                                              EXPECT_TRUE(ids.insert(e.job.value).second);
+                                            }});
+      EXPECT_TRUE(ticket);
+      if (posted % 5 == 0) client.post_cancel(*ticket);
+      ++posted;
+    }
+    const auto ok = client.wait_any(kPatience);
+    EXPECT_TRUE(ok) << ok.error().message;
+    if (!ok) break;
+  }
+  return outcomes;
+}
+
+int run_clients(const RunningDaemon& daemon, const SyntheticPackage& model, int jobs) {
+  std::atomic<int> outcomes = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kClients; ++i) {
+    threads.emplace_back([&, i] { outcomes += run_client(daemon.connect("camera"), model, i, jobs); });
+  }
+  for (std::thread& t : threads) t.join();
+  return outcomes;
+}
+
+TEST(Load, TenThousandJobsFromEightClientsHaveOneOutcomeEachAndLeaveNothing) {
+  const SyntheticPackage model = model_of("tiny", 2, 10us, 2us);
+  RunningDaemon daemon({.models = {model}, .device = "lanes = 2\n"});
+  EXPECT_EQ(run_clients(daemon, model, 100), kClients * 100);  // what is allocated once is allocated now
+  EXPECT_TRUE(daemon.is_idle());
+  const std::size_t files = daemon.open_files();
+  const std::uint64_t before = resident_bytes(daemon.pid());
+
+  EXPECT_EQ(run_clients(daemon, model, kJobsPerClient), kClients * kJobsPerClient);
+  EXPECT_TRUE(daemon.is_idle());
+  EXPECT_EQ(daemon.open_files(), files);
+  if (kMemoryIsTheProductsOwn) {
+    EXPECT_LT(resident_bytes(daemon.pid()), before + (8u << 20));
+  }
+  const wire::Status status = daemon.status();
+  std::uint64_t outcomes = 0;
+  for (const wire::Counter& c : status.counters()) {
+    for (const char* name : {"jobs_completed", "jobs_deadline", "jobs_missed", "jobs_cancelled"}) {
+      if (c.name() == name) outcomes += c.value();
+    }
+  }
+  EXPECT_EQ(outcomes, static_cast<std::uint64_t>(kClients * (kJobsPerClient + 100)));
+  EXPECT_EQ(daemon.counter("jobs_failed"), 0u);
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+}  // namespace
+}  // namespace einet::test
