@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 COLOURS = ["#d1495b", "#2e86ab", "#c9c5ba", "#66a182", "#8d6a9f"]
-WINDOW_MS = 60  # of the timeline
+WINDOW_MS = 16  # of the timeline
 
 
 def number(row, key):
@@ -81,41 +81,72 @@ def print_table(rows):
         print("  ".join(c.ljust(widths[k]) if k in left else c.rjust(widths[k]) for k, c in zip(row, cells)).rstrip())
 
 
-def busiest_window(events, urgent):
-    """The start of a window with many preemptions, away from the run's ends, where the urgent tenant is seen."""
-    blocks = [e for e in events if e["event"] == "block"]
-    first, last = blocks[0]["start_ns"], blocks[-1]["end_ns"]
-    starts = [e["start_ns"] for e in blocks if e["tenant"] == urgent and first + (last - first) * 0.2 < e["start_ns"] < first + (last - first) * 0.8]
-    return (starts[len(starts) // 2] if starts else first) - 4e6
+def blocks_of(events):
+    return [e for e in events if e["event"] == "block"]
 
 
-def draw(axis, events, policy, tenants, colour):
-    start = busiest_window(events, tenants[0])
-    end = start + WINDOW_MS * 1e6
-    lanes = sorted({e["lane"] for e in events if e["event"] == "block"})
-    ms = lambda ns: (ns - start) / 1e6
+def boundaries_of_preemptions(events):
+    """(lane, instant) of each boundary at which a job left its lane for a more urgent one. The trace tells when the daemon
+    heard of it; the lane's own clock says when the victim's last block had ended."""
+    ends = {}
+    marks = []
     for e in events:
-        if e["event"] == "block" and start <= e["end_ns"] and e["start_ns"] <= end:
+        if e["event"] == "block":
+            ends[e["lane"], e["job"]] = e["end_ns"]
+        elif e["event"] == "preempt" and (e["lane"], e["job"]) in ends:
+            marks.append((e["lane"], ends[e["lane"], e["job"]]))
+    return marks
+
+
+def telling_window(events, tenants):
+    """The start of a window, away from the run's ends, in which every tenant is seen and the most urgent come soon."""
+    blocks = blocks_of(events)
+    first, last = blocks[0]["start_ns"], blocks[-1]["end_ns"]
+    seen = {}
+    for e in blocks:
+        if e["tenant"] != tenants[0] or not first + (last - first) * 0.3 < e["start_ns"] < first + (last - first) * 0.8:
+            continue
+        start = e["start_ns"] - WINDOW_MS * 1e6 / 8
+        inside = [b for b in blocks if start <= b["start_ns"] <= start + WINDOW_MS * 1e6]
+        seen[start] = (len({b["tenant"] for b in inside}), len({b["job"] for b in inside if b["tenant"] != tenants[-1]}))
+        if len(seen) == 20:
+            break
+    return max(seen, key=seen.get, default=first)
+
+
+def draw(axis, events, title, tenants, colour):
+    start = telling_window(events, tenants)
+    end = start + WINDOW_MS * 1e6
+    lanes = sorted({e["lane"] for e in blocks_of(events)})
+
+    def ms(ns):
+        return (ns - start) / 1e6
+
+    for e in blocks_of(events):
+        if start <= e["end_ns"] and e["start_ns"] <= end:
             row = lanes.index(e["lane"])
             axis.broken_barh([(ms(e["start_ns"]), ms(e["end_ns"]) - ms(e["start_ns"]))], (row - 0.32, 0.64),
-                             facecolor=colour[e["tenant"]], edgecolor="white", linewidth=0.5)
-            if e.get("exit") is not None:
-                axis.plot(ms(e["end_ns"]), row + 0.32, marker="v", markersize=4, color="#222222", clip_on=False)
-        elif e["event"] == "preempt" and start <= e["at_ns"] <= end:
-            row = lanes.index(e["lane"])
-            axis.plot([ms(e["at_ns"])] * 2, [row - 0.42, row + 0.42], color="black", linewidth=1.4)
+                             facecolor=colour[e["tenant"]], edgecolor="white", linewidth=0.6)
+            if "exit" in e:
+                axis.plot(ms(e["end_ns"]), row + 0.38, marker="v", markersize=5, color=colour[e["tenant"]],
+                          markeredgecolor="#222222", markeredgewidth=0.6, clip_on=False)
+    for lane, at in boundaries_of_preemptions(events):
+        if start <= at <= end:
+            row = lanes.index(lane)
+            axis.plot([ms(at)] * 2, [row - 0.46, row + 0.32], color="black", linewidth=1.6)
     axis.set_xlim(0, WINDOW_MS)
-    axis.set_ylim(-0.6, len(lanes) - 0.3)
+    axis.set_ylim(-0.6, len(lanes) - 0.4)
     axis.set_yticks(range(len(lanes)), [f"lane {lane}" for lane in lanes])
-    axis.set_title(policy, loc="left", fontsize=11, fontweight="bold")
+    axis.tick_params(axis="y", length=0)
+    axis.set_title(title, loc="left", fontsize=11, fontweight="bold")
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
 
 
 def draw_timeline(path, traces, tenants):
     colour = dict(zip(tenants, COLOURS))
-    lanes = max(len({e["lane"] for e in events if e["event"] == "block"}) for events in traces.values())
-    figure, axes = plt.subplots(len(traces), 1, figsize=(12, 1.2 + len(traces) * (0.7 + 0.7 * lanes)), squeeze=False)
+    lanes = max(len({e["lane"] for e in blocks_of(events)}) for events in traces.values())
+    figure, axes = plt.subplots(len(traces), 1, figsize=(12, 1.0 + len(traces) * (0.8 + 0.8 * lanes)), squeeze=False)
     for axis, (policy, events) in zip(axes[:, 0], traces.items()):
         draw(axis, events, policy, tenants, colour)
     axes[-1, 0].set_xlabel("time (ms)")
@@ -143,7 +174,7 @@ def main():
     print_table(rows)
     print()
     for policy, events in traces.items():
-        blocks = [e["end_ns"] - e["start_ns"] for e in events if e["event"] == "block" and e["tenant"] != arguments.tenants[0]]
+        blocks = [e["end_ns"] - e["start_ns"] for e in blocks_of(events) if e["tenant"] != arguments.tenants[0]]
         print(f"{policy}: longest block of the less urgent tenants {milliseconds(max(blocks, default=None))} ms, "
               f"99 % of them within {milliseconds(quantile(blocks, 0.99))} ms")
     print(
