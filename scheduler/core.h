@@ -9,7 +9,8 @@
 // expected first takes the most urgent job; lanes expected at the same instant (idle and overdue ones: now)
 // choose together: a job whose last block ran on one of them keeps it, the others, most urgent first, take
 // the remaining lanes in ascending number. When another lane gets free earlier, a posted grant is withdrawn
-// and posted there.
+// and posted there. A lane that is to go on with its job has what follows the job's end posted behind it, so
+// that it does not wait for a decision then.
 //
 // Drivers of the core deliver the events of one instant in this order: submit and cancel, then `advance`
 // (releases, deadlines), then what lanes did at that instant. After each group they call `decide`, which

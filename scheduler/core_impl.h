@@ -43,6 +43,10 @@ struct Lane {
   // Scratch of a decision.
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
   JobRecord* next = nullptr;  // what should run there from that boundary on
+  JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
+
+  // What should be posted behind `front`.
+  JobRecord* behind() const { return next != nullptr && next == front.job ? successor : next; }
 };
 
 class Core::Impl {
@@ -90,13 +94,15 @@ class Core::Impl {
   void project(TimePoint now);
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);
+  void choose_successors();
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
   TimePoint boundary_of(const Lane&, TimePoint now) const;
+  TimePoint end_of(const Lane&) const;
   bool ends_there(const HeldGrant&, TimePoint boundary) const;
   bool withdraw_misplaced(TimePoint now);
   bool withdraw(Lane&, HeldGrant&, TimePoint now);
   bool post_all(TimePoint now);
-  void post(Lane&, HeldGrant&, TimePoint now);
+  void post(Lane&, JobRecord&, HeldGrant&, TimePoint now);
   void tell(Lane&);
   void announce(TimePoint now);
   Reason why_withdrawn(const Lane&, const JobRecord&) const;

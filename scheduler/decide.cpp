@@ -58,7 +58,7 @@ bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
 void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
-    lane.next = nullptr;
+    lane.next = lane.successor = nullptr;
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     lane.boundary = boundary_of(lane, now);
     order_.push_back(&lane);
@@ -74,6 +74,43 @@ void Core::Impl::project(TimePoint now) {
     choose({first, last}, boundary, now);
     assign({first, last});
     first = last;
+  }
+  choose_successors();
+}
+
+// When a lane that goes on with its job at the coming boundary is expected to have finished it.
+TimePoint Core::Impl::end_of(const Lane& lane) const {
+  TimePoint end = lane.boundary;
+  const HeldGrant& grant = lane.front;
+  for (int block = grant.block + 1; block <= deepest(grant.job->plan); ++block) {
+    end += block_time(*grant.job, lane.device, block, grant.job->plan);
+  }
+  return end;
+}
+
+// What follows the jobs that go on, so that no lane waits for an answer from here when its job ends: the most
+// urgent jobs that no boundary has taken, for the lanes in the order in which they are expected to get free.
+void Core::Impl::choose_successors() {
+  holders_.clear();
+  for (Lane* lane : order_) {
+    // A lane that was told to stop for a job that has gone since stops all the same, and decides anew.
+    if (lane->next == nullptr || lane->next != lane->front.job || lane->front.stop_told) continue;
+    lane->boundary = end_of(*lane);
+    holders_.push_back(lane);
+  }
+  std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
+    return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
+  });
+  for (Lane* lane : holders_) {
+    JobRecord* ready = ready_.peek(device_bit(lane->device));
+    if (ready == nullptr) continue;
+    ready_.pass(*ready);
+    if (ready->stops_at(lane->boundary)) continue;
+    // Only a prediction: a job that would come too late there may still be in time elsewhere.
+    if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, lane->boundary)) {
+      replan(*ready, lane->device, lane->boundary);
+    }
+    if (ready->plan != 0) lane->successor = ready;
   }
 }
 
@@ -142,8 +179,9 @@ void Core::Impl::assign(std::span<Lane*> group) {
 
 Reason Core::Impl::why_withdrawn(const Lane& lane, const JobRecord& job) const {
   if (job.is_over()) return job.why_over();
-  const bool elsewhere = std::any_of(
-      order_.begin(), order_.end(), [&](const Lane* other) { return other != &lane && other->next == &job; });
+  const bool elsewhere = std::any_of(order_.begin(), order_.end(), [&](const Lane* other) {
+    return other != &lane && (other->next == &job || other->successor == &job);
+  });
   return elsewhere ? Reason::better_lane : Reason::more_urgent_work;
 }
 
@@ -151,7 +189,7 @@ Reason Core::Impl::why_withdrawn(const Lane& lane, const JobRecord& job) const {
 bool Core::Impl::withdraw_misplaced(TimePoint now) {
   bool changed = false;
   for (Lane* lane : order_) {
-    if (lane->back && lane->back.job != lane->next) changed |= !withdraw(*lane, lane->back, now);
+    if (lane->back && lane->back.job != lane->behind()) changed |= !withdraw(*lane, lane->back, now);
     // A running job that has to make room may not have begun yet: then nothing needs to be waited for.
     HeldGrant& front = lane->front;
     if (!front || front.certain || front.stop_told || front.job == lane->next) continue;
@@ -186,11 +224,12 @@ bool Core::Impl::withdraw(Lane& lane, HeldGrant& grant, TimePoint now) {
 bool Core::Impl::post_all(TimePoint now) {
   bool filled = false;
   for (Lane* lane : order_) {
-    if (lane->next == nullptr || lane->front.job == lane->next || lane->back) continue;
+    JobRecord* job = lane->behind();
+    if (job == nullptr || lane->back) continue;
     if (lane->front) {
-      post(*lane, lane->back, now);
+      post(*lane, *job, lane->back, now);
     } else {
-      post(*lane, lane->front, now);
+      post(*lane, *job, lane->front, now);
       begin(lane->front, now, now);
       filled = true;
     }
@@ -198,8 +237,7 @@ bool Core::Impl::post_all(TimePoint now) {
   return filled;
 }
 
-void Core::Impl::post(Lane& lane, HeldGrant& place, TimePoint now) {
-  JobRecord& job = *lane.next;
+void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint now) {
   place = {.job = &job,
            .number = GrantNumber{++lane.grants},
            .first_block = job.next_block,

@@ -102,7 +102,36 @@ TEST(Core, NeverPreemptsUnderFifo) {
   s.decide(at(5));
   JobSpec earlier = s.spec(2, model(1, 10), at(100), at(3));
   ASSERT_TRUE(s.core.submit(earlier, at(6)));
-  EXPECT_EQ(s.decide(at(6)), "");
+  EXPECT_EQ(s.decide(at(6)), "grant 0/2: job 2 from 0") << "posted behind, with no stop";
+}
+
+TEST(Core, PostsWhatFollowsAJobThatGoesOnAndTakesItBackForMoreUrgentWork) {
+  Script s(Policy::edf);
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(3, 10), at(500)), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, model(3, 10), at(900)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+  ASSERT_TRUE(s.core.submit(s.spec(3, model(3, 10), at(700)), at(1)));
+  EXPECT_EQ(s.decide(at(1)), "withdraw 0/2 (more_urgent_work); grant 0/3: job 3 from 0");
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  ASSERT_TRUE(s.core.submit(s.spec(4, model(3, 10), at(300)), at(11)));
+  EXPECT_EQ(s.decide(at(11)),
+            "withdraw 0/3 (more_urgent_work); grant 0/4: job 4 from 0; stop 0/1 (more_urgent_work)");
+}
+
+// The stop cannot be taken back: what was posted behind would overtake the job that stops for nothing.
+TEST(Core, PostsNothingBehindAJobThatStopsForWorkThatHasGone) {
+  Script s(Policy::edf);
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(3, 10), at(500)), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, model(3, 10), at(900)), at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  ASSERT_TRUE(s.core.submit(s.spec(3, model(3, 10), at(300)), at(11)));
+  s.decide(at(11));
+  ASSERT_TRUE(s.core.cancel(JobId{3}, at(12)));
+  EXPECT_EQ(s.decide(at(12)), "withdraw 0/3 (by_request); finish 3 cancelled (by_request); release 3");
+  ASSERT_TRUE(s.block(0, 1, 1, at(20)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(20)));
+  EXPECT_EQ(s.decide(at(20)), "grant 0/4: job 1 from 2; grant 0/5: job 2 from 0");
 }
 
 TEST(Core, OrdersByPriorityThenDeadlineUnderFixedPriority) {
@@ -247,7 +276,8 @@ TEST(Core, KeepsAJobThatHasBegunOnItsDevice) {
   EXPECT_EQ(s.decide(at(11)), "grant 0/2: job 3 from 0; stop 0/1 (more_urgent_work)");
   ASSERT_TRUE(s.block(0, 1, 1, at(20)));
   ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(20)));
-  EXPECT_EQ(s.decide(at(20)), "") << "job 1 is more urgent than job 2, but its state is on device 0";
+  EXPECT_EQ(s.decide(at(20)), "grant 0/3: job 1 from 2")
+      << "job 1 is more urgent than job 2, but its state is on device 0";
 }
 
 TEST(Core, RefusesReportsThatFitNothing) {
