@@ -77,8 +77,7 @@ std::optional<GrantMessage> LaneEnd::next_grant() {
       // Withdrawn while we took it: the daemon may have been told that we have it, and then waits to hear
       // that we do not. The slot may hold another grant by now, so this says nothing of its job.
       job_ = JobId{};
-      report_end(End::stopped, 0);
-      ring_if_armed();
+      report_end(End::stopped, 0, Ring::always);
       continue;
     }
     GrantMessage grant;
@@ -109,6 +108,10 @@ ExitMask LaneEnd::exits() const {
   return slot_->exits.load(kAcquire);
 }
 
+LaneEnd::Ring LaneEnd::ring_for(End end) {
+  return end == End::stopped ? Ring::unless_work_waits : Ring::always;
+}
+
 void LaneEnd::report(const BlockDone& done, End end) {
   RecordData record;
   record.block = static_cast<std::uint8_t>(done.block);
@@ -123,18 +126,21 @@ void LaneEnd::report(const BlockDone& done, End end) {
   }
   if (end != End::none) up_->block_start.store(0, kRelaxed);
   push(record, done.answer ? done.scores : std::span<const float>{});
-  // A stop with the next grant posted needs nobody: the lane goes straight on.
-  if (done.answer || end == End::done || (end == End::stopped && next().number.value == 0)) ring_if_armed();
+  if (done.answer || end != End::none) ring(done.answer ? Ring::always : ring_for(end));
 }
 
 void LaneEnd::report_end(End end, int block) {
+  report_end(end, block, ring_for(end));
+}
+
+void LaneEnd::report_end(End end, int block, Ring when) {
   RecordData record;
   record.block = static_cast<std::uint8_t>(block);
   record.flags = flag_of(end);
   record.start_ns = record.end_ns = to_ns(clock_->now());
   up_->block_start.store(0, kRelaxed);
   push(record, {});
-  if (end != End::stopped || next().number.value == 0) ring_if_armed();
+  ring(when);
 }
 
 void LaneEnd::push(RecordData& record, std::span<const float> scores) {
@@ -143,17 +149,20 @@ void LaneEnd::push(RecordData& record, std::span<const float> scores) {
   record.job = job_.value;
   // The ring is full only when the daemon is stopped or far behind. That is not worth a wake-up of its own.
   while (record.sequence - posted_->drained.load(kAcquire) > kRing && down_->closing.load(kAcquire) == 0) {
-    ring_if_armed();
+    ring(Ring::always);
     const timespec pause{0, 100'000};
     ::nanosleep(&pause, nullptr);
   }
   commit(*up_, record, scores, [] {});
 }
 
-void LaneEnd::ring_if_armed() {
-  // The other half of DaemonEnd::arm: the record was stored, now look whether the daemon sleeps.
+void LaneEnd::ring(Ring when) {
+  // A record was stored; now look whether the daemon sleeps, and whether there is a grant to go on with: the
+  // other half of DaemonEnd::arm, and of a withdrawal that takes that grant away before the daemon looks for
+  // records.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (down_->armed.load(kAcquire) == 0) return;
+  if (when == Ring::unless_work_waits && next().number.value != 0) return;
   const std::uint64_t one = 1;
   // Fails only when the counter is full (then it is readable anyhow).
   [[maybe_unused]] const auto written = ::write(doorbell_, &one, sizeof one);

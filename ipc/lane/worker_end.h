@@ -56,9 +56,16 @@ class LaneEnd {
     GrantNumber number;  // 0: none
     std::size_t slot = 0;
   };
+  enum class Ring : std::uint8_t {
+    always,
+    unless_work_waits,  // with the next grant posted the lane goes straight on, and nobody need be told
+  };
+  static Ring ring_for(End);
   Next next() const;
+  void report_end(End end, int block, Ring);
   void push(RecordData&, std::span<const float> scores);
-  void ring_if_armed();
+  // If the daemon is armed.
+  void ring(Ring when);
 
   const Down* down_;
   const LaneDown* posted_;
