@@ -45,7 +45,7 @@ _einet() {
     submit)
       if [ "$position" -eq 0 ]; then
         local models
-        models=$("${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
+        models=$("${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk '$3 == "loaded" { print $1 }')
         COMPREPLY=($(compgen -W "$models" -- "$current"))
       else
         COMPREPLY=($(compgen -f -- "$current"))

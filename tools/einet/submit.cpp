@@ -94,6 +94,7 @@ class Submitter {
   int report() const {
     Table table({"INPUT", "OUTCOME", "CLASS", "CONFIDENCE", "EXIT", "RESPONSE", "LANE TIME", "PREEMPTED"});
     int code = kOk;
+    bool said_lost = false;
     for (std::size_t i = 0; i < ended_.size(); ++i) {
       if (!ended_[i]) continue;
       const Ended& ended = *ended_[i];
@@ -104,12 +105,14 @@ class Submitter {
                  best ? std::to_string(best->top_class) : "-", best ? percent(best->confidence) : "-",
                  best ? std::to_string(best->exit) : "-", r ? format_duration_short(*r) : "-",
                  format_duration_short(ended.lane_time), std::to_string(ended.preemptions)});
-      // Why it is not simply done, for people.
-      if (exit_code(ended) != kOk) {
+      // Why it is not simply done, for people. A lost connection is said once, not for every job.
+      const bool lost = exit_code(ended) == kUnreachable;
+      if (exit_code(ended) != kOk && !(lost && said_lost)) {
         context_.err << "einet: " << escape(arguments_.inputs[i]) << ": " << client::name(ended.outcome)
                      << " (" << escape(ended.reason) << ")" << (ended.words.empty() ? "" : ": ")
                      << printable(ended.words) << "\n";
       }
+      said_lost = said_lost || lost;
     }
     if (context_.output == Output::table) table.print(context_.out);
     return code;
