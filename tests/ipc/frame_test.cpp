@@ -44,7 +44,8 @@ TEST(Frame, HasTheDocumentedBytes) {
 }
 
 TEST(Frame, ReadsBackWhatWasWritten) {
-  const auto decoded = decode_frame(kGood + "the next frame", kMaxBody);
+  const std::string bytes = kGood + "the next frame";
+  const auto decoded = decode_frame(bytes, kMaxBody);
   ASSERT_TRUE(decoded && *decoded);
   EXPECT_EQ((*decoded)->header.type, MessageType::submit);
   EXPECT_EQ((*decoded)->header.request, 0x0102030405060708u);
