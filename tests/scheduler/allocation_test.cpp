@@ -1,30 +1,11 @@
-// The core allocates at construction and never again, however long it runs: counted by replacing the global
-// allocator of this test program.
-#include <atomic>
-#include <cstdlib>
-#include <new>
+// The core allocates at construction and never again, however long it runs.
+#include <memory>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "counting_allocator.h"
 #include "script.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}  // namespace
-
-void* operator new(std::size_t size) {
-  ++allocations;
-  void* p = std::malloc(size);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-void operator delete(void* p) noexcept {
-  std::free(p);
-}
-void operator delete(void* p, std::size_t) noexcept {
-  std::free(p);
-}
 
 namespace einet {
 namespace {
@@ -58,7 +39,7 @@ TEST(CoreMemory, IsAllocatedAtConstruction) {
   std::mt19937 random(1);
   std::size_t warm = 0;
   for (int i = 0; i < 20'000; ++i) {
-    if (i == 1000) warm = allocations;  // by then every kind of queue has been seen
+    if (i == 1000) warm = allocations();  // by then every kind of queue has been seen
     const TimePoint now = at(i * 10);
     JobSpec spec;
     spec.id = JobId{static_cast<std::uint64_t>(i) + 1};
@@ -84,15 +65,15 @@ TEST(CoreMemory, IsAllocatedAtConstruction) {
     }
     core.decide(now);
   }
-  EXPECT_EQ(allocations - warm, 0u);
+  EXPECT_EQ(allocations() - warm, 0u);
   EXPECT_GT(lane.finished, 10'000);
 }
 
 // The count above can be other than zero.
 TEST(CoreMemory, IsCounted) {
-  const std::size_t before = allocations;
+  const std::size_t before = allocations();
   const auto grown = std::make_unique<std::string>(100, 'x');
-  EXPECT_EQ(allocations - before, 2u);
+  EXPECT_EQ(allocations() - before, 2u);
 }
 
 }  // namespace
