@@ -51,7 +51,8 @@ std::span<const float> WorkerLane::exit(int block) {
   return scores_;
 }
 
-// The daemon takes scores outside [0, 1] for a worker gone mad; this is where a model's own fault is told apart.
+// The daemon takes scores outside [0, 1] for a worker gone mad; this is where a model's own fault is told
+// apart.
 Result<void> WorkerLane::check_scores() {
   for (float& score : scores_) {
     if (!std::isfinite(score)) return error("the exit's scores are not finite");

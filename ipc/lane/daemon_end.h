@@ -10,7 +10,10 @@
 // for:
 //
 //   on doorbell readable, or whenever it is awake anyhow:
-//     do { end.disarm(); end.drain(clock, handle); … decide … } while (end.arm() == Arm::reports_waiting);
+//     do {
+//       end.disarm();
+//       end.drain(clock, handle); … decide …
+//     } while (end.arm() == Arm::reports_waiting);
 //
 // (or return to the event loop with a call posted to oneself in place of the loop, for fairness). While it is
 // armed, a lane rings when the daemon must act: a grant is done or failed, an exit has its answer, a grant
@@ -57,8 +60,7 @@ class DaemonEnd {
 
   // Posts a grant and wakes the lane if it sleeps. The lane takes grants in the order of their numbers; so to
   // preempt, post the urgent grant first, then stop the running one. Works before the worker is up.
-  // Preconditions: the grant is legal (grant.h); fewer than kSlots grants of this lane are posted and not
-  // ended.
+  // Preconditions: the grant is legal (grant.h); fewer than kSlots grants of this lane are outstanding.
   void post(int lane, const GrantMessage&);
 
   // Ends a grant at its next boundary. Once this has returned the lane starts no further block of it: any
@@ -66,10 +68,10 @@ class DaemonEnd {
   // effect on a grant that has ended.
   void stop(int lane, GrantNumber);
 
-  // Replaces the exits of a grant. The lane sees it at its next boundary and before the exit of a trunk that
-  // runs already. No bit left behind the block that runs, or at or behind the
-  // first one: the grant is done at the next boundary. No effect on a
-  // grant that has ended.
+  // Replaces the exits of a grant. The lane sees it at its next boundary, and before the exit of a trunk that
+  // runs already. If no bit is left behind the running block (or, before the first one, at or behind it), the
+  // grant is done at that boundary. No effect on a grant that has ended. Precondition: no bit at or behind
+  // the model's blocks.
   void set_exits(int lane, GrantNumber, ExitMask);
 
   // Takes back a grant that the lane has not begun. Precondition: posted and neither withdrawn nor reported
@@ -128,9 +130,7 @@ class DaemonEnd {
   DaemonEnd() = default;
   Down& down() const { return *reinterpret_cast<Down*>(down_.mapping.writable_data()); }
   LaneDown& down_of(int lane) const { return down().lanes()[lane]; }
-  const LaneUp& up_of(int lane) const {
-    return reinterpret_cast<const Up*>(up_.mapping.data())->lanes()[lane];
-  }
+  const LaneUp& up_of(int lane) const { return reinterpret_cast<const LaneUp*>(up_.mapping.data())[lane]; }
   Lane& at(int lane);
   Posted* find(int lane, GrantNumber);
   Drained drain_one(int lane, const Clock&, const Handler&);

@@ -3,7 +3,7 @@
 // alone (the daemon maps it only for reading). So neither side can damage what the other owns, and whoever
 // reads what the other wrote copies it once and checks the copy.
 //
-// Each structure is followed in its memfd by one entry per lane (`lanes()`).
+// *down* is a Down and one LaneDown per lane behind it, *up* one LaneUp per lane.
 #pragma once
 
 #include <array>
@@ -16,7 +16,7 @@
 
 namespace einet::lane {
 
-inline constexpr std::uint32_t kVersion = 0x454c'0001;  // both memfds begin with it; any change counts it up
+inline constexpr std::uint32_t kVersion = 0x454c'0001;  // *down* begins with it; any change here counts it up
 inline constexpr int kMaxLanes = 64;
 inline constexpr int kMaxClasses = 1024;
 // Grants posted to a lane and not ended, at most.
@@ -99,23 +99,14 @@ struct alignas(kLine) LaneUp {
   std::array<ScoreRow, kRing> scores;  // its scores in the same place here
 };
 
-struct alignas(kLine) Up {
-  Word<std::uint32_t> version;
-  Word<std::uint32_t> lane_count;
-
-  LaneUp* lanes() { return reinterpret_cast<LaneUp*>(this + 1); }
-  const LaneUp* lanes() const { return reinterpret_cast<const LaneUp*>(this + 1); }
-};
-static_assert(sizeof(Up) == kLine);
-
 static_assert(std::is_standard_layout_v<Down> && std::is_standard_layout_v<LaneDown> &&
-              std::is_standard_layout_v<Up> && std::is_standard_layout_v<LaneUp>);
+              std::is_standard_layout_v<LaneUp>);
 
 constexpr std::size_t down_bytes(int lanes) {
   return sizeof(Down) + static_cast<std::size_t>(lanes) * sizeof(LaneDown);
 }
 constexpr std::size_t up_bytes(int lanes) {
-  return sizeof(Up) + static_cast<std::size_t>(lanes) * sizeof(LaneUp);
+  return static_cast<std::size_t>(lanes) * sizeof(LaneUp);
 }
 
 }  // namespace einet::lane

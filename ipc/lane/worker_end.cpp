@@ -42,12 +42,8 @@ std::int64_t to_ns(TimePoint t) {
 
 }  // namespace
 
-LaneEnd::LaneEnd(const Down& down, Up& up, int lane, int doorbell_fd, const Clock& clock)
-    : down_(&down),
-      posted_(&down.lanes()[lane]),
-      up_(&up.lanes()[lane]),
-      doorbell_(doorbell_fd),
-      clock_(&clock) {}
+LaneEnd::LaneEnd(const Down& down, LaneUp* up, int lane, int doorbell_fd, const Clock& clock)
+    : down_(&down), posted_(&down.lanes()[lane]), up_(up), doorbell_(doorbell_fd), clock_(&clock) {}
 
 LaneEnd::Next LaneEnd::next() const {
   // `newest` first: a grant posted while we look must not hide an older one whose place we looked at too
@@ -148,7 +144,9 @@ void LaneEnd::push(RecordData& record, std::span<const float> scores) {
   record.grant = number_.value;
   record.job = job_.value;
   // The ring is full only when the daemon is stopped or far behind. That is not worth a wake-up of its own.
-  while (record.sequence - posted_->drained.load(kAcquire) > kRing && down_->closing.load(kAcquire) == 0) {
+  while (record.sequence - drained_ > kRing) {
+    drained_ = posted_->drained.load(kAcquire);
+    if (record.sequence - drained_ <= kRing || down_->closing.load(kAcquire) != 0) break;
     ring(Ring::always);
     const timespec pause{0, 100'000};
     ::nanosleep(&pause, nullptr);
@@ -172,7 +170,7 @@ Result<WorkerEnd> WorkerEnd::map(int down_fd, int up_fd, UniqueFd doorbell) {
   WorkerEnd end;
   auto down = map_for_reading(down_fd, ByteCount{sizeof(Down)});
   if (!down) return within("lane channel, down", down.error());
-  auto up = map_for_writing(up_fd, ByteCount{sizeof(Up)});
+  auto up = map_for_writing(up_fd, ByteCount{sizeof(LaneUp)});
   if (!up) return within("lane channel, up", up.error());
   end.down_ = std::move(*down);
   end.up_ = std::move(*up);
@@ -196,7 +194,7 @@ int WorkerEnd::lanes() const {
 
 LaneEnd WorkerEnd::lane(int lane, const Clock& clock) const {
   EINET_CHECK(lane >= 0 && lane < lanes(), "no such lane");
-  return LaneEnd(down(), *reinterpret_cast<Up*>(up_.writable_data()), lane, doorbell_.get(), clock);
+  return LaneEnd(down(), reinterpret_cast<LaneUp*>(up_.writable_data()) + lane, lane, doorbell_.get(), clock);
 }
 
 const Down& WorkerEnd::down() const {

@@ -28,15 +28,14 @@ struct BlockDone {
 // One lane. One thread at a time.
 class LaneEnd {
  public:
-  LaneEnd(const Down&, Up&, int lane, int doorbell_fd, const Clock&);
+  LaneEnd(const Down&, LaneUp*, int lane, int doorbell_fd, const Clock&);
 
-  // The next grant; sleeps on a futex until there is one. Grants withdrawn meanwhile are passed over, those
-  // that make no sense are reported as failed. Nothing: the channel is closing.
+  // The next grant, as the daemon wrote it; sleeps on a futex until there is one. Grants withdrawn meanwhile
+  // are passed over. Nothing: the channel is closing.
   std::optional<GrantMessage> next_grant();
 
   // At a boundary of the grant taken last: says that a block begins now (heartbeat), then reads whether it
-  // may. In this order, so that a stop that the daemon sets before `now` is always seen. Reads one cache
-  // line.
+  // may: one cache line. In this order, so that a stop that the daemon set before `now` is always seen.
   struct Control {
     TimePoint now;
     ExitMask exits = 0;
@@ -77,6 +76,7 @@ class LaneEnd {
   JobId job_;
   const GrantSlot* slot_ = nullptr;
   std::uint64_t records_ = 0;  // pushed so far
+  std::uint64_t drained_ = 0;  // of these, as far as we have looked
 };
 
 class WorkerEnd {

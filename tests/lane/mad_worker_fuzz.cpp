@@ -50,7 +50,7 @@ void play(Script script) {
   DaemonEnd& daemon = *created;
   auto mapping = map_for_writing(daemon.up_fd(), ByteCount{up_bytes(1)});
   require(mapping.has_value());
-  LaneUp& up = reinterpret_cast<Up*>(mapping->writable_data())->lanes()[0];
+  LaneUp& up = *reinterpret_cast<LaneUp*>(mapping->writable_data());
   const VirtualClock clock(TimePoint{Duration{200}});
   std::uint64_t posted = 0;
   std::uint64_t sequence = 0;

@@ -25,7 +25,7 @@ struct Bench {
   VirtualClock clock{TimePoint{Duration{1'000'000}}};
   std::vector<Report> reports;
 
-  LaneUp& up() { return reinterpret_cast<Up*>(mapping.writable_data())->lanes()[0]; }
+  LaneUp& up() { return *reinterpret_cast<LaneUp*>(mapping.writable_data()); }
   Result<std::size_t> drain() {
     return daemon.drain(clock, [&](const Report& r) { reports.push_back(r); });
   }
