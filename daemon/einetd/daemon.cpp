@@ -73,7 +73,8 @@ class Daemon {
     for (const std::string& words : config_.warnings) log_.warn(words);
     if (!rank_.warning.empty()) log_.warn(rank_.warning);
 
-    error_code ignored;  // both are signals that can be caught
+    std::signal(SIGPIPE, SIG_IGN);  // nobody reading the log is no reason to end
+    error_code ignored;             // both are signals that can be caught
     signals_.add(SIGTERM, ignored);
     signals_.add(SIGINT, ignored);
     wait_signal();

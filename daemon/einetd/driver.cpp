@@ -72,6 +72,7 @@ Policy policy_of(const std::string& name) {
 Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
     : parts_(parts),
       on_broken_(std::move(on_broken)),
+      workers_(parts.config.devices.size()),
       core_(policy_of(parts.config.policy),
             CoreLimits{.max_jobs = static_cast<std::size_t>(parts.config.limits.jobs)}, *this, *this),
       timer_(parts.io) {
@@ -148,8 +149,8 @@ void Driver::cancel_all() {
 // ---- from lanes ----
 
 void Driver::attach(DeviceId device, lane::DaemonEnd& end) {
-  EINET_CHECK(!workers_.contains(device), "a device has one worker at a time");
-  workers_.emplace(device, &end);
+  EINET_CHECK(workers_[device.value] == nullptr, "a device has one worker at a time");
+  workers_[device.value] = &end;
   for (int i = 0; i < end.lanes(); ++i) {
     const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
     lanes_[id.value].end = &end;
@@ -159,15 +160,14 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end) {
 }
 
 void Driver::detach(DeviceId device, LaneLoss loss) {
-  if (workers_.contains(device)) collect(device);  // whole records that it left are as good as any
+  collect(device);  // whole records that it left are as good as any
   drop(device, loss);
 }
 
 void Driver::drop(DeviceId device, LaneLoss loss) {
-  const auto worker = workers_.find(device);
-  if (worker == workers_.end()) return;
-  const int lanes = worker->second->lanes();
-  workers_.erase(worker);
+  const lane::DaemonEnd* worker = std::exchange(workers_[device.value], nullptr);
+  if (worker == nullptr) return;
+  const int lanes = worker->lanes();
   for (int i = 0; i < lanes; ++i) {
     const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
     lanes_[id.value].end = nullptr;
@@ -193,13 +193,12 @@ void Driver::pump() {
 }
 
 void Driver::collect() {
-  std::vector<DeviceId> devices;  // collecting may drop a worker
-  for (const auto& [device, end] : workers_) devices.push_back(device);
-  for (const DeviceId device : devices) collect(device);
+  for (std::uint32_t d = 0; d < workers_.size(); ++d) collect(DeviceId{d});
 }
 
 void Driver::collect(DeviceId device) {
-  lane::DaemonEnd& end = *workers_.at(device);
+  if (workers_[device.value] == nullptr) return;
+  lane::DaemonEnd& end = *workers_[device.value];
   end.disarm();
   const char* nonsense = nullptr;
   const auto drained = end.drain(parts_.clock, [&](const lane::Report& report) {
@@ -214,8 +213,8 @@ void Driver::collect(DeviceId device) {
 
 Driver::More Driver::rearm() {
   More more = More::no;
-  for (const auto& [device, end] : workers_) {
-    if (end->arm() == lane::Arm::reports_waiting) more = More::yes;
+  for (lane::DaemonEnd* end : workers_) {
+    if (end != nullptr && end->arm() == lane::Arm::reports_waiting) more = More::yes;
   }
   return more;
 }

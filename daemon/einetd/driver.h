@@ -5,7 +5,6 @@
 
 #include <array>
 #include <functional>
-#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -132,9 +131,9 @@ class Driver final : private Commands, private Observer {
 
   Parts parts_;
   std::function<void(DeviceId, const std::string&)> on_broken_;
-  std::vector<Lane> lanes_;                       // by LaneId
-  std::vector<LaneId> first_lane_;                // by DeviceId
-  std::map<DeviceId, lane::DaemonEnd*> workers_;  // attached
+  std::vector<Lane> lanes_;                // by LaneId
+  std::vector<LaneId> first_lane_;         // by DeviceId
+  std::vector<lane::DaemonEnd*> workers_;  // by DeviceId; null: not attached
   std::unordered_map<JobId, JobRecord> jobs_;
   JobSlots slots_;
   JobId newest_;

@@ -47,8 +47,8 @@ std::string configuration(const DaemonSetup& setup, const std::filesystem::path&
   const std::string uid = "uid = " + std::to_string(::getuid()) + "\n";
   const std::string worker = setup.worker.empty() ? EINET_WORKER_PROGRAM : setup.worker;
   return "socket = \"" + (folder / "socket").string() + "\"\nmodels = \"" + (folder / "models").string() +
-         "\"\n" + setup.config + "[[device]]\nname = \"cpu\"\nbackend = \"synthetic\"\n" + setup.device +
-         "[tenant.control]\n" + uid + "max_priority = 10\n[tenant.camera]\n" + uid +
+         "\"\n" + setup.config + "[[device]]\nname = \"cpu\"\nbackend = \"" + setup.backend + "\"\n" +
+         setup.device + "[tenant.control]\n" + uid + "max_priority = 10\n[tenant.camera]\n" + uid +
          "max_priority = 5\n[tenant.batch]\n" + uid +
          (setup.tables.find("[worker]") == std::string::npos
               ? "[worker]\nrestart_delay = \"1ms\"\npath = \"" + worker + "\"\n"

@@ -23,6 +23,7 @@ inline constexpr auto kPatience = std::chrono::seconds(60);
 
 struct DaemonSetup {
   std::vector<SyntheticPackage> models;
+  std::string backend = "synthetic";
   std::string device = "lanes = 1\n";    // more keys of [[device]] "cpu"
   std::string config{};                  // more of the file: top-level keys
   std::string tables{};                  // and tables
