@@ -3,11 +3,12 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "temporary_folder.h"
 
 namespace einet {
 namespace {
@@ -32,12 +33,6 @@ std::string label_file(std::string labels = std::string("\7\0\11", 3)) {
 
 class Files : public ::testing::Test {
  protected:
-  Files() : directory_(fs::temp_directory_path() / ("einet-files-" + std::to_string(::getpid()))) {
-    fs::remove_all(directory_);
-    fs::create_directories(directory_);
-  }
-  ~Files() override { fs::remove_all(directory_); }
-
   void write(const std::string& name, const std::string& bytes) {
     std::ofstream(directory_ / name, std::ios::binary) << bytes;
   }
@@ -59,7 +54,8 @@ class Files : public ::testing::Test {
     return images ? "" : images.error().message;
   }
 
-  fs::path directory_;
+  test::TemporaryFolder temporary_;
+  const fs::path directory_ = temporary_.path();
 };
 
 TEST_F(Files, MnistIsReadPlain) {

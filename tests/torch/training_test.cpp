@@ -2,12 +2,12 @@
 
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "models/data/digits.h"
+#include "temporary_folder.h"
 
 namespace einet {
 namespace {
@@ -17,13 +17,7 @@ namespace fs = std::filesystem;
 
 class TrainingRun : public ::testing::Test {
  protected:
-  TrainingRun()
-      : path_(fs::temp_directory_path() / ("einet-training-" + std::to_string(::getpid()))),
-        images_(draw_digits(300, 4)) {
-    set_training_threads(1);
-    fs::remove(path_);
-  }
-  ~TrainingRun() override { fs::remove(path_); }
+  TrainingRun() : images_(draw_digits(300, 4)) { set_training_threads(1); }
 
   static Recipe recipe() {
     Recipe r;
@@ -48,7 +42,8 @@ class TrainingRun : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  fs::path path_;
+  test::TemporaryFolder temporary_;
+  const fs::path path_ = temporary_.path() / "checkpoint";
   Images images_;
 };
 

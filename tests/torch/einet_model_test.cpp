@@ -1,0 +1,209 @@
+// Drives the program einet-model as a person does, on a data directory of a few drawn digits.
+#include <array>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <signal.h>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "models/data/digits.h"
+#include "models/package.h"
+#include "temporary_folder.h"
+
+namespace einet {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+// einet-model as a child process; its stderr is read as it comes, its stdout goes to a file.
+class Child {
+ public:
+  Child(std::vector<std::string> arguments, const fs::path& out) {
+    arguments.insert(arguments.begin(), EINET_MODEL_PROGRAM);
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+      ::dup2(ends[1], STDERR_FILENO);
+      std::vector<char*> argv;
+      for (std::string& a : arguments) argv.push_back(a.data());
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    stderr_ = ends[0];
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() { ::close(stderr_); }
+
+  // Reads stderr until it holds `text` or ends.
+  void read_until(const std::string& text) {
+    std::array<char, 256> some{};
+    while (words_.find(text) == std::string::npos) {
+      const ssize_t n = ::read(stderr_, some.data(), some.size());
+      if (n <= 0) return;
+      words_.append(some.data(), static_cast<std::size_t>(n));
+    }
+  }
+  void kill() { ::kill(pid_, SIGKILL); }
+  // The exit code, or minus the signal.
+  int wait() {
+    read_until("\x01");
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  const std::string& words() const { return words_; }
+
+ private:
+  pid_t pid_ = -1;
+  int stderr_ = -1;
+  std::string words_;
+};
+
+std::string number(std::size_t v) {
+  return {static_cast<char>(v >> 24), static_cast<char>(v >> 16), static_cast<char>(v >> 8),
+          static_cast<char>(v)};
+}
+
+class EinetModel : public ::testing::Test {
+ protected:
+  EinetModel() {
+    fs::create_directories(folder_ / "data");
+    write_mnist("train", draw_digits(100, 5));
+    write_mnist("t10k", draw_digits(20, 6));
+  }
+
+  void write_mnist(const std::string& prefix, const Images& images) {
+    std::ofstream(folder_ / "data" / (prefix + "-images-idx3-ubyte"), std::ios::binary)
+        << number(0x803) << number(images.size()) << number(28) << number(28)
+        << std::string(images.pixels.begin(), images.pixels.end());
+    std::ofstream(folder_ / "data" / (prefix + "-labels-idx1-ubyte"), std::ios::binary)
+        << number(0x801) << number(images.size()) << std::string(images.labels.begin(), images.labels.end());
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  static std::string read(const fs::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {},
+                                 const std::string& network = "b-alexnet") const {
+    std::vector<std::string> arguments = {"train",   network,    "--data", path("data"), "--out",
+                                          path(out), "--epochs", "3",      "--batch",    "30"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // Runs to the end; stdout and stderr are in out_ and words_.
+  int run(const std::vector<std::string>& arguments) {
+    Child child(arguments, folder_ / "stdout");
+    const int code = child.wait();
+    words_ = child.words();
+    out_ = read(folder_ / "stdout");
+    return code;
+  }
+  std::string exported_weights(const std::string& checkpoint) {
+    EXPECT_EQ(run({"export", path(checkpoint), "--out", path(checkpoint + ".einet")}), 0) << words_;
+    return read(folder_ / (checkpoint + ".einet") / "weights.safetensors");
+  }
+
+  test::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
+  std::string out_, words_;
+};
+
+TEST_F(EinetModel, KilledAndResumedGivesTheWeightsOfAnUninterruptedTraining) {
+  ASSERT_EQ(run(train("whole")), 0) << words_;
+  {
+    Child child(train("killed"), folder_ / "stdout");
+    child.read_until("epoch 1/3: loss");
+    child.kill();
+    child.wait();
+  }
+  ASSERT_EQ(run(train("killed", {"--resume"})), 0) << words_;
+  const std::string whole = exported_weights("whole");
+  EXPECT_GT(whole.size(), 1000u);
+  EXPECT_EQ(exported_weights("killed"), whole);
+  ASSERT_EQ(run(train("other", {"--seed", "2"})), 0) << words_;
+  EXPECT_NE(exported_weights("other"), whole);
+}
+
+TEST_F(EinetModel, MakesAPackageWithProfilesAndDescribesIt) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "60"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  EXPECT_THAT(words_, HasSubstr("test (20 images), accuracy per exit"));
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+
+  const auto info = read_package_info(path("tiny.einet"));
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_EQ(info->name, "tiny");
+  EXPECT_EQ(info->confidences.samples, 10);
+  ASSERT_EQ(info->times.size(), 1u);
+  ASSERT_NE(info->times_on("cpu"), nullptr);
+  for (const auto* part : {&info->times_on("cpu")->trunk, &info->times_on("cpu")->exit}) {
+    ASSERT_EQ(part->size(), 3u);
+    for (const PartTime& t : *part) {
+      EXPECT_GT(t.p50, Duration{0});
+      EXPECT_LE(t.p50, t.p99);
+      EXPECT_LE(t.p99, t.max);
+    }
+  }
+
+  ASSERT_EQ(run({"info", path("tiny.einet"), "--json"}), 0) << words_;
+  const auto json = nlohmann::json::parse(out_);
+  EXPECT_EQ(json["name"], "tiny");
+  EXPECT_EQ(json["blocks"].size(), 3u);
+  EXPECT_EQ(json["profiles"][0]["trunk"].size(), 3u);
+  EXPECT_EQ(words_, "");
+  ASSERT_EQ(run({"info", path("tiny.einet")}), 0) << words_;
+  EXPECT_THAT(out_, HasSubstr("input [1, 28, 28], 10 classes, 3 blocks"));
+}
+
+TEST_F(EinetModel, RefusesACheckpointThatIsNotItsOwn) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
+  const std::string before = read(folder_ / "c");
+  EXPECT_EQ(run(train("c", {"--epoch-images", "30"})), 1);
+  EXPECT_THAT(words_, HasSubstr("--resume continues it"));
+  EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume"}, "fine-resnet")), 1);
+  EXPECT_THAT(words_, HasSubstr("was trained with network b-alexnet, not fine-resnet"));
+  EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume", "--seed", "9"})), 1);
+  EXPECT_THAT(words_, HasSubstr("was trained with seed 1, not 9"));
+  EXPECT_EQ(read(folder_ / "c"), before);
+}
+
+TEST_F(EinetModel, SaysWhatIsWrongAndWhatToDo) {
+  EXPECT_EQ(run(train("c", {}, "b-alexnt")), 1);
+  EXPECT_THAT(words_, HasSubstr("did you mean \"b-alexnet\""));
+  EXPECT_EQ(run({"train", "b-alexnet", "--data", path("nowhere"), "--out", path("c")}), 1);
+  EXPECT_THAT(words_, HasSubstr("holds neither MNIST"));
+  EXPECT_EQ(run({"export", path("nowhere"), "--out", path("x.einet")}), 1);
+  EXPECT_THAT(words_, HasSubstr("nowhere"));
+  EXPECT_EQ(run({"export", path("nowhere"), "--out", path("x")}), 1);
+  EXPECT_THAT(words_, HasSubstr("ends with .einet"));
+  EXPECT_EQ(run({"profile", path("x.einet")}), 1);
+  EXPECT_EQ(run({"info", path("x.einet")}), 1);
+  EXPECT_FALSE(fs::exists(folder_ / "c"));
+}
+
+TEST_F(EinetModel, ExitsWithTwoForWrongUsage) {
+  EXPECT_EQ(run({}), 2);
+  EXPECT_EQ(run({"trian"}), 2);
+  EXPECT_EQ(run(train("c", {"--batch", "1"})), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--device", "tpu"}), 2);
+  EXPECT_EQ(run({"--help"}), 0);
+}
+
+}  // namespace
+}  // namespace einet
