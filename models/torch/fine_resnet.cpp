@@ -1,9 +1,9 @@
 // Fine-ResNet: a residual network (He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition", CVPR
 // 2016) with an exit after every residual block, as shallow-deep networks have (Kaya, Hong, Dumitras:
-// "Shallow-Deep Networks: Understanding and Mitigating Network Overthinking", ICML 2019). Ten blocks of
-// nearly equal time, each a small step in accuracy: fine enough to preempt and to plan. Exits are a
-// convolution and two fully connected layers on a pooled map, small, so that executing one costs a fraction
-// of its block.
+// "Shallow-Deep Networks: Understanding and Mitigating Network Overthinking", ICML 2019). Ten blocks, the
+// last four about half as long as the first six, each a small step in accuracy: fine enough to preempt and to
+// plan. Exits are a convolution and two fully connected layers on a pooled map, small, so that executing one
+// costs a fraction of its block.
 #include "models/torch/layers.h"
 
 namespace einet {
