@@ -42,10 +42,11 @@ TEST(ExitPlanner, TakesAnEarlyAnswerWhenMoreUrgentWorkMayTakeTheLane) {
 }
 
 TEST(ExitPlanner, TrustsLateExitsLessWhenWorstTimesAreLong) {
-  auto unsteady = std::make_shared<ModelTimes>(*model(3, 10, kRising, 0));
-  for (BlockTime& time : unsteady->on_device[0]) time.worst_trunk = Duration{30};
+  auto times = std::make_shared<ModelTimes>(*model(3, 10, kRising, 1));
   ExitPlanner planner;
-  EXPECT_EQ(planner.plan(record(unsteady, at(31)), DeviceId{0}, at(0), {}), 0b111u);
+  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), {}), 0b100u);
+  for (BlockTime& time : times->on_device[0]) time.worst_trunk = Duration{30};
+  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), {}), 0b011u);
 }
 
 TEST(ExitPlanner, ReachesTheMandatoryExitIfItCan) {
@@ -193,6 +194,22 @@ TEST(CoreWithExits, IgnoresAnAnswerThatComesAfterTheDeadline) {
   ASSERT_TRUE(s.core.block_done(late, at(13)));
   ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(13)));
   EXPECT_EQ(s.decide(at(13)), "finish 1 missed (deadline_passed); release 1");
+}
+
+TEST(CoreWithExits, KeepsItsDeepestAnswerWhenItStartsAnewAfterALostLane) {
+  Script s(Policy::edf);
+  JobSpec spec = s.spec(1, model(3, 10, kRising), kNever);
+  spec.plan = PlanMode::all;
+  ASSERT_TRUE(s.core.submit(spec, at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.block(0, 1, 0, at(10), answer(0)));
+  ASSERT_TRUE(s.block(0, 1, 1, at(20), answer(1)));
+  s.core.lane_lost(s.lane(0), LaneLoss::comes_back, at(21));
+  s.core.lane_up(s.lane(0), DeviceId{0}, at(22));
+  EXPECT_EQ(s.decide(at(22)), "grant 0/2: job 1 from 0");
+  EXPECT_EQ(s.exits, 0b100u);
+  ASSERT_TRUE(s.block(0, 2, 0, at(32), answer(0))) << "nobody asked for it";
+  EXPECT_EQ(s.core.job(JobId{1})->best.exit, 1);
 }
 
 TEST(CoreWithExits, PlansAgainWhenAJobResumes) {
