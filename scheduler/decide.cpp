@@ -83,7 +83,7 @@ TimePoint Core::Impl::end_of(const Lane& lane) const {
   TimePoint end = lane.boundary;
   const HeldGrant& grant = lane.front;
   for (int block = grant.block + 1; block <= deepest(grant.job->plan); ++block) {
-    end += block_time(*grant.job, lane.device, block, grant.job->plan);
+    end = std::min(kNever, end + block_time(*grant.job, lane.device, block, grant.job->plan));
   }
   return end;
 }
@@ -106,11 +106,17 @@ void Core::Impl::choose_successors() {
     if (ready == nullptr) continue;
     ready_.pass(*ready);
     if (ready->stops_at(lane->boundary)) continue;
-    // Only a prediction: a job that would come too late there may still be in time elsewhere.
+    // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane
+    // may have begun it unseen. So it keeps its plan.
+    const ExitMask plan = ready->plan;
     if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, lane->boundary)) {
       replan(*ready, lane->device, lane->boundary);
     }
-    if (ready->plan != 0) lane->successor = ready;
+    if (ready->plan != 0) {
+      lane->successor = ready;
+    } else {
+      ready->plan = plan;
+    }
   }
 }
 
@@ -266,6 +272,7 @@ void Core::Impl::tell(Lane& lane) {
       grant->stop_told = true;
       commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
     } else if ((grant->exits ^ job.plan) >> grant->block != 0) {
+      EINET_CHECK(job.plan >> grant->block != 0, "a job that goes on has an exit to reach");
       grant->exits = job.plan;
       commands_.set_exits(lane.id, grant->number, grant->exits, Reason::replanned);
     }

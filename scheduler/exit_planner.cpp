@@ -51,7 +51,14 @@ bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
 ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
   const int last = job.blocks() - 1;
   if (!job.has_exits()) return exit_bit(last);
-  if (job.next_block > last) return 0;
+  // The common case of a late job needs no search.
+  bool any_in_time = false;
+  TimePoint trunk = start;
+  for (int exit = job.next_block; exit <= last && !any_in_time; ++exit) {
+    trunk += block_time(job, device, exit, 0);
+    any_in_time = in_time(job, trunk + times_on(job, device)[static_cast<std::size_t>(exit)].exit);
+  }
+  if (!any_in_time) return 0;
 
   ExitMask exits = 0;
   switch (job.spec.plan) {

@@ -174,13 +174,15 @@ TEST(Core, AnnouncesTheOutcomeAtTheDeadlineAndFreesTheJobWhenTheLaneLetsGo) {
   EXPECT_FALSE(s.core.job(JobId{1}).has_value());
 }
 
-TEST(Core, PostsTheSuccessorOfAJobWhoseDeadlineComesBeforeItsBoundary) {
-  Script s(Policy::edf);
+TEST(Core, StopsNoJobForAnotherWhenItsDeadlineDoesSoAnyway) {
+  Script s(Policy::fixed_priority);
   ASSERT_TRUE(s.core.submit(s.spec(1, model(3, 10), at(15)), at(0)));
-  ASSERT_TRUE(s.core.submit(s.spec(2, model(1, 10), at(1000)), at(0)));
-  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0");
+  s.decide(at(0));
   ASSERT_TRUE(s.block(0, 1, 0, at(10)));
-  EXPECT_EQ(s.decide(at(10)), "grant 0/2: job 2 from 0");
+  JobSpec urgent = s.spec(2, model(1, 10), at(1000));
+  urgent.priority = 1;
+  ASSERT_TRUE(s.core.submit(urgent, at(11)));
+  EXPECT_EQ(s.decide(at(11)), "grant 0/2: job 2 from 0");
   EXPECT_EQ(s.decide(at(15)), "stop 0/1 (deadline_passed)");
 }
 

@@ -311,6 +311,13 @@ void World::check_quiet() {
       if (j.running == l->index) running = &j;
       posted_behind |= j.holder == l->index && j.running != l->index;
     }
+    for (const Job& posted : jobs_) {
+      const bool behind = posted.holder == l->index && &posted != running;
+      if (behind && running != nullptr && goes_on(*running, *l) && more_urgent(posted.spec, running->spec)) {
+        violation("job " + std::to_string(posted.spec.id.value) + " waits behind the less urgent job " +
+                  std::to_string(running->spec.id.value) + ", which was not told to stop");
+      }
+    }
     for (const Job& ready : jobs_) {
       if (ready.state != JobState::ready || ready.released) continue;
       const auto view = core_->job(ready.spec.id);
@@ -321,8 +328,7 @@ void World::check_quiet() {
           "job " + std::to_string(ready.spec.id.value) + " is ready, and lane " + std::to_string(l->index);
       if (running == nullptr) {
         violation(what + " is idle");
-      } else if (!posted_behind && !running->finished && policy_ != Policy::fifo && !running->stop_told &&
-                 more_urgent(ready.spec, running->spec)) {
+      } else if (goes_on(*running, *l) && more_urgent(ready.spec, running->spec)) {
         violation(what + " goes on with the less urgent job " + std::to_string(running->spec.id.value));
       } else if (!posted_behind && core_->job(running->spec.id)->plan >> l->current_block == 1) {
         violation(what + ", whose job ends, has no successor posted");
@@ -331,7 +337,16 @@ void World::check_quiet() {
   }
 }
 
+// Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
+bool World::goes_on(const Job& j, const LaneInWorld& l) const {
+  constexpr Duration kLongestBlock{11};
+  const bool ends = j.finished || j.told_exits >> l.current_block == 1;
+  const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now_ + kLongestBlock;
+  return !ends && !expires && !j.stop_told;
+}
+
 bool World::more_urgent(const JobSpec& a, const JobSpec& b) const {
+  if (policy_ == Policy::fifo) return false;  // nobody makes room
   const auto key = [&](const JobSpec& s) {
     if (policy_ == Policy::edf) return std::tuple(s.deadline, s.release, TimePoint{}, s.id);
     return std::tuple(TimePoint{Duration{-s.priority}}, s.deadline, s.release, s.id);
@@ -350,6 +365,7 @@ void World::grant(const Grant& g, Reason) {
   if (j.finished) violation(what + " is granted after its outcome");
   j.holder = g.lane.value;
   j.grant = g.number;
+  j.told_exits = g.exits;
   j.stop_told = false;
   LaneInWorld& l = *lanes_[g.lane.value];
   if (!l.up) return violation(what + " is granted to a lost lane");
@@ -383,6 +399,9 @@ bool World::withdraw(LaneId lane, GrantNumber number, Reason) {
 void World::set_exits(LaneId lane, GrantNumber number, ExitMask exits, Reason) {
   if (broken()) return;
   ++counts_.replans;
+  for (Job& j : jobs_) {
+    if (j.holder == lane.value && j.grant == number) j.told_exits = exits;
+  }
   lanes_[lane.value]->lane->set_exits(number, exits);
 }
 

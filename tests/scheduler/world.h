@@ -50,6 +50,7 @@ class World final : private Commands, private Observer {
     JobState state = JobState::waiting;
     std::optional<std::uint32_t> holder;  // lane of its grant, until the core was told that it ended
     GrantNumber grant;
+    ExitMask told_exits = 0;
     std::optional<std::uint32_t> running;  // lane of its block
     std::optional<std::uint32_t> last_lane;
     int next_block = 0;
@@ -76,7 +77,8 @@ class World final : private Commands, private Observer {
   bool report();
   void deliver(std::uint32_t lane, const LaneRecord&);
   void check_quiet();
-  bool more_urgent(const JobSpec&, const JobSpec&) const;  // not for fifo
+  bool goes_on(const Job&, const LaneInWorld&) const;
+  bool more_urgent(const JobSpec&, const JobSpec&) const;
   void violation(const std::string& what);
   bool broken() const { return fault_ != Fault::none && !violations_.empty(); }
   Job& job(JobId id) { return jobs_[id.value - 1]; }
