@@ -49,9 +49,7 @@ class Daemon {
         driver_({io_, clock_, config_, catalog_, sessions_, log_, trace_.get()},
                 [this](DeviceId device, const std::string& why) { supervisor_.broken(device, why); }),
         supervisor_({io_, clock_, config_, rank_, *arena_, catalog_, driver_, log_, std::move(worker)},
-                    [this] {
-                      log_.info("ready", {{"socket", config_.socket.string()}});
-                    }),
+                    [this] { serve(); }),
         status_({clock_, config_, rank_, catalog_, tenants_, *arena_, driver_, supervisor_,
                  [this] { return sessions_.size(); }}),
         desk_{io_, clock_, config_, tenants_, intake_, driver_, status_, log_, Desk::Open::yes},
@@ -98,6 +96,14 @@ class Daemon {
         end_jobs();  // asked twice: at once
       }
     });
+  }
+
+  // Clients wait until it is known what every worker can run: nobody sees a daemon that does not know its
+  // models.
+  void serve() {
+    if (!listener_) return;  // draining already
+    listener_->accept();
+    log_.info("ready", {{"socket", config_.socket.string()}});
   }
 
   // No new clients, no new jobs; those in progress may go on for a while.

@@ -82,7 +82,6 @@ Listener::Listener(boost::asio::io_context& io, UniqueFd socket, std::filesystem
     device_ = status.st_dev;
     inode_ = status.st_ino;
   }
-  wait();
 }
 
 Listener::~Listener() {
@@ -93,7 +92,7 @@ Listener::~Listener() {
   }
 }
 
-void Listener::wait() {
+void Listener::accept() {
   readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                        [this](boost::system::error_code ended) {
                          if (!ended) accept_all();
@@ -107,7 +106,7 @@ void Listener::accept_all() {
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         pause_.expires_after(kPause);
         pause_.async_wait([this](boost::system::error_code ended) {
-          if (!ended) wait();
+          if (!ended) accept();
         });
         return;
       }
@@ -118,7 +117,7 @@ void Listener::accept_all() {
     if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
     on_client_(std::move(client), peer.uid);
   }
-  wait();
+  accept();
 }
 
 }  // namespace einet

@@ -22,16 +22,18 @@ class Listener {
   // A connected client and the user that it runs as, by the kernel's word (SO_PEERCRED).
   using OnClient = std::function<void(UniqueFd socket, uid_t user)>;
 
-  // Creates the socket file with this mode and listens. A socket file that nobody listens on any more is
-  // replaced. Error: another daemon listens on it, the path is something else, or the system's words.
+  // Creates the socket file with this mode and listens: who connects waits until accept(). A socket file that
+  // nobody listens on any more is replaced. Error: another daemon listens on it, the path is something else, or the system's words.
   static Result<std::unique_ptr<Listener>> open(boost::asio::io_context&, const std::filesystem::path&,
                                                 unsigned mode, OnClient);
   // Removes the file, unless somebody else has replaced it.
   ~Listener();
 
+  // Hands over who waits and who comes from now on.
+  void accept();
+
  private:
   Listener(boost::asio::io_context&, UniqueFd socket, std::filesystem::path, OnClient);
-  void wait();
   void accept_all();
 
   UniqueFd socket_;

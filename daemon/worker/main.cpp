@@ -1,25 +1,31 @@
-// einet-worker: runs the blocks of one device for einetd, in a process of its own. Started by einetd, not by
-// hand.
+// einet-worker: runs the blocks of one device for einetd, in a process of its own. Started by einetd; by hand
+// it only measures packages.
 #include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <vector>
 
 #include "config/text.h"
+#include "daemon/worker/profile.h"
 #include "daemon/worker/worker.h"
 
 namespace {
 
 constexpr const char* kUsage =
     "einet-worker runs the blocks of one device's networks for einetd, in a process of its own.\n"
-    "einetd starts it; there is nothing to do with it by hand. To see its lanes: einet status\n"
+    "einetd starts it. To see its lanes: einet status\n"
     "\n"
-    "usage: einet-worker --control-fd N [NAME]\n"
-    "  --control-fd N   the inherited descriptor of the control socket\n"
-    "  NAME             of the device, shown by ps\n";
+    "usage: einet-worker --control-fd N [NAME]   (einetd's way)\n"
+    "       einet-worker --profile PACKAGE…      (yours)\n"
+    "  --control-fd N      the inherited descriptor of the control socket\n"
+    "  NAME                of the device, shown by ps\n"
+    "  --profile PACKAGE…  measure the blocks of these packages on this machine's processor and write the times\n"
+    "                      into them; do so once on the machine that will run them\n";
 
 // -1: not a control socket.
 int control_socket(std::string_view text) {
@@ -38,6 +44,9 @@ int main(int argc, char** argv) {
   if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
     std::fputs(kUsage, stdout);
     return 0;
+  }
+  if (argc >= 3 && std::strcmp(argv[1], "--profile") == 0) {
+    return einet::profile_packages(std::vector<std::filesystem::path>(argv + 2, argv + argc));
   }
   if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--control-fd") != 0) {
     std::fputs(kUsage, stderr);

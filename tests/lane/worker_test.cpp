@@ -1,5 +1,6 @@
 // einet-worker as einetd sees it: a real process with its lanes, driven through the control socket and the
 // lane channel. Most packages run on the synthetic backend; one runs on each backend that was built.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fcntl.h>
@@ -69,6 +70,25 @@ TEST(WorkerByHand, SaysWhatItIsAndWhatToDoInstead) {
     EXPECT_EQ(run_by_hand({"--control-fd", wrong}, text), 2) << wrong;
     EXPECT_NE(text.find("not a control socket"), std::string::npos) << text;
   }
+}
+
+TEST(WorkerByHand, ProfilesAPackageOnThisMachineOrSaysWhyNot) {
+  const std::vector<std::string> backends{EINET_BACKENDS};
+  const bool measures = std::find(backends.begin(), backends.end(), "onednn") != backends.end();
+  test::TemporaryFolder folder;
+  test::SyntheticPackage want;
+  want.trunk = want.exit = {std::chrono::seconds(7), std::chrono::seconds(7)};  // what no machine needs
+  const auto package = test::write_synthetic_package(folder.path(), want);
+  std::string text;
+  EXPECT_EQ(run_by_hand({"--profile", package.string()}, text), measures ? 0 : 2) << text;
+  const auto info = read_package_info(package);
+  ASSERT_TRUE(info.has_value()) << info.error().message;
+  ASSERT_NE(info->times_on("cpu"), nullptr);
+  EXPECT_EQ(info->times_on("cpu")->trunk[0].p50 < std::chrono::seconds(7), measures);
+
+  text.clear();
+  EXPECT_EQ(run_by_hand({"--profile", (folder.path() / "none.einet").string()}, text), measures ? 1 : 2);
+  EXPECT_EQ(text.find("none.einet") != std::string::npos, measures) << text;
 }
 
 // A worker with its daemon's end.

@@ -1,12 +1,22 @@
 #include "tools/load/tenant.h"
 
 #include <algorithm>
+#include <array>
 
 namespace einet::load {
 namespace {
 
 constexpr Duration kLongestWait = std::chrono::milliseconds(100);
 constexpr Duration kDrain = std::chrono::seconds(30);
+
+// A rejection that every other job of this load would get too.
+bool refused_for_good(const client::Ended& e) {
+  if (e.outcome != wire::REJECTED) return false;
+  constexpr std::array kReasons{wire::Rejected::UNKNOWN_MODEL,    wire::Rejected::MODEL_REFUSED,
+                                wire::Rejected::WRONG_INPUT,      wire::Rejected::BAD_ARGUMENT,
+                                wire::Rejected::PRIORITY_CEILING, wire::Rejected::SHUTTING_DOWN};
+  return std::any_of(kReasons.begin(), kReasons.end(), [&](auto r) { return client::name(r) == e.reason; });
+}
 
 class Sender {
  public:
@@ -19,6 +29,7 @@ class Sender {
     TimePoint next = start;
     TimePoint give_up = kNever;
     while (true) {
+      if (!hopeless_.empty()) return error(hopeless_);
       const TimePoint now = clock_.now();
       const bool sending = now < end && jobs_.size() < load_.jobs;
       if (sending && next <= now &&
@@ -60,6 +71,7 @@ class Sender {
     const auto ended = [this, index](const client::Ended& e) {
       jobs_[index].ended = e;
       jobs_[index].answered = clock_.now();
+      if (refused_for_good(e) && hopeless_.empty()) hopeless_ = e.words;
     };
     if (auto ticket = daemon_.post(request, {.exit = {}, .ended = ended}); !ticket) return ticket.error();
     return {};
@@ -70,6 +82,7 @@ class Sender {
   const Clock& clock_;
   client::Client& daemon_;
   std::vector<Sent> jobs_;
+  std::string hopeless_;  // why no job will ever be accepted
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/result.h"
+#include "models/profiler.h"
 #include "models/torch/training.h"
 
 namespace einet {
@@ -31,8 +32,7 @@ Result<void> run(const ExportCommand&);
 
 struct ProfileCommand {
   std::filesystem::path package;
-  std::string device = "cpu";
-  int rounds = 500;
+  ProfileOptions options;
 };
 // Measures the ET-profile of a package and writes it into it.
 Result<void> run(const ProfileCommand&);

@@ -74,10 +74,10 @@ int main(int argc, char** argv) {
   CLI::App* profile_app =
       app.add_subcommand("profile", "measure block times on this machine, write them into the package");
   profile_app->add_option("package", profile.package, "NAME.einet")->required();
-  profile_app->add_option("--device", profile.device, "the kind of lane to measure")
+  profile_app->add_option("--device", profile.options.device, "the kind of lane to measure")
       ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str();
-  profile_app->add_option("--rounds", profile.rounds, "runs of every block")
+  profile_app->add_option("--rounds", profile.options.rounds, "runs of every block")
       ->check(CLI::Range(10, 1000000))
       ->capture_default_str();
 

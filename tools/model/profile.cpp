@@ -1,114 +1,21 @@
-#include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <sched.h>
-#include <time.h>
 
 #include "commands.h"
 #include "models/onednn/onednn_backend.h"
 #include "progress.h"
 
 namespace einet {
-namespace {
-
-constexpr int kWarmUpRounds = 20;
-
-// The processor time of this thread. A lane outranks what else runs on its core, so time that others took
-// here while we measured is no part of a block's.
-Duration thread_time() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
-}
-
-// As a lane: at real-time rank where that is allowed, so that nothing cools the caches in between. Says which
-// it was.
-std::string take_rank() {
-  sched_param lowest{};
-  lowest.sched_priority = ::sched_get_priority_min(SCHED_FIFO);
-  return ::sched_setscheduler(0, SCHED_FIFO, &lowest) == 0 ? "real-time rank" : "ordinary rank";
-}
-
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(": ") + 2));
-  }
-  return "unknown processor";
-}
-
-// Nearest rank. Precondition: not empty.
-PartTime summary(std::vector<Duration> times) {
-  std::sort(times.begin(), times.end());
-  const auto rank = [&](std::size_t percent) { return times[(times.size() * percent + 99) / 100 - 1]; };
-  return {rank(50), rank(99), times.back()};
-}
-
-// One byte image of noise: the time of a block does not depend on the values.
-std::vector<std::byte> noise(Shape shape) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(shape.elements()));
-  std::uint32_t state = 1;
-  for (std::byte& b : bytes) {
-    state = state * 1664525u + 1013904223u;
-    b = static_cast<std::byte>(state >> 24);
-  }
-  return bytes;
-}
-
-Result<EtProfile> measure(const ProfileCommand& command, const Package& package) {
-  const auto backend = make_onednn_backend({});
-  backend->enter_lane();
-  const auto model = backend->load(package);
-  if (!model) return model.error();
-  const auto lane = (*model)->make_lane();
-  if (!lane) return lane.error();
-  const int blocks = package.info.program.block_count();
-  std::vector<std::vector<Duration>> trunk(static_cast<std::size_t>(blocks)), exit(trunk);
-  const std::vector<std::byte> image = noise(package.info.program.input());
-  std::vector<float> scores(static_cast<std::size_t>(package.info.program.classes()));
-  JobState state((*model)->state_bytes());
-  const SystemClock clock;
-  ProgressBar bar("profile", clock);
-  const std::string rank = take_rank();
-  for (int round = -kWarmUpRounds; round < command.rounds; ++round) {
-    if (auto ok = (*lane)->begin({ElementType::u8, image}, state); !ok) return ok.error();
-    for (int b = 0; b < blocks; ++b) {
-      const Duration start = thread_time();
-      if (auto ok = (*lane)->run_trunk(b, state); !ok) return ok.error();
-      const Duration middle = thread_time();
-      if (auto ok = (*lane)->run_exit(b, state, scores); !ok) return ok.error();
-      const Duration end = thread_time();
-      if (round < 0) continue;
-      trunk[static_cast<std::size_t>(b)].push_back(middle - start);
-      exit[static_cast<std::size_t>(b)].push_back(end - middle);
-    }
-    if (round >= 0)
-      bar.show(static_cast<std::size_t>(round) + 1, static_cast<std::size_t>(command.rounds), "rounds");
-  }
-  EtProfile profile;
-  profile.device = command.device;
-  profile.machine = processor();
-  profile.method = std::string(backend->name()) + ", one thread, " + rank + ", processor time of " +
-                   std::to_string(command.rounds) + " rounds of all blocks and exits after " +
-                   std::to_string(kWarmUpRounds) + " to warm up";
-  for (auto& times : trunk) profile.trunk.push_back(summary(std::move(times)));
-  for (auto& times : exit) profile.exit.push_back(summary(std::move(times)));
-  return profile;
-}
-
-}  // namespace
 
 Result<void> run(const ProfileCommand& command) {
-  auto package = read_package(command.package);
-  if (!package) return package.error();
-  auto profile = measure(command, *package);
-  if (!profile) return profile.error();
-  auto& times = package->info.times;
-  std::erase_if(times, [&](const EtProfile& p) { return p.device == command.device; });
-  times.push_back(std::move(*profile));
-  if (auto written = write_package(command.package, *package); !written) return written.error();
+  const auto backend = make_onednn_backend({});
+  const SystemClock clock;
+  ProgressBar bar("profile", clock);
+  const auto show = [&](int rounds) {
+    bar.show(static_cast<std::size_t>(rounds), static_cast<std::size_t>(command.options.rounds), "rounds");
+  };
+  if (auto ok = profile_package(*backend, command.package, command.options, show); !ok) return ok.error();
   std::fprintf(stderr, "%s has a profile for %s; see: einet-model info %s\n", command.package.c_str(),
-               command.device.c_str(), command.package.c_str());
+               command.options.device.c_str(), command.package.c_str());
   return {};
 }
 
