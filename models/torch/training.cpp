@@ -106,6 +106,8 @@ auto guarded(F&& body) -> decltype(body()) {
     return body();
   } catch (const c10::Error& e) {
     return error(e.what_without_backtrace());
+  } catch (const std::exception& e) {
+    return error(e.what());
   }
 }
 
