@@ -271,7 +271,7 @@ void Core::Impl::tell(Lane& lane) {
       if (grant->block == grant->last_block()) continue;  // ends there by itself
       grant->stop_told = true;
       commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
-    } else if ((grant->exits ^ job.plan) >> grant->block != 0) {
+    } else if (!lane.between_reports && (grant->exits ^ job.plan) >> grant->block != 0) {
       EINET_CHECK(job.plan >> grant->block != 0, "a job that goes on has an exit to reach");
       grant->exits = job.plan;
       commands_.set_exits(lane.id, grant->number, grant->exits, Reason::replanned);

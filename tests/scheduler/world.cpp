@@ -340,7 +340,7 @@ void World::check_quiet() {
 // Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
 bool World::goes_on(const Job& j, const LaneInWorld& l) const {
   constexpr Duration kLongestBlock{11};
-  const bool ends = j.finished || j.told_exits >> l.current_block == 1;
+  const bool ends = j.finished || j.told_exits >> l.current_block <= 1;
   const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now_ + kLongestBlock;
   return !ends && !expires && !j.stop_told;
 }
