@@ -418,9 +418,11 @@ void World::finish(JobId id, Outcome outcome, Reason why) {
   const bool exits = !j.spec.times->accuracy.empty();
   const bool suffices = j.best_exit >= std::max(0, j.spec.mandatory_exit);
   const auto& accuracy = j.spec.times->accuracy;
-  const bool nothing_better = exits && suffices &&
-                              *std::max_element(accuracy.begin() + j.best_exit, accuracy.end()) <=
-                                  accuracy[static_cast<std::size_t>(j.best_exit)];
+  // Exits that the lane has passed are out of reach.
+  const bool nothing_better =
+      exits && suffices &&
+      std::all_of(accuracy.begin() + std::max(j.best_exit, j.next_block), accuracy.end(),
+                  [&](double a) { return a <= accuracy[static_cast<std::size_t>(j.best_exit)]; });
   switch (outcome) {
     case Outcome::completed:
       if (!j.all_blocks_in_time && !j.target_reached && !nothing_better) violation(what + ", but was not");
