@@ -74,7 +74,7 @@ class LoggingProgram final : public LaneProgram {
     const std::size_t last = log_->size.load(std::memory_order_relaxed) - 1;
     log_->entries[last].exit = 1;
     scores_.fill(0.5F / (kClasses - 1));
-    scores_[static_cast<std::size_t>(block)] = 0.5F;
+    scores_[static_cast<std::size_t>(block) % kClasses] = 0.5F;
     return scores_;
   }
   void end(int) override {}
