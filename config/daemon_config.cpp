@@ -98,7 +98,8 @@ class Reader {
     l.arena = read_bytes(table, "arena", ByteCount{4096}, l.arena);
     l.message = read_bytes(table, "message", ByteCount{1024}, l.message);
     if (l.message > kMaxMessage) {
-      table.fail("message", "found " + format_bytes(l.message) + "; expected at most " + format_bytes(kMaxMessage));
+      table.fail("message",
+                 "found " + format_bytes(l.message) + "; expected at most " + format_bytes(kMaxMessage));
     }
     l.region = read_bytes(table, "region", ByteCount{1}, l.region);
     l.regions = read_int(table, "regions", 0, 1024, l.regions);
@@ -130,8 +131,8 @@ class Reader {
       if (std::any_of(c.devices.begin(), c.devices.end(), [&](const auto& o) { return o.name == d.name; })) {
         table.fail("name", "a second device \"" + d.name + "\"; names are unique");
       }
-      d.backend =
-          table.choice("backend", kBackends, "onednn") == "synthetic" ? Backend::synthetic : Backend::onednn;
+      d.backend = table.choice("backend", kBackends, "onednn") == "synthetic" ? BackendKind::synthetic
+                                                                              : BackendKind::onednn;
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       read_cores(table, d, pinned, c.warnings);
@@ -222,7 +223,7 @@ class Reader {
 
 }  // namespace
 
-std::string_view name(Backend b) {
+std::string_view name(BackendKind b) {
   return kBackends[static_cast<std::size_t>(b)];
 }
 

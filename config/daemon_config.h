@@ -21,12 +21,12 @@ namespace einet {
 // Priorities of jobs and ceilings of tenants lie in [-kMaxPriority, kMaxPriority]; larger is more urgent.
 inline constexpr int kMaxPriority = 1'000'000;
 
-enum class Backend : std::uint8_t { onednn, synthetic };
-std::string_view name(Backend);
+enum class BackendKind : std::uint8_t { onednn, synthetic };
+std::string_view name(BackendKind);
 
 struct DeviceConfig {
   std::string name;
-  Backend backend = Backend::onednn;
+  BackendKind backend = BackendKind::onednn;
   int lanes = 1;
   int threads = 1;  // per lane
   // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.

@@ -2,25 +2,10 @@
 figures beside their goals."""
 
 import collections
-import csv
-import json
 import pathlib
 import sys
 
-
-def read_jobs(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def read_trace(path):
-    with open(path) as file:
-        return [json.loads(line) for line in file]
-
-
-def quantile(values, q):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(q * len(values)))]
+from results import quantile, read_jobs, read_trace
 
 
 def line(what, values_us, goals):

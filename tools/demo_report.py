@@ -2,8 +2,6 @@
 POLICY-trace.jsonl (einetd --trace, docs/trace.md). Prints the report and writes timeline.png beside its inputs."""
 
 import argparse
-import csv
-import json
 import pathlib
 
 import matplotlib
@@ -13,30 +11,14 @@ import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from results import quantile, read_jobs, read_trace
+
 COLOURS = ["#d1495b", "#2e86ab", "#c9c5ba", "#66a182", "#8d6a9f"]
 WINDOW_MS = 16  # of the timeline
 
 
 def number(row, key):
     return float(row[key]) if row[key] != "" else None
-
-
-def read_jobs(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def read_trace(path):
-    with open(path) as file:
-        return [json.loads(line) for line in file]
-
-
-def quantile(values, q):
-    """Nearest rank; None of an empty list."""
-    if not values:
-        return None
-    values = sorted(values)
-    return values[min(len(values) - 1, int(q * len(values)))]
 
 
 def milliseconds(ns):

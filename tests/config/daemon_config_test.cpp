@@ -108,7 +108,7 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->trace, "/etc/einet/t.jsonl");
   EXPECT_EQ(c->limits.jobs, 5);
   EXPECT_EQ(c->worker.hang, std::chrono::seconds(3));
-  EXPECT_EQ(c->devices[0].backend, Backend::synthetic);
+  EXPECT_EQ(c->devices[0].backend, BackendKind::synthetic);
   EXPECT_THAT(c->devices[0].cores, ElementsAre(0, 1, 2, 5));
   ASSERT_EQ(c->tenants.size(), 3u);
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
