@@ -89,7 +89,7 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
 
 Driver::~Driver() = default;
 
-JobRecord& Driver::record(JobId id) {
+HeldJob& Driver::record(JobId id) {
   const auto found = jobs_.find(id);
   EINET_CHECK(found != jobs_.end(), "a job's record lives until the core releases it");
   return found->second;
@@ -101,7 +101,7 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
                                                        TimePoint received) {
   const JobId id{newest_.value + 1};
   submission.spec.id = id;
-  JobRecord job;
+  HeldJob job;
   job.origin = origin;
   job.received = received;
   job.submission = std::move(submission);
@@ -122,7 +122,7 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
     return rejection(accepted.error());
   }
   ++counters_.accepted;
-  const JobRecord& accepted = place->second;
+  const HeldJob& accepted = place->second;
   if (parts_.trace != nullptr) {
     TraceEvent e = trace_event(Kind::submit, accepted);
     e.at = received;
@@ -221,7 +221,7 @@ Driver::More Driver::rearm() {
 
 bool Driver::take(LaneId id, const lane::Report& report) {
   Lane& lane = lanes_[id.value];
-  JobRecord& job = record(report.job);
+  HeldJob& job = record(report.job);
   if (report.block >= 0) {
     BlockReport block{.lane = id,
                       .grant = report.grant,
@@ -277,7 +277,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
   return true;
 }
 
-void Driver::take_answer(JobRecord& job, LaneId id, const lane::Report& report) {
+void Driver::take_answer(HeldJob& job, LaneId id, const lane::Report& report) {
   // Whether the answer still counts is the core's to say: the job may have ended meanwhile.
   const std::optional<Core::JobView> view = core_.job(job.spec().id);
   if (job.ended || !view || view->best.exit != report.block) return;
@@ -304,7 +304,7 @@ void Driver::take_answer(JobRecord& job, LaneId id, const lane::Report& report) 
 // ---- commands of the core ----
 
 void Driver::grant(const Grant& g, Reason reason) {
-  JobRecord& job = record(g.job);
+  HeldJob& job = record(g.job);
   Lane& lane = lanes_[g.lane.value];
   EINET_CHECK(lane.end != nullptr, "the core grants only to lanes that are up");
   if (!job.slot) job.slot = slots_.take();
@@ -356,7 +356,7 @@ void Driver::set_exits(LaneId id, GrantNumber number, ExitMask exits, Reason) {
 }
 
 void Driver::finish(JobId id, Outcome outcome, Reason reason) {
-  JobRecord& job = record(id);
+  HeldJob& job = record(id);
   EINET_CHECK(!job.ended, "a job has one outcome");
   job.ended = true;
   ++counters_.outcomes[static_cast<std::size_t>(outcome)];
@@ -411,7 +411,7 @@ void Driver::finish(JobId id, Outcome outcome, Reason reason) {
 }
 
 void Driver::release(JobId id) {
-  const JobRecord& job = record(id);
+  const HeldJob& job = record(id);
   EINET_CHECK(job.ended, "a job ends before it is released");
   if (job.slot) slots_.give_back(*job.slot);
   jobs_.erase(id);
@@ -421,12 +421,12 @@ void Driver::release(JobId id) {
 
 void Driver::job_state(JobId id, JobState from, JobState to, TimePoint at) {
   if (from != JobState::waiting || to != JobState::ready || !parts_.sink.watched()) return;
-  const JobRecord& job = record(id);
+  const HeldJob& job = record(id);
   parts_.sink.event(job.spec().tenant, event(wire::Event::RELEASED, job, at));
 }
 
 void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
-  JobRecord& job = record(victim);
+  HeldJob& job = record(victim);
   ++job.preemptions;
   ++counters_.preemptions;
   if (parts_.trace != nullptr) {
@@ -496,7 +496,7 @@ std::vector<Core::JobView> Driver::views(std::optional<TenantId> tenant) const {
   return out;
 }
 
-TraceEvent Driver::trace_event(Kind kind, const JobRecord& job) const {
+TraceEvent Driver::trace_event(Kind kind, const HeldJob& job) const {
   TraceEvent e;
   e.kind = kind;
   e.at = parts_.clock.now();
@@ -523,7 +523,7 @@ void Driver::trace_lane(Kind kind, LaneId id, GrantNumber number, Reason reason)
   parts_.trace->add(e);
 }
 
-wire::Event Driver::event(wire::Event::Kind kind, const JobRecord& job, TimePoint at) const {
+wire::Event Driver::event(wire::Event::Kind kind, const HeldJob& job, TimePoint at) const {
   wire::Event e;
   e.set_kind(kind);
   e.set_at_ns(ns(at));

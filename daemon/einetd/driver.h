@@ -13,7 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/daemon_config.h"
-#include "daemon/einetd/job_record.h"
+#include "daemon/einetd/held_job.h"
 #include "daemon/einetd/job_slots.h"
 #include "daemon/einetd/log.h"
 #include "daemon/einetd/trace.h"
@@ -26,8 +26,8 @@ namespace einet {
 class JobSink {
  public:
   virtual ~JobSink() = default;
-  virtual void exit_result(const JobRecord&, const wire::Answer&) = 0;
-  virtual void outcome(const JobRecord&, const wire::Outcome&) = 0;
+  virtual void exit_result(const HeldJob&, const wire::Answer&) = 0;
+  virtual void outcome(const HeldJob&, const wire::Outcome&) = 0;
   // Whether anybody watches; only then are events made. Names are filled in by the driver.
   virtual bool watched() const = 0;
   virtual void event(TenantId, const wire::Event&) = 0;
@@ -120,13 +120,13 @@ class Driver final : private Commands, private Observer {
   void collect(DeviceId);
   void drop(DeviceId, LaneLoss);
   bool take(LaneId, const lane::Report&);
-  void take_answer(JobRecord&, LaneId, const lane::Report&);
+  void take_answer(HeldJob&, LaneId, const lane::Report&);
   More rearm();
   void set_timer();
-  JobRecord& record(JobId);
-  TraceEvent trace_event(TraceEvent::Kind, const JobRecord&) const;
+  HeldJob& record(JobId);
+  TraceEvent trace_event(TraceEvent::Kind, const HeldJob&) const;
   void trace_lane(TraceEvent::Kind, LaneId, GrantNumber, Reason);
-  wire::Event event(wire::Event::Kind, const JobRecord&, TimePoint) const;
+  wire::Event event(wire::Event::Kind, const HeldJob&, TimePoint) const;
   void place(wire::Event&, LaneId) const;
 
   Parts parts_;
@@ -134,7 +134,7 @@ class Driver final : private Commands, private Observer {
   std::vector<Lane> lanes_;                // by LaneId
   std::vector<LaneId> first_lane_;         // by DeviceId
   std::vector<lane::DaemonEnd*> workers_;  // by DeviceId; null: not attached
-  std::unordered_map<JobId, JobRecord> jobs_;
+  std::unordered_map<JobId, HeldJob> jobs_;
   JobSlots slots_;
   JobId newest_;
   DriverCounters counters_;

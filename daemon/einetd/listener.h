@@ -23,7 +23,8 @@ class Listener {
   using OnClient = std::function<void(UniqueFd socket, uid_t user)>;
 
   // Creates the socket file with this mode and listens: who connects waits until accept(). A socket file that
-  // nobody listens on any more is replaced. Error: another daemon listens on it, the path is something else, or the system's words.
+  // nobody listens on any more is replaced. Error: another daemon listens on it, the path is something else,
+  // or the system's words.
   static Result<std::unique_ptr<Listener>> open(boost::asio::io_context&, const std::filesystem::path&,
                                                 unsigned mode, OnClient);
   // Removes the file, unless somebody else has replaced it.

@@ -34,7 +34,7 @@ Log::Log(const std::string& level)
 }
 
 Log::~Log() {
-  logger_.reset();  // the writer's destructor waits for the lines that are queued
+  writer_.reset();  // writes the lines that are queued; only then may what it writes with go
 }
 
 bool Log::debugs() const {

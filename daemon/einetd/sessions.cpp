@@ -23,7 +23,7 @@ void Sessions::end_all(const std::string& words) {
   for (const auto& [id, session] : sessions_) session->end(wire::Error::SHUTTING_DOWN, words);
 }
 
-void Sessions::exit_result(const JobRecord& job, const wire::Answer& answer) {
+void Sessions::exit_result(const HeldJob& job, const wire::Answer& answer) {
   const auto session = sessions_.find(job.origin.session);
   if (session == sessions_.end()) return;
   wire::ExitResult result;
@@ -32,7 +32,7 @@ void Sessions::exit_result(const JobRecord& job, const wire::Answer& answer) {
   session->second->exit_result(job.origin.request, result);
 }
 
-void Sessions::outcome(const JobRecord& job, const wire::Outcome& outcome) {
+void Sessions::outcome(const HeldJob& job, const wire::Outcome& outcome) {
   const auto session = sessions_.find(job.origin.session);
   if (session != sessions_.end()) session->second->outcome(job.origin.request, outcome);
 }

@@ -16,8 +16,8 @@ class Sessions final : public JobSink {
   void end_all(const std::string& words);
   std::size_t size() const { return sessions_.size(); }
 
-  void exit_result(const JobRecord&, const wire::Answer&) override;
-  void outcome(const JobRecord&, const wire::Outcome&) override;
+  void exit_result(const HeldJob&, const wire::Answer&) override;
+  void outcome(const HeldJob&, const wire::Outcome&) override;
   bool watched() const override;
   void event(TenantId, const wire::Event&) override;
 

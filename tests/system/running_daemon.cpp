@@ -4,10 +4,13 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fstream>
+#include <iostream>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "config/files.h"
 
@@ -103,9 +106,12 @@ void RunningDaemon::start() {
 }
 
 RunningDaemon::~RunningDaemon() {
-  if (pid_ == 0) return;
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  if (pid_ != 0) {
+    ::kill(pid_, SIGKILL);
+    wait_end();
+  }
+  // What a failed test most needs.
+  if (testing::Test::HasFailure()) std::cerr << "--- einetd's log\n" << log_ << "---\n";
 }
 
 bool RunningDaemon::read_log(Clock::time_point until) {

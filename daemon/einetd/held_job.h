@@ -16,7 +16,7 @@ struct JobOrigin {
   enum class Stream : std::uint8_t { outcome_only, every_exit } stream{};
 };
 
-struct JobRecord {
+struct HeldJob {
   JobOrigin origin;
   Submission submission;              // input and quota come back when the record goes
   std::optional<std::uint32_t> slot;  // where the worker keeps its state; from the first grant on
