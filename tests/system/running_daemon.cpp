@@ -161,8 +161,16 @@ wire::TenantInfo RunningDaemon::tenant(const std::string& name) const {
 }
 
 std::size_t RunningDaemon::open_files() const {
-  const std::filesystem::directory_iterator files("/proc/" + std::to_string(pid_) + "/fd");
-  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+  std::size_t files = 0;
+  // Counted while the daemon serves this very question, so that no connection is just being closed.
+  const bool alone = eventually([&](const wire::Status& s) {
+    const std::filesystem::directory_iterator all("/proc/" + std::to_string(pid_) + "/fd");
+    files = static_cast<std::size_t>(std::distance(begin(all), end(all)));
+    return std::any_of(s.counters().begin(), s.counters().end(),
+                       [](const auto& c) { return c.name() == "connections" && c.value() == 1; });
+  });
+  EINET_CHECK(alone, "nobody else is connected");
+  return files;
 }
 
 bool RunningDaemon::eventually(const std::function<bool(const wire::Status&)>& holds) const {

@@ -60,7 +60,7 @@ class RunningDaemon {
   wire::Status status() const;
   std::uint64_t counter(const std::string& name) const;
   wire::TenantInfo tenant(const std::string& name) const;
-  // Descriptors that the daemon has open, less those of clients that are still connected.
+  // Descriptors that the daemon has open while this asks, once every other client has gone.
   std::size_t open_files() const;
   // Asks the daemon until `holds`; false: patience ended first.
   bool eventually(const std::function<bool(const wire::Status&)>& holds) const;
