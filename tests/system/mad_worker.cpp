@@ -3,7 +3,6 @@
 // "talks-nonsense" sends what is no control message. The real worker can do none of this.
 #include <filesystem>
 #include <map>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // Under load, with real processes: what the scheduling-point rule promises, read from the trace. The same
 // load under fifo is the negative control: it breaks the promise.
 #include <map>
-#include <set>
 
 #include <gtest/gtest.h>
 
