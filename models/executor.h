@@ -1,5 +1,5 @@
 // What a lane runs. A backend loads a package once; every lane thread makes a LaneModel of its own from it; a
-// job's state between blocks lives in a JobState outside the lane, so that a preempted job can go on in
+// job's state between blocks lives in a TrunkState outside the lane, so that a preempted job can go on in
 // another lane of the worker. Implemented by models/onednn, models/torch and models/synthetic. No scheduling
 // and no clock in here.
 #pragma once
@@ -26,9 +26,10 @@ struct InputView {
 
 // The trunk state of one job: memory alone, its meaning belongs to the model that the job runs. 64-byte
 // aligned, allocated once per job slot, used by one lane at a time.
-class JobState {
+class TrunkState {
  public:
-  explicit JobState(ByteCount size) : data_(new (std::align_val_t{64}) std::byte[size.value]), size_(size) {}
+  explicit TrunkState(ByteCount size)
+      : data_(new (std::align_val_t{64}) std::byte[size.value]), size_(size) {}
 
   std::byte* data() { return data_.get(); }
   ByteCount size() const { return size_; }
@@ -42,18 +43,18 @@ class JobState {
 };
 
 // A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
-// Backend::enter_lane. Nothing here allocates. Every call gets a JobState of at least state_bytes(); block
+// Backend::enter_lane. Nothing here allocates. Every call gets a TrunkState of at least state_bytes(); block
 // numbers are in range and in order (begin, trunk 0, trunk 1, …), exit b after trunk b and before trunk b +
 // 1: the caller's invariants.
 class LaneModel {
  public:
   virtual ~LaneModel() = default;
   // Normalises the input into the state. Error: wrong number of bytes, or a value that is not finite.
-  virtual Result<void> begin(const InputView&, JobState&) = 0;
-  virtual Result<void> run_trunk(int block, JobState&) = 0;
+  virtual Result<void> begin(const InputView&, TrunkState&) = 0;
+  virtual Result<void> run_trunk(int block, TrunkState&) = 0;
   // Leaves the state as it is. `scores` has one place per class and gets the softmax scores. Error: scores
   // that are not finite (weights that overflow).
-  virtual Result<void> run_exit(int block, JobState&, std::span<float> scores) = 0;
+  virtual Result<void> run_exit(int block, TrunkState&, std::span<float> scores) = 0;
 };
 
 // A loaded model: immutable, shared by all lanes of a worker; outlives its LaneModels.

@@ -83,7 +83,7 @@ Result<EtProfile> measure_times(Backend& backend, const Package& package, const 
   std::vector<std::vector<Duration>> trunk(static_cast<std::size_t>(blocks)), exit(trunk);
   const std::vector<std::byte> image = noise(package.info.program.input());
   std::vector<float> scores(static_cast<std::size_t>(package.info.program.classes()));
-  JobState state((*model)->state_bytes());
+  TrunkState state((*model)->state_bytes());
   const LaneRank rank;
   for (int round = -kWarmUpRounds; round < options.rounds; ++round) {
     if (auto ok = (*lane)->begin({ElementType::u8, image}, state); !ok) return ok.error();

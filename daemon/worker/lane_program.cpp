@@ -6,7 +6,7 @@
 
 namespace einet {
 
-WorkerLane::WorkerLane(int lane, const ModelTable& models, JobTable& jobs, std::span<const std::byte> arena,
+WorkerLane::WorkerLane(int lane, const ModelTable& models, SlotTable& jobs, std::span<const std::byte> arena,
                        std::function<void(const std::string&)> complain)
     : lane_(lane), models_(models), jobs_(jobs), arena_(arena), complain_(std::move(complain)) {
   scores_.reserve(lane::kMaxClasses);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "daemon/worker/job_table.h"
 #include "daemon/worker/model_table.h"
+#include "daemon/worker/slot_table.h"
 #include "ipc/lane/worker_end.h"
 
 namespace einet {
@@ -17,7 +17,7 @@ namespace einet {
 class WorkerLane final : public lane::LaneProgram {
  public:
   // `arena` and the tables outlive it. `complain` gets a sentence for each grant that fails.
-  WorkerLane(int lane, const ModelTable&, JobTable&, std::span<const std::byte> arena,
+  WorkerLane(int lane, const ModelTable&, SlotTable&, std::span<const std::byte> arena,
              std::function<void(const std::string&)> complain);
 
   bool begin(const lane::GrantMessage&) override;
@@ -32,14 +32,14 @@ class WorkerLane final : public lane::LaneProgram {
 
   int lane_;
   const ModelTable& models_;
-  JobTable& jobs_;
+  SlotTable& jobs_;
   std::span<const std::byte> arena_;
   std::function<void(const std::string&)> complain_;
 
   // Of the grant that runs.
   lane::GrantMessage grant_;
   LaneModel* model_ = nullptr;
-  JobState* state_ = nullptr;
+  TrunkState* state_ = nullptr;
   std::vector<float> scores_;
 };
 

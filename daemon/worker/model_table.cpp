@@ -16,7 +16,7 @@ lane::PartTime part_time(const PartTime& t) {
   return {t.p50, t.p99, t.max};
 }
 
-Result<void> run_once(const Program& program, LaneModel& model, JobState& state) {
+Result<void> run_once(const Program& program, LaneModel& model, TrunkState& state) {
   const std::vector<std::byte> zeros(static_cast<std::size_t>(program.input().elements()));
   std::vector<float> scores(static_cast<std::size_t>(program.classes()));
   if (auto ok = model.begin(InputView{ElementType::u8, zeros}, state); !ok) return ok.error();
@@ -77,7 +77,7 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, const std::filesyste
   model->loaded = std::move(*loaded);
   auto description = describe(*model->loaded);
   if (!description) return description.error();
-  JobState state(model->loaded->state_bytes());
+  TrunkState state(model->loaded->state_bytes());
   for (int lane = 0; lane < lanes_; ++lane) {
     auto made = model->loaded->make_lane();
     if (!made) return made.error();

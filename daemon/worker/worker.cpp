@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "config/time.h"
-#include "daemon/worker/job_table.h"
 #include "daemon/worker/lane_program.h"
 #include "daemon/worker/model_table.h"
+#include "daemon/worker/slot_table.h"
 #include "ipc/lane/worker_end.h"
 #include "models/synthetic/synthetic_backend.h"
 #ifdef EINET_HAS_ONEDNN
@@ -139,7 +139,7 @@ class Worker {
   const lane::WorkerEnd channel_;
   const lane::Mapping arena_;
   ModelTable models_;
-  JobTable jobs_;
+  SlotTable jobs_;
   std::vector<std::jthread> threads_;
 };
 

@@ -98,17 +98,17 @@ class OneDnnLane final : public LaneModel {
     }
   }
 
-  Result<void> begin(const InputView& input, JobState& state) override {
+  Result<void> begin(const InputView& input, TrunkState& state) override {
     check(state);
     return normalise_input(input, model_.info, Layout::hwc, memory_of(0, state));
   }
 
-  Result<void> run_trunk(int block, JobState& state) override {
+  Result<void> run_trunk(int block, TrunkState& state) override {
     const std::size_t b = index(block);
     return run_part(model_.blocks[b].trunk, trunks_[b], state);
   }
 
-  Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
+  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
     const std::size_t b = index(block);
     if (auto ok = run_part(model_.blocks[b].exit, exits_[b], state); !ok) return ok;
     EINET_CHECK(scores.size() == static_cast<std::size_t>(model_.info.program.classes()),
@@ -133,14 +133,14 @@ class OneDnnLane final : public LaneModel {
     return static_cast<std::size_t>(block);
   }
 
-  void check(JobState& state) const {
+  void check(TrunkState& state) const {
     EINET_CHECK(state.size().value >= model_.plan.state_floats * sizeof(float),
                 "the state has room for the model");
   }
 
-  float* memory_of(Register r, JobState& state) {
+  float* memory_of(Register r, TrunkState& state) {
     const MemoryPlan::Place& place = model_.plan.places[static_cast<std::size_t>(r)];
-    JobState& area = place.area == MemoryPlan::Area::state ? state : arena_;
+    TrunkState& area = place.area == MemoryPlan::Area::state ? state : arena_;
     return reinterpret_cast<float*>(area.data()) + place.offset;
   }
 
@@ -171,7 +171,7 @@ class OneDnnLane final : public LaneModel {
     return bound;
   }
 
-  static void point_at(BoundPart& part, JobState& state) {
+  static void point_at(BoundPart& part, TrunkState& state) {
     if (part.state == state.data()) return;
     for (BoundPrimitive& bound : part.steps) {
       for (const BoundPrimitive::InState& where : bound.in_state) {
@@ -181,7 +181,7 @@ class OneDnnLane final : public LaneModel {
     part.state = state.data();
   }
 
-  Result<void> run_part(const std::vector<Step>& steps, BoundPart& part, JobState& state) {
+  Result<void> run_part(const std::vector<Step>& steps, BoundPart& part, TrunkState& state) {
     check(state);
     point_at(part, state);
     const auto find = [&](Register r) { return memory_of(r, state); };
@@ -207,8 +207,8 @@ class OneDnnLane final : public LaneModel {
 
   const SharedModel& model_;
   dnnl::stream stream_;
-  JobState arena_;  // aligned memory, as a job's state is
-  JobState scratchpad_;
+  TrunkState arena_;  // aligned memory, as a job's state is
+  TrunkState scratchpad_;
   std::vector<BoundPart> trunks_, exits_;
 };
 

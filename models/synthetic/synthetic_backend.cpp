@@ -39,7 +39,7 @@ class SyntheticLane final : public LaneModel {
   SyntheticLane(const PackageInfo& info, const EtProfile& times)
       : info_(info), times_(times), input_(static_cast<std::size_t>(info.program.input().elements())) {}
 
-  Result<void> begin(const InputView& input, JobState& state) override {
+  Result<void> begin(const InputView& input, TrunkState& state) override {
     EINET_CHECK(state.size().value >= sizeof(std::uint64_t), "the state has room for the model");
     // Refuses what a computing executor refuses.
     if (auto ok = normalise_input(input, info_, Layout::chw, input_.data()); !ok) return ok;
@@ -48,12 +48,12 @@ class SyntheticLane final : public LaneModel {
     return {};
   }
 
-  Result<void> run_trunk(int block, JobState&) override {
+  Result<void> run_trunk(int block, TrunkState&) override {
     burn(times_.trunk[static_cast<std::size_t>(block)].p50);
     return {};
   }
 
-  Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
+  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
     burn(times_.exit[static_cast<std::size_t>(block)].p50);
     std::uint64_t h = 0;
     std::memcpy(&h, state.data(), sizeof h);

@@ -47,12 +47,12 @@ class AtenLane final : public LaneModel {
  public:
   explicit AtenLane(std::shared_ptr<const Loaded> loaded) : loaded_(std::move(loaded)) {}
 
-  Result<void> begin(const InputView& input, JobState& state) override {
+  Result<void> begin(const InputView& input, TrunkState& state) override {
     return normalise_input(input, loaded_->info, Layout::chw,
                            reinterpret_cast<float*>(state.data() + loaded_->offset[0]));
   }
 
-  Result<void> run_trunk(int block, JobState& state) override {
+  Result<void> run_trunk(int block, TrunkState& state) override {
     return guarded([&] {
       const auto registers = run(program().block(block).trunk, state);
       for (const Register r : program().state_after(block)) {
@@ -63,7 +63,7 @@ class AtenLane final : public LaneModel {
     });
   }
 
-  Result<void> run_exit(int block, JobState& state, std::span<float> scores) override {
+  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
     EINET_CHECK(scores.size() == static_cast<std::size_t>(program().classes()), "one place per class");
     return guarded([&] {
       const auto registers = run(program().block(block).exit, state);
@@ -88,7 +88,7 @@ class AtenLane final : public LaneModel {
   }
 
   // The register in the job's memory, as a batch of one.
-  torch::Tensor in_state(Register r, JobState& state) const {
+  torch::Tensor in_state(Register r, TrunkState& state) const {
     const Shape s = program().shape(r);
     const auto sizes = s.is_vector() ? std::vector<std::int64_t>{1, s.channels}
                                      : std::vector<std::int64_t>{1, s.channels, s.height, s.width};
@@ -97,7 +97,7 @@ class AtenLane final : public LaneModel {
   }
 
   // The registers that these operations wrote; the others stay undefined.
-  std::vector<torch::Tensor> run(const std::vector<Operation>& operations, JobState& state) const {
+  std::vector<torch::Tensor> run(const std::vector<Operation>& operations, TrunkState& state) const {
     std::vector<torch::Tensor> registers(static_cast<std::size_t>(program().register_count()));
     for (const Operation& operation : operations) {
       std::vector<torch::Tensor> inputs;

@@ -17,7 +17,7 @@
 
 #include <gtest/gtest.h>
 
-#include "daemon/worker/job_table.h"
+#include "daemon/worker/slot_table.h"
 #include "ipc/lane/control.h"
 #include "ipc/lane/daemon_end.h"
 #include "models/synthetic/synthetic_backend.h"
@@ -404,8 +404,8 @@ TEST_F(WorkerTest, FreesTheStateOfAReleasedJob) {
   EXPECT_NE(worker.receive<LogLine>().text.find("another job"), std::string::npos);
 }
 
-TEST(JobTable, GivesAStateToOneLaneAtATime) {
-  JobTable jobs;
+TEST(SlotTable, GivesAStateToOneLaneAtATime) {
+  SlotTable jobs;
   const auto first = jobs.take(grant(1, 5, 0, 1), ByteCount{100});
   ASSERT_TRUE(first.has_value());
   EXPECT_GE((*first)->size(), ByteCount{100});
@@ -418,10 +418,10 @@ TEST(JobTable, GivesAStateToOneLaneAtATime) {
   EXPECT_EQ(*second, *first);
 }
 
-TEST(JobTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
-  JobTable jobs;
+TEST(SlotTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
+  SlotTable jobs;
   GrantMessage message = grant(1, 5, 0, 1);
-  JobState* const first = *jobs.take(message, ByteCount{100});
+  TrunkState* const first = *jobs.take(message, ByteCount{100});
   jobs.put_back(5, 3);
   message.job = JobId{6};  // in the same slot
   EXPECT_EQ(*jobs.take(message, ByteCount{50}), first);

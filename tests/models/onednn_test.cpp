@@ -51,7 +51,7 @@ std::unique_ptr<LaneModel> make_lane(const LoadedModel& model) {
   return std::move(*lane);
 }
 
-std::vector<float> run_block(const LoadedModel& model, LaneModel& lane, int block, JobState& state) {
+std::vector<float> run_block(const LoadedModel& model, LaneModel& lane, int block, TrunkState& state) {
   std::vector<float> scores(static_cast<std::size_t>(model.info().program.classes()));
   EINET_CHECK(lane.run_trunk(block, state).has_value(), "the trunk runs");
   EINET_CHECK(lane.run_exit(block, state, scores).has_value(), "the exit runs");
@@ -59,7 +59,7 @@ std::vector<float> run_block(const LoadedModel& model, LaneModel& lane, int bloc
 }
 
 Scores run_all(const LoadedModel& model, LaneModel& lane, const std::vector<float>& input) {
-  JobState state(model.state_bytes());
+  TrunkState state(model.state_bytes());
   EINET_CHECK(lane.begin(view(input), state).has_value(), "the input fits");
   Scores answers;
   for (int b = 0; b < model.info().program.block_count(); ++b)
@@ -95,7 +95,7 @@ RC_GTEST_PROP(OneDnn, JobsThatInterleaveChangeLanesAndSkipExitsAnswerAsAlone, ()
   const std::vector<float> inputs[] = {random_input(package.info.program),
                                        random_input(package.info.program)};
   const Scores alone[] = {run_all(*model, *lanes[0], inputs[0]), run_all(*model, *lanes[0], inputs[1])};
-  JobState states[] = {JobState(model->state_bytes()), JobState(model->state_bytes())};
+  TrunkState states[] = {TrunkState(model->state_bytes()), TrunkState(model->state_bytes())};
   for (int job = 0; job < 2; ++job) RC_ASSERT(lanes[job]->begin(view(inputs[job]), states[job]).has_value());
   for (int b = 0; b < package.info.program.block_count(); ++b) {
     for (int job = 0; job < 2; ++job) {
@@ -158,7 +158,7 @@ TEST(OneDnnLanes, ScoresThatAreNotFiniteAreAnError) {
   for (float& w : package.weights.at("block0.weight").values) w = 3e38F;
   const auto model = load(package);
   const auto lane = make_lane(*model);
-  JobState state(model->state_bytes());
+  TrunkState state(model->state_bytes());
   std::vector<float> scores(10);
   ASSERT_TRUE(lane->begin(view(std::vector<float>(64, 100)), state));
   ASSERT_TRUE(lane->run_trunk(0, state));
@@ -179,7 +179,7 @@ TEST(OneDnnLanes, BytesAndFloatsOfTheSamePictureAgree) {
     bytes.push_back(static_cast<std::byte>(i * 4));
     floats.push_back(static_cast<float>(i * 4) / 255);
   }
-  JobState state(model->state_bytes());
+  TrunkState state(model->state_bytes());
   ASSERT_TRUE(lane->begin({ElementType::u8, bytes}, state));
   const auto from_bytes = run_block(*model, *lane, 0, state);
   ASSERT_TRUE(lane->begin(view(floats), state));

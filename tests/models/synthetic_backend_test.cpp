@@ -22,7 +22,7 @@ class SyntheticTest : public testing::Test {
         {.trunk = {100us, 0us}, .exit = {0us, 300us}, .accuracy = {0.25, 0.75}}));
     model_ = std::move(*loaded);
     lane_ = std::move(*model_->make_lane());
-    state_ = std::make_unique<JobState>(model_->state_bytes());
+    state_ = std::make_unique<TrunkState>(model_->state_bytes());
   }
 
   // The scores of every exit for an input filled with a number.
@@ -41,7 +41,7 @@ class SyntheticTest : public testing::Test {
 
   std::unique_ptr<LoadedModel> model_;
   std::unique_ptr<LaneModel> lane_;
-  std::unique_ptr<JobState> state_;
+  std::unique_ptr<TrunkState> state_;
   int label_ = -1;
 };
 

@@ -33,7 +33,7 @@ RC_GTEST_PROP(AtenExecutor, AgreesWithPlainLoopsOnEveryOperation, ()) {
   RC_ASSERT(model.has_value());
   const auto lane = (*model)->make_lane();
   RC_ASSERT(lane.has_value());
-  JobState state((*model)->state_bytes());
+  TrunkState state((*model)->state_bytes());
   RC_ASSERT((*lane)->begin({ElementType::f32, std::as_bytes(std::span(input))}, state).has_value());
   for (int b = 0; b < info.program.block_count(); ++b) {
     std::vector<float> scores(static_cast<std::size_t>(info.program.classes()));

@@ -68,7 +68,7 @@ Scores scores_of(Backend& backend, const Package& package, const std::vector<std
   backend.enter_lane();
   const auto model = backend.load(package).value();
   const auto lane = model->make_lane().value();
-  JobState state(model->state_bytes());
+  TrunkState state(model->state_bytes());
   Scores out;
   EXPECT_TRUE(lane->begin({ElementType::u8, image}, state));
   for (int b = 0; b < package.info.program.block_count(); ++b) {
@@ -226,7 +226,7 @@ TEST_P(Executors, TakeFloatsAsTheyTakeBytes) {
   const auto backend = make_aten_backend();
   const auto model = backend->load(package).value();
   const auto lane = model->make_lane().value();
-  JobState state(model->state_bytes());
+  TrunkState state(model->state_bytes());
   ASSERT_TRUE(lane->begin({ElementType::f32, std::as_bytes(std::span(floats))}, state));
   ASSERT_TRUE(lane->run_trunk(0, state));
   std::vector<float> scores(10);

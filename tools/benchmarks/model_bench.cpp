@@ -196,7 +196,7 @@ class Runner {
     auto lane = model_->make_lane();
     EINET_CHECK(lane.has_value(), lane ? "" : lane.error().message.c_str());
     lane_ = std::move(*lane);
-    state_ = std::make_unique<JobState>(model_->state_bytes());
+    state_ = std::make_unique<TrunkState>(model_->state_bytes());
   }
 
   // All trunks, no exit.
@@ -214,7 +214,7 @@ class Runner {
   std::vector<float> input_;
   std::unique_ptr<LoadedModel> model_;
   std::unique_ptr<LaneModel> lane_;
-  std::unique_ptr<JobState> state_;
+  std::unique_ptr<TrunkState> state_;
 };
 
 Duration median(std::vector<Duration> times) {

@@ -1,4 +1,4 @@
-#include "daemon/worker/job_table.h"
+#include "daemon/worker/slot_table.h"
 
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace einet {
 
-Result<JobState*> JobTable::take(const lane::GrantMessage& grant, ByteCount size) {
+Result<TrunkState*> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
   Slot* slot = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -25,11 +25,11 @@ Result<JobState*> JobTable::take(const lane::GrantMessage& grant, ByteCount size
     slot->in_use = true;
   }
   // Ours alone until put_back: memory is allocated outside the lock.
-  if (!slot->state || slot->state->size() < size) slot->state = std::make_unique<JobState>(size);
+  if (!slot->state || slot->state->size() < size) slot->state = std::make_unique<TrunkState>(size);
   return slot->state.get();
 }
 
-void JobTable::put_back(std::uint32_t slot, int next_block) {
+void SlotTable::put_back(std::uint32_t slot, int next_block) {
   const std::lock_guard lock(mutex_);
   Slot& s = slots_.at(slot);
   EINET_CHECK(s.in_use, "a job's state put back twice");
@@ -37,8 +37,8 @@ void JobTable::put_back(std::uint32_t slot, int next_block) {
   s.in_use = false;
 }
 
-void JobTable::release(std::uint32_t slot) {
-  std::unique_ptr<JobState> freed;  // outside the lock
+void SlotTable::release(std::uint32_t slot) {
+  std::unique_ptr<TrunkState> freed;  // outside the lock
   const std::lock_guard lock(mutex_);
   const auto it = slots_.find(slot);
   if (it == slots_.end() || it->second.in_use) return;

@@ -15,12 +15,12 @@
 namespace einet {
 
 // Any thread.
-class JobTable {
+class SlotTable {
  public:
   // Hands out the state of the grant's job, at least `size` large: a fresh one for first_block 0, else the
   // one that an earlier grant left. Valid until put_back. Allocates when a slot is used for the first time,
   // or for a larger model. Error: the job is not here, or not at that block, or in use by another lane.
-  Result<JobState*> take(const lane::GrantMessage&, ByteCount size);
+  Result<TrunkState*> take(const lane::GrantMessage&, ByteCount size);
   // The lane lets go of it; `next_block` is the first one not executed. Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
   // Frees the slot's memory. Nothing happens to a slot in use.
@@ -32,7 +32,7 @@ class JobTable {
     ModelId model;
     int next_block = 0;
     bool in_use = false;
-    std::unique_ptr<JobState> state;
+    std::unique_ptr<TrunkState> state;
   };
   std::mutex mutex_;  // held for a few instructions; lanes meet here once per grant
   std::unordered_map<std::uint32_t, Slot> slots_;
