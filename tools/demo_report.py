@@ -81,19 +81,16 @@ def boundaries_of_preemptions(events):
 
 
 def telling_window(events, tenants):
-    """The start of a window, away from the run's ends, in which every tenant is seen and the most urgent come soon."""
+    """The start of a window, away from the run's ends, that shows the most tenants and the most jobs of the urgent ones."""
     blocks = blocks_of(events)
     first, last = blocks[0]["start_ns"], blocks[-1]["end_ns"]
-    seen = {}
-    for e in blocks:
-        if e["tenant"] != tenants[0] or not first + (last - first) * 0.3 < e["start_ns"] < first + (last - first) * 0.8:
-            continue
-        start = e["start_ns"] - WINDOW_MS * 1e6 / 8
+    candidates = [first + (last - first) * (0.3 + 0.5 * i / 100) for i in range(100)]
+
+    def seen(start):
         inside = [b for b in blocks if start <= b["start_ns"] <= start + WINDOW_MS * 1e6]
-        seen[start] = (len({b["tenant"] for b in inside}), len({b["job"] for b in inside if b["tenant"] != tenants[-1]}))
-        if len(seen) == 20:
-            break
-    return max(seen, key=seen.get, default=first)
+        return len({b["tenant"] for b in inside}), len({b["job"] for b in inside if b["tenant"] != tenants[-1]})
+
+    return max(candidates, key=seen)
 
 
 def draw(axis, events, title, tenants, colour):
@@ -116,6 +113,10 @@ def draw(axis, events, title, tenants, colour):
         if start <= at <= end:
             row = lanes.index(lane)
             axis.plot([ms(at)] * 2, [row - 0.46, row + 0.32], color="black", linewidth=1.6)
+    for e in events:
+        if e["event"] == "outcome" and e["outcome"] == "missed" and start <= e["at_ns"] <= end:
+            axis.plot(ms(e["at_ns"]), len(lanes) - 0.5, marker="x", markersize=6, markeredgewidth=2,
+                      color=colour[e["tenant"]], clip_on=False)
     axis.set_xlim(0, WINDOW_MS)
     axis.set_ylim(-0.6, len(lanes) - 0.4)
     axis.set_yticks(range(len(lanes)), [f"lane {lane}" for lane in lanes])
@@ -134,7 +135,8 @@ def draw_timeline(path, traces, tenants):
     axes[-1, 0].set_xlabel("time (ms)")
     handles = [Patch(facecolor=colour[t], label=t) for t in tenants]
     handles += [Line2D([], [], marker="v", linestyle="", color="#222222", label="an exit's answer"),
-                Line2D([], [], color="black", linewidth=1.4, label="preempted")]
+                Line2D([], [], color="black", linewidth=1.6, label="preempted"),
+                Line2D([], [], marker="x", linestyle="", color="#222222", markeredgewidth=2, label="deadline missed")]
     figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=9)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.savefig(path, dpi=110)
