@@ -22,12 +22,16 @@ Images Images::slice(std::size_t first, std::size_t count) const {
 Result<Images> load_images(std::string_view source, Split split) {
   if (source == "digits") return digits(split);
   const std::filesystem::path directory(source);
-  if (holds_mnist(directory)) return read_mnist(directory, split);
-  if (holds_cifar10(directory)) return read_cifar10(directory, split);
-  return error(
-      "\"" + escape(source) +
-      "\" holds neither MNIST (train-images-idx3-ubyte or .gz) nor CIFAR-10 (data_batch_1.bin); give a "
-      "directory with one of them, or \"digits\" for the drawn set");
+  for (const auto& folder : {directory, directory / "MNIST" / "raw"}) {
+    if (holds_mnist(folder)) return read_mnist(folder, split);
+  }
+  for (const auto& folder : {directory, directory / "cifar-10-batches-bin"}) {
+    if (holds_cifar10(folder)) return read_cifar10(folder, split);
+  }
+  return error("\"" + escape(source) +
+               "\" holds neither MNIST (train-images-idx3-ubyte or .gz, here or in MNIST/raw) nor CIFAR-10 "
+               "(data_batch_1.bin, here or in cifar-10-batches-bin); give a directory with one of them, or "
+               "\"digits\" for the drawn set");
 }
 
 }  // namespace einet

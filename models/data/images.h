@@ -46,7 +46,8 @@ struct Images {
 };
 
 // `source` is "digits" (the drawn set, models/data/digits.h) or a directory that holds MNIST or CIFAR-10 in
-// their standard files (models/data/files.h). Error: says what was looked for, or what is wrong with a file.
+// their standard files (models/data/files.h), itself or in the folder of the set's usual name (MNIST/raw,
+// cifar-10-batches-bin); with both, MNIST. Error: says what was looked for, or what is wrong with a file.
 Result<Images> load_images(std::string_view source, Split split);
 
 }  // namespace einet

@@ -83,6 +83,15 @@ TEST_F(Files, TheRightSetIsFoundByItsFiles) {
   EXPECT_EQ(images->size(), 3u);
 }
 
+TEST_F(Files, ASetIsFoundInTheFolderOfItsUsualNameToo) {
+  std::filesystem::create_directories(directory_ / "MNIST" / "raw");
+  write("MNIST/raw/train-images-idx3-ubyte", image_file());
+  write("MNIST/raw/train-labels-idx1-ubyte", label_file());
+  const auto images = load_images(directory_.string(), Split::train);
+  ASSERT_TRUE(images) << images.error().message;
+  EXPECT_EQ(images->size(), 3u);
+}
+
 TEST_F(Files, AFolderWithoutASetIsRefusedWithWhatWasLookedFor) {
   const auto images = load_images(directory_.string(), Split::train);
   ASSERT_FALSE(images);
