@@ -5,10 +5,10 @@ kind = "cpu"
 machine = "AMD EPYC"
 method = "onednn, one thread, real-time rank, processor time of 500 rounds of all blocks and exits after 20 to warm up"
 [device.trunk]
-p50 = ["11.828us", "76.804us", "52.398us"]
-p99 = ["16.515us", "132.017us", "113.95us"]
-max = ["25.859us", "165.236us", "142.562us"]
+p50 = ["11.287us", "72.708us", "49.593us"]
+p99 = ["14.291us", "106.819us", "70.866us"]
+max = ["92.097us", "133.198us", "80.67us"]
 [device.exit]
-p50 = ["6.79us", "11.807us", "29.914us"]
-p99 = ["11.367us", "27.541us", "53.53us"]
-max = ["13.45us", "71.426us", "99.918us"]
+p50 = ["6.409us", "11.177us", "28.482us"]
+p99 = ["7.091us", "14.141us", "49.904us"]
+max = ["8.552us", "56.844us", "59.318us"]
