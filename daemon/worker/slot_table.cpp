@@ -37,13 +37,4 @@ void SlotTable::put_back(std::uint32_t slot, int next_block) {
   s.in_use = false;
 }
 
-void SlotTable::release(std::uint32_t slot) {
-  std::unique_ptr<TrunkState> freed;  // outside the lock
-  const std::lock_guard lock(mutex_);
-  const auto it = slots_.find(slot);
-  if (it == slots_.end() || it->second.in_use) return;
-  freed = std::move(it->second.state);
-  slots_.erase(it);
-}
-
 }  // namespace einet

@@ -23,8 +23,6 @@ class SlotTable {
   Result<TrunkState*> take(const lane::GrantMessage&, ByteCount size);
   // The lane lets go of it; `next_block` is the first one not executed. Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
-  // Frees the slot's memory. Nothing happens to a slot in use.
-  void release(std::uint32_t slot);
 
  private:
   struct Slot {

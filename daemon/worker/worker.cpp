@@ -90,8 +90,6 @@ class Worker {
       } else {
         send(lane::ModelRefused{load->model, description.error().message});
       }
-    } else if (const auto* release = std::get_if<lane::ReleaseJob>(&message)) {
-      jobs_.release(release->slot);
     } else if (std::holds_alternative<lane::Configure>(message)) {
       log(control_, lane::Severity::error, "configured twice; the second time is ignored");
     }

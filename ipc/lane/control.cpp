@@ -210,7 +210,6 @@ Result<std::string> encode(const ToWorker& message) {
                    to.mutable_load_model()->set_model(from.model.value);
                    to.mutable_load_model()->set_path(from.path);
                  },
-                 [&](const ReleaseJob& from) { to.mutable_release_job()->set_slot(from.slot); },
                  [&](const Shutdown&) { to.mutable_shutdown(); },
              },
              message);
@@ -253,12 +252,6 @@ Result<ToWorker> decode_to_worker(std::string_view packet, std::vector<UniqueFd>
         return bad("model", std::to_string(from.load_model().model()), "below " + std::to_string(kMaxModels));
       }
       return ToWorker(LoadModel{ModelId{from.load_model().model()}, from.load_model().path()});
-    case wire::ToWorker::kReleaseJob:
-      if (from.release_job().slot() >= kMaxJobSlots) {
-        return bad("slot", std::to_string(from.release_job().slot()),
-                   "below " + std::to_string(kMaxJobSlots));
-      }
-      return ToWorker(ReleaseJob{from.release_job().slot()});
     case wire::ToWorker::kShutdown:
       return ToWorker(Shutdown{});
     case wire::ToWorker::KIND_NOT_SET:

@@ -3,8 +3,8 @@
 // comes from foreign data. The wire format (protobuf, one message per SOCK_SEQPACKET packet) stays inside.
 //
 // The conversation: the daemon sends Configure, the worker answers Ready; then any number of LoadModel, each
-// answered by ModelLoaded or ModelRefused in order, ReleaseJob without an answer, log lines at any time; in
-// the end Shutdown, after DaemonEnd::close, or the socket closes.
+// answered by ModelLoaded or ModelRefused in order, log lines at any time; in the end Shutdown, after
+// DaemonEnd::close, or the socket closes.
 #pragma once
 
 #include <cstdint>
@@ -43,14 +43,9 @@ struct LoadModel {
 };
 inline constexpr std::uint32_t kMaxModels = 1024;
 
-// The job is over: its state's memory may serve another job. Optional for a slot that gets a new job at once.
-struct ReleaseJob {
-  std::uint32_t slot = 0;
-};
-
 struct Shutdown {};
 
-using ToWorker = std::variant<Configure, LoadModel, ReleaseJob, Shutdown>;
+using ToWorker = std::variant<Configure, LoadModel, Shutdown>;
 
 // ---- from the worker ----
 

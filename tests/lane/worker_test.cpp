@@ -390,27 +390,12 @@ TEST_F(WorkerTest, SaysWhyItCannotStart) {
   EXPECT_EQ(worker.wait(), 1);
 }
 
-TEST_F(WorkerTest, FreesTheStateOfAReleasedJob) {
-  WorkerHarness worker("synthetic", 1);
-  worker.receive<Ready>();
-  worker.load(ModelId{0}, package);
-  worker.channel->post(0, grant(1, 1, 0, 0b001));
-  worker.finish();
-  worker.send(ReleaseJob{1});
-  worker.send(ReleaseJob{2});        // never used
-  worker.load(ModelId{1}, package);  // by the time of its answer, the release was seen
-  worker.channel->post(0, grant(2, 1, 1, 0b100));
-  EXPECT_EQ(worker.finish().back().finished, End::failed);
-  EXPECT_NE(worker.receive<LogLine>().text.find("another job"), std::string::npos);
-}
-
 TEST(SlotTable, GivesAStateToOneLaneAtATime) {
   SlotTable jobs;
   const auto first = jobs.take(grant(1, 5, 0, 1), ByteCount{100});
   ASSERT_TRUE(first.has_value());
   EXPECT_GE((*first)->size(), ByteCount{100});
   EXPECT_FALSE(jobs.take(grant(2, 5, 0, 1), ByteCount{100}).has_value());
-  jobs.release(5);  // in use: nothing happens
   jobs.put_back(5, 2);
   EXPECT_FALSE(jobs.take(grant(3, 5, 1, 0b10), ByteCount{100}).has_value());
   const auto second = jobs.take(grant(4, 5, 2, 0b100), ByteCount{100});
