@@ -270,7 +270,8 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   Lane* lane = up_lane(id);
   if (lane == nullptr || !lane->front || lane->front.number != number) return false;
   const HeldGrant grant = lane->front;
-  if (how == GrantEnd::stopped && !grant.stop_told) return false;
+  const bool given_up = grant.withdrawn_late && grant.block == grant.first_block;
+  if (how == GrantEnd::stopped && !grant.stop_told && !given_up) return false;
   if (how == GrantEnd::done && grant.block == grant.first_block) return false;
 
   JobRecord& job = *grant.job;
@@ -278,7 +279,7 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   if (how == GrantEnd::failed && job.state != JobState::ended) {
     end(job, Outcome::failed, Reason::lane_failed, now);
   }
-  const bool interrupted = how == GrantEnd::stopped && job.state != JobState::ended;
+  const bool interrupted = how == GrantEnd::stopped && !given_up && job.state != JobState::ended;
   let_go(job, now);
   if (interrupted && job.state == JobState::ready && lane->front) {
     ++job.preemptions;

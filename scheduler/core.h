@@ -56,8 +56,9 @@ class Commands {
   // End this grant at its next boundary; before its first block, if the lane has not begun it. The urgent
   // grant, if any, was posted before. Cannot be taken back.
   virtual void stop(LaneId, GrantNumber, Reason) = 0;
-  // Take back a posted grant. True: the lane had not begun it and never will. False: it has; reports will
-  // follow.
+  // Take back a posted grant. True: the lane had not begun it and never will. False: it has, or
+  // it gives the grant up at this very moment: reports will follow, and `stopped` without a block says the
+  // latter.
   virtual bool withdraw(LaneId, GrantNumber, Reason) = 0;
   // The exits of a running or posted grant changed. The lane may have ended the grant meanwhile, by its old
   // exits.

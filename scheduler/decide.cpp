@@ -215,6 +215,7 @@ bool Core::Impl::withdraw(Lane& lane, HeldGrant& grant, TimePoint now) {
     begin(grant, now, now);
     lane.between_reports = &grant == &lane.back;
     grant.certain = lane.front.certain = true;
+    grant.withdrawn_late = true;
     return false;
   }
   if (&grant == &lane.front) {

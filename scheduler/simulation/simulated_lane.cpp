@@ -30,6 +30,10 @@ void SimulatedLane::set_exits(GrantNumber number, ExitMask exits) {
   }
 }
 
+bool SimulatedLane::waits(GrantNumber number) const {
+  return (first_ && first_->grant.number == number) || (second_ && second_->grant.number == number);
+}
+
 bool SimulatedLane::withdraw(GrantNumber number) {
   if (second_ && second_->grant.number == number) {
     second_.reset();

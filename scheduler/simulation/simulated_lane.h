@@ -37,6 +37,8 @@ class SimulatedLane {
   void stop(GrantNumber);
   void set_exits(GrantNumber, ExitMask);
   bool withdraw(GrantNumber);
+  // Posted and not begun.
+  bool waits(GrantNumber) const;
 
   // Does what falls due at `now`: the block that ends, the decision to go on, the next grant. Blocks take no
   // time to begin. Precondition: no boundary lies before `now`.

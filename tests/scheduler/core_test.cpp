@@ -118,6 +118,27 @@ TEST(Core, PostsWhatFollowsAJobThatGoesOnAndTakesItBackForMoreUrgentWork) {
             "withdraw 0/3 (more_urgent_work); grant 0/4: job 4 from 0; stop 0/1 (more_urgent_work)");
 }
 
+TEST(Core, TakesBackAJobThatItsLaneGaveUpWhileItWasWithdrawn) {
+  Script s(Policy::edf);
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(1, 10), at(500)), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, model(3, 10), at(900)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+  ASSERT_TRUE(s.core.submit(s.spec(3, model(3, 10), at(300)), at(10)));
+  s.can_withdraw = false;
+  const std::string tried = s.decide(at(10));
+  EXPECT_NE(tried.find("withdraw 0/2"), std::string::npos) << tried;
+  s.can_withdraw = true;
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(10)));
+  ASSERT_TRUE(s.ended(0, 2, GrantEnd::stopped, at(11)));
+  EXPECT_FALSE(s.ended(0, 2, GrantEnd::stopped, at(11))) << "only once";
+  EXPECT_EQ(
+      s.decide(at(11)),
+      "grant 0/3: job 3 from 0; grant 0/4: job 2 from 0; finish 1 completed (plan_finished); release 1");
+  EXPECT_TRUE(s.preemptions.empty());
+  EXPECT_FALSE(s.ended(0, 3, GrantEnd::stopped, at(12))) << "nobody withdrew this one, nor told it to stop";
+}
+
 // The stop cannot be taken back: what was posted behind would overtake the job that stops for nothing.
 TEST(Core, PostsNothingBehindAJobThatStopsForWorkThatHasGone) {
   Script s(Policy::edf);

@@ -386,7 +386,11 @@ bool World::withdraw(LaneId lane, GrantNumber number, Reason) {
   LaneInWorld& l = *lanes_[lane.value];
   ++counts_.withdrawals;
   // The lane may get there first: it begins what is posted to it, or ends its block and goes on.
-  if (chance(20)) l.lane->act(now_);
+  // It may also meet the withdrawal over the grant: then it gives it up, and says so without a block.
+  if (chance(20)) {
+    if (chance(30) && l.lane->waits(number)) l.lane->stop(number);
+    l.lane->act(now_);
+  }
   const bool taken_back = l.lane->withdraw(number);
   counts_.late_withdrawals += !taken_back;
   if (!taken_back && fault_ != Fault::withdraw_lies) return false;
