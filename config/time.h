@@ -30,9 +30,6 @@ std::string format_duration_short(Duration d);
 constexpr double to_us(Duration d) {
   return static_cast<double>(d.count()) / 1e3;
 }
-constexpr double to_ms(Duration d) {
-  return static_cast<double>(d.count()) / 1e6;
-}
 
 class Clock {
  public:

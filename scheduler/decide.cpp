@@ -7,6 +7,14 @@
 #include "scheduler/core_impl.h"
 
 namespace einet {
+namespace {
+
+// The order in which lanes choose: by boundary, then by number.
+bool gets_there_first(const Lane* a, const Lane* b) {
+  return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
+}
+
+}  // namespace
 
 void Core::Impl::decide(TimePoint now) {
   advance(now);
@@ -63,9 +71,7 @@ void Core::Impl::project(TimePoint now) {
     lane.boundary = boundary_of(lane, now);
     order_.push_back(&lane);
   }
-  std::sort(order_.begin(), order_.end(), [](const Lane* a, const Lane* b) {
-    return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
-  });
+  std::sort(order_.begin(), order_.end(), gets_there_first);
   ready_.rewind();
   for (auto first = order_.begin(); first != order_.end();) {
     const TimePoint boundary = (*first)->boundary;
@@ -98,9 +104,7 @@ void Core::Impl::choose_successors() {
     lane->boundary = end_of(*lane);
     holders_.push_back(lane);
   }
-  std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
-    return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
-  });
+  std::sort(holders_.begin(), holders_.end(), gets_there_first);
   for (Lane* lane : holders_) {
     JobRecord* ready = ready_.peek(device_bit(lane->device));
     if (ready == nullptr) continue;

@@ -87,7 +87,6 @@ class Driver final : private Commands, private Observer {
   const DriverCounters& counters() const { return counters_; }
   // Of one tenant, or of all; by id.
   std::vector<Core::JobView> views(std::optional<TenantId>) const;
-  DeviceId device_of(LaneId lane) const { return lanes_[lane.value].device; }
 
  private:
   struct Posted {
