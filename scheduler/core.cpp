@@ -11,11 +11,11 @@ int HeldGrant::last_block() const {
   return deepest(exits);
 }
 
-Core::Core(Policy policy, CoreLimits limits, Commands& commands, Observer& observer)
-    : impl_(std::make_unique<Impl>(policy, limits, commands, observer)) {}
+Core::Core(const CoreOptions& options, Commands& commands, Observer& observer)
+    : impl_(std::make_unique<Impl>(options, commands, observer)) {}
 Core::~Core() = default;
 
-boost::system::result<void, Reason> Core::submit(const JobSpec& spec, TimePoint now) {
+boost::system::result<Accepted, Reason> Core::submit(const JobSpec& spec, TimePoint now) {
   return impl_->submit(spec, now);
 }
 bool Core::cancel(JobId id, TimePoint now) {
@@ -23,6 +23,18 @@ bool Core::cancel(JobId id, TimePoint now) {
 }
 void Core::lane_up(LaneId lane, DeviceId device, TimePoint now) {
   impl_->lane_up(lane, device, now);
+}
+void Core::urgent_lane_up(LaneId lane, LaneId base, Preemption preemption, TimePoint now) {
+  impl_->urgent_lane_up(lane, base, preemption, now);
+}
+void Core::reserve(TaskId task, const Reservation& reservation, TimePoint now) {
+  impl_->reserve(task, reservation, now);
+}
+void Core::unreserve(TaskId task, TimePoint now) {
+  impl_->unreserve(task, now);
+}
+void Core::set_share(TenantId tenant, const Share& share, TimePoint now) {
+  impl_->set_share(tenant, share, now);
 }
 void Core::lane_lost(LaneId lane, LaneLoss loss, TimePoint now) {
   impl_->lane_lost(lane, loss, now);
@@ -52,8 +64,8 @@ std::string Core::dump() const {
   return impl_->dump();
 }
 
-Core::Impl::Impl(Policy policy, CoreLimits limits, Commands& commands, Observer& observer)
-    : policy_(policy), commands_(commands), observer_(observer), jobs_(limits.max_jobs) {}
+Core::Impl::Impl(const CoreOptions& options, Commands& commands, Observer& observer)
+    : options_(options), commands_(commands), observer_(observer), jobs_(options.max_jobs) {}
 
 Core::Impl::~Impl() {
   departing_.clear();
@@ -62,7 +74,7 @@ Core::Impl::~Impl() {
 
 // --- Jobs ---
 
-boost::system::result<void, Reason> Core::Impl::submit(const JobSpec& spec, TimePoint now) {
+boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, TimePoint now) {
   move_clock(now);
   const int blocks = spec.times->blocks();
   EINET_CHECK(blocks > 0 && blocks <= kMaxBlocks, "a model has 1 to kMaxBlocks blocks");
@@ -78,11 +90,11 @@ boost::system::result<void, Reason> Core::Impl::submit(const JobSpec& spec, Time
   if (jobs_.full()) return Reason::queue_full;
 
   JobRecord& job = jobs_.add(spec);
-  job.urgency = urgency(policy_, spec);
+  job.urgency = urgency(options_.policy, spec);
   job.devices = devices;
   timers_.set(job, spec.release);
   if (spec.release <= now) advance(now);
-  return {};
+  return Accepted{spec.release, spec.deadline};
 }
 
 bool Core::Impl::cancel(JobId id, TimePoint now) {
@@ -219,6 +231,11 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     }
   });
 }
+
+void Core::Impl::urgent_lane_up(LaneId, LaneId, Preemption, TimePoint) {}
+void Core::Impl::reserve(TaskId, const Reservation&, TimePoint) {}
+void Core::Impl::unreserve(TaskId, TimePoint) {}
+void Core::Impl::set_share(TenantId, const Share&, TimePoint) {}
 
 bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   move_clock(now);

@@ -26,13 +26,16 @@
 #include "config/result.h"
 #include "config/time.h"
 #include "scheduler/job.h"
+#include "scheduler/policy.h"
 
 namespace einet {
 
-enum class Policy : std::uint8_t { edf, fixed_priority, fifo };
-
-struct CoreLimits {
-  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 300 bytes each)
+struct CoreOptions {
+  Policy policy = Policy::imprecise;
+  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 400 bytes each)
+  // imprecise: a best-effort job whose mandatory part must begin within this time to be ready by its deadline
+  // outranks all other best-effort work. Zero: no promotion.
+  Duration promote_at_laxity{};
 };
 
 // Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes
@@ -77,6 +80,12 @@ class Observer {
   virtual void block_done(LaneId, JobId, int /*block*/, TimePoint /*start*/, TimePoint /*end*/) {}
   // A job left a lane at a boundary for a more urgent one.
   virtual void preempted(LaneId, JobId /*victim*/, JobId /*by*/, TimePoint) {}
+  // A more urgent job took the core from the block in progress on this lane; the block goes on afterwards.
+  virtual void suspended(LaneId, JobId /*victim*/, JobId /*by*/, TimePoint) {}
+  // A job of a task came too early and is released at `until` instead; its deadline moves with it.
+  virtual void throttled(JobId, TaskId, TimePoint /*until*/, TimePoint) {}
+  // A job has used more than its task reserved: it goes on without the reservation.
+  virtual void overran(JobId, TaskId, Duration /*used*/, TimePoint) {}
 };
 
 // What a lane reports of one block that it executed under a grant.
@@ -86,7 +95,14 @@ struct BlockReport {
   int block = 0;
   TimePoint start;  // of the trunk
   TimePoint end;    // of the trunk, or of the exit if it was executed
+  Duration used{};  // lane time between them: less than end - start if an urgent lane had the core meanwhile
   std::optional<ExitAnswer> answer;
+};
+
+// When an accepted job will be ready and must be done: later than asked for where its task was throttled.
+struct Accepted {
+  TimePoint release;
+  TimePoint deadline;
 };
 
 // How a grant ended on its lane.
@@ -105,17 +121,18 @@ enum class LaneLoss : std::uint8_t {
 // One thread. Memory is bounded by CoreLimits; nothing grows with run time.
 class Core {
  public:
-  Core(Policy, CoreLimits, Commands&, Observer&);
+  Core(const CoreOptions&, Commands&, Observer&);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   // --- Events. `now` never goes back. ---
 
-  // Error: the Reason of the rejection (queue_full, deadline_in_past, deadline_before_release, no_lane).
-  // Accepted jobs get exactly one `finish`, and later exactly one `release`. Precondition: the id is new; the
-  // model has 1 to kMaxBlocks blocks, no exits or one per block, and the mandatory exit.
-  boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
+  // Error: the Reason of the rejection (queue_full, deadline_in_past, deadline_before_release, no_lane,
+  // no_such_task). Accepted jobs get exactly one `finish`, and later exactly one `release`. A job of a task
+  // has its deadline, priority and mandatory exit from the reservation, whatever the spec says. Precondition:
+  // the id is new; the model has 1 to kMaxBlocks blocks, no exits or one per block, and the mandatory exit.
+  boost::system::result<Accepted, Reason> submit(const JobSpec&, TimePoint now);
   // False: no such job, or it has ended already.
   bool cancel(JobId, TimePoint now);
   // Lanes come and go; grant numbers go on counting. Jobs whose last block ran on a lost lane become ready
@@ -124,11 +141,21 @@ class Core {
   // reports follow for the grants of a lost lane.
   // Precondition of lane_up: the lane is not up, and was never up on another device. Of lane_lost: it is up.
   void lane_up(LaneId, DeviceId, TimePoint now);
+  // The urgent lane of a core whose base lane is up: while it runs a block, the base lane's block in progress
+  // stands still. Precondition: `preemption` is not boundary; one urgent lane per base lane, and always the
+  // same.
+  void urgent_lane_up(LaneId, LaneId base, Preemption, TimePoint now);
   void lane_lost(LaneId, LaneLoss, TimePoint now);
   // Reports of a lane, in the order in which things happened there. False: the report fits nothing that this
   // lane was told (a worker gone mad); nothing has changed.
   [[nodiscard]] bool block_done(const BlockReport&, TimePoint now);
   [[nodiscard]] bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
+  // Accepted tasks come and go, and change (a known id: replaced). Jobs of a task that has gone finish as
+  // best-effort. Precondition: the home lane was up once.
+  void reserve(TaskId, const Reservation&, TimePoint now);
+  void unreserve(TaskId, TimePoint now);
+  // Tenants start with Share{}. Jobs in the core keep their place; it counts for later ones.
+  void set_share(TenantId, const Share&, TimePoint now);
   // Releases and deadlines up to and including `now`. (`decide` begins with it.)
   void advance(TimePoint now);
 

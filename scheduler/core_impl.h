@@ -52,13 +52,17 @@ struct Lane {
 
 class Core::Impl {
  public:
-  Impl(Policy, CoreLimits, Commands&, Observer&);
+  Impl(const CoreOptions&, Commands&, Observer&);
   ~Impl();
 
   // --- Events (core.cpp) ---
-  boost::system::result<void, Reason> submit(const JobSpec&, TimePoint now);
+  boost::system::result<Accepted, Reason> submit(const JobSpec&, TimePoint now);
   bool cancel(JobId, TimePoint now);
   void lane_up(LaneId, DeviceId, TimePoint now);
+  void urgent_lane_up(LaneId, LaneId base, Preemption, TimePoint now);
+  void reserve(TaskId, const Reservation&, TimePoint now);
+  void unreserve(TaskId, TimePoint now);
+  void set_share(TenantId, const Share&, TimePoint now);
   void lane_lost(LaneId, LaneLoss, TimePoint now);
   bool block_done(const BlockReport&, TimePoint now);
   bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
@@ -108,7 +112,7 @@ class Core::Impl {
   void announce(TimePoint now);
   Reason why_withdrawn(const Lane&, const JobRecord&) const;
 
-  const Policy policy_;
+  const CoreOptions options_;
   Commands& commands_;
   Observer& observer_;
   TimePoint clock_{};

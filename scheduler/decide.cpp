@@ -146,7 +146,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     JobRecord* ready = ready_.peek(free_devices);
     if (holder != holders_.end()) {
       const Lane& lane = **holder;
-      if (ready == nullptr || policy_ == Policy::fifo || lane.front.job->urgency < ready->urgency) {
+      if (ready == nullptr || options_.policy == Policy::fifo || lane.front.job->urgency < ready->urgency) {
         ++holder;
         if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);
         continue;

@@ -39,11 +39,24 @@ std::string_view name(Outcome outcome) {
 }
 
 std::string_view name(Reason reason) {
-  static constexpr std::string_view kNames[] = {
-      "none",           "most_urgent",     "more_urgent_work", "plan_finished",
-      "target_reached", "deadline_passed", "cannot_deliver",   "by_request",
-      "lane_lost",      "no_lane",         "lane_failed",      "better_lane",
-      "replanned",      "queue_full",      "deadline_in_past", "deadline_before_release"};
+  static constexpr std::string_view kNames[] = {"none",
+                                                "most_urgent",
+                                                "more_urgent_work",
+                                                "plan_finished",
+                                                "target_reached",
+                                                "deadline_passed",
+                                                "cannot_deliver",
+                                                "by_request",
+                                                "lane_lost",
+                                                "no_lane",
+                                                "lane_failed",
+                                                "better_lane",
+                                                "cannot_wait",
+                                                "replanned",
+                                                "queue_full",
+                                                "deadline_in_past",
+                                                "deadline_before_release",
+                                                "no_such_task"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

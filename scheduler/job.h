@@ -43,6 +43,7 @@ enum class PlanMode : std::uint8_t { exact, all, last };
 struct JobSpec {
   JobId id;
   TenantId tenant;
+  TaskId task{};  // whose reservation it uses; 0: best-effort
   ModelId model;
   std::shared_ptr<const ModelTimes> times;
   TimePoint release;            // not ready before
@@ -98,10 +99,12 @@ enum class Reason : std::uint8_t {
   no_lane,                  // finish or rejected: no lane is left that can run the model
   lane_failed,              // finish: the lane reported an error for this job
   better_lane,              // withdraw: another lane became free earlier
+  cannot_wait,              // grant on an urgent lane: the job's slack does not cover the block in progress
   replanned,                // mask: the plan changed after an answer
   queue_full,               // rejected: the bounded queue has no place
   deadline_in_past,         // rejected
   deadline_before_release,  // rejected
+  no_such_task,             // rejected: the task was removed
 };
 
 bool is_legal(JobState from, JobState to);

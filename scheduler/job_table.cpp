@@ -19,6 +19,7 @@ Urgency urgency(Policy policy, const JobSpec& spec) {
     case Policy::edf:
       return {deadline, release, 0, spec.id.value};
     case Policy::fixed_priority:
+    case Policy::imprecise:
       return {-std::int64_t{spec.priority}, deadline, release, spec.id.value};
     case Policy::fifo:
       return {release, 0, 0, spec.id.value};

@@ -73,8 +73,9 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
     : parts_(parts),
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
-      core_(policy_of(parts.config.policy),
-            CoreLimits{.max_jobs = static_cast<std::size_t>(parts.config.limits.jobs)}, *this, *this),
+      core_({.policy = policy_of(parts.config.policy),
+             .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs)},
+            *this, *this),
       timer_(parts.io) {
   for (std::uint32_t d = 0; d < parts.config.devices.size(); ++d) {
     first_lane_.push_back(LaneId{static_cast<std::uint32_t>(lanes_.size())});
@@ -228,6 +229,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
                       .block = report.block,
                       .start = report.start,
                       .end = report.end,
+                      .used = report.end - report.start,
                       .answer = std::nullopt};
     if (report.answer) {
       block.answer = ExitAnswer{report.block, report.answer->top_class, report.answer->confidence};

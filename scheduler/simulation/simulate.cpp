@@ -12,7 +12,7 @@ namespace {
 class Run final : private Commands, private Observer, private SimulatedWork {
  public:
   explicit Run(const TaskSet& set)
-      : set_(set), core_(set.policy, CoreLimits{.max_jobs = set.jobs.size()}, *this, *this) {
+      : set_(set), core_({.policy = set.policy, .max_jobs = set.jobs.size()}, *this, *this) {
     result_.jobs.resize(set.jobs.size());
     gone_.resize(set.jobs.size());
     by_release_.resize(set.jobs.size());

@@ -75,8 +75,13 @@ void SimulatedLane::end_block(TimePoint now) {
     next_event_ = now + work_.exit(grant.job, block_);
     if (next_event_ > now) return;
   }
-  BlockReport report{
-      .lane = id_, .grant = grant.number, .block = block_, .start = block_start_, .end = now, .answer = {}};
+  BlockReport report{.lane = id_,
+                     .grant = grant.number,
+                     .block = block_,
+                     .start = block_start_,
+                     .end = now,
+                     .used = now - block_start_,
+                     .answer = {}};
   if (in_exit_) report.answer = work_.answer(grant.job, block_);
   records_.push_back({.block = report, .ended = {}, .grant = grant.number});
   ++block_;

@@ -32,7 +32,7 @@ struct PlainLane final : Commands {
 TEST(CoreMemory, IsAllocatedAtConstruction) {
   PlainLane lane;
   Observer observer;
-  Core core(Policy::edf, CoreLimits{.max_jobs = 50}, lane, observer);
+  Core core({.policy = Policy::edf, .max_jobs = 50}, lane, observer);
   core.lane_up(LaneId{0}, DeviceId{0}, at(0));
   const auto with_exits = model(8, 10, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}, 2);
   const auto without = model(4, 10);

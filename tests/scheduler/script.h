@@ -28,7 +28,7 @@ inline std::shared_ptr<const ModelTimes> model(int blocks, int trunk_ns, std::ve
 
 struct Script final : Commands, Observer {
   explicit Script(Policy policy, int lanes = 1, std::size_t max_jobs = 100)
-      : core(policy, CoreLimits{.max_jobs = max_jobs}, *this, *this) {
+      : core({.policy = policy, .max_jobs = max_jobs}, *this, *this) {
     for (int i = 0; i < lanes; ++i) core.lane_up(lane(i), DeviceId{0}, at(0));
   }
 
@@ -46,7 +46,7 @@ struct Script final : Commands, Observer {
 
   // A block that ended at `end`; its start does not matter to the core.
   bool block(int l, std::uint64_t grant, int index, TimePoint end, std::optional<ExitAnswer> answer = {}) {
-    return core.block_done({lane(l), GrantNumber{grant}, index, end, end, answer}, end);
+    return core.block_done({lane(l), GrantNumber{grant}, index, end, end, {}, answer}, end);
   }
   bool ended(int l, std::uint64_t grant, GrantEnd how, TimePoint now) {
     return core.grant_ended(lane(l), GrantNumber{grant}, how, now);

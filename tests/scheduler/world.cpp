@@ -82,7 +82,7 @@ World::World(std::uint64_t seed, Fault fault) : random_(seed), fault_(fault) {
   late_reports_percent_ = chance(50) ? 0 : 40;
   jitter_percent_ = chance(30) ? 0 : 50;
   const int devices = chance(70) ? 1 : 2;
-  core_.emplace(policy_, CoreLimits{.max_jobs = max_jobs_}, static_cast<Commands&>(*this),
+  core_.emplace(CoreOptions{.policy = policy_, .max_jobs = max_jobs_}, static_cast<Commands&>(*this),
                 static_cast<Observer&>(*this));
   const int lanes = from_to(devices, 4);
   for (int i = 0; i < lanes; ++i) {

@@ -38,7 +38,7 @@ class Lanes final : public Commands {
 
 class Bench {
  public:
-  explicit Bench(int ready) : core_(Policy::edf, CoreLimits{}, lanes_, observer_) {
+  explicit Bench(int ready) : core_({.policy = Policy::edf}, lanes_, observer_) {
     auto times = std::make_shared<ModelTimes>();
     times->on_device.push_back(std::vector<BlockTime>(8, BlockTime{.trunk = std::chrono::microseconds(100)}));
     times_ = times;
