@@ -95,8 +95,8 @@ struct BlockReport {
   int block = 0;
   TimePoint start;  // of the trunk
   TimePoint end;    // of the trunk, or of the exit if it was executed
+  std::optional<ExitAnswer> answer{};
   Duration used{};  // lane time between them: less than end - start if an urgent lane had the core meanwhile
-  std::optional<ExitAnswer> answer;
 };
 
 // When an accepted job will be ready and must be done: later than asked for where its task was throttled.

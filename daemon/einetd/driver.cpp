@@ -229,8 +229,8 @@ bool Driver::take(LaneId id, const lane::Report& report) {
                       .block = report.block,
                       .start = report.start,
                       .end = report.end,
-                      .used = report.end - report.start,
-                      .answer = std::nullopt};
+                      .answer = std::nullopt,
+                      .used = report.end - report.start};
     if (report.answer) {
       block.answer = ExitAnswer{report.block, report.answer->top_class, report.answer->confidence};
     }

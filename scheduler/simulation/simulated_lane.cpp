@@ -80,8 +80,8 @@ void SimulatedLane::end_block(TimePoint now) {
                      .block = block_,
                      .start = block_start_,
                      .end = now,
-                     .used = now - block_start_,
-                     .answer = {}};
+                     .answer = {},
+                     .used = now - block_start_};
   if (in_exit_) report.answer = work_.answer(grant.job, block_);
   records_.push_back({.block = report, .ended = {}, .grant = grant.number});
   ++block_;

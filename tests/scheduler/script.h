@@ -46,7 +46,7 @@ struct Script final : Commands, Observer {
 
   // A block that ended at `end`; its start does not matter to the core.
   bool block(int l, std::uint64_t grant, int index, TimePoint end, std::optional<ExitAnswer> answer = {}) {
-    return core.block_done({lane(l), GrantNumber{grant}, index, end, end, {}, answer}, end);
+    return core.block_done({lane(l), GrantNumber{grant}, index, end, end, answer}, end);
   }
   bool ended(int l, std::uint64_t grant, GrantEnd how, TimePoint now) {
     return core.grant_ended(lane(l), GrantNumber{grant}, how, now);
