@@ -47,6 +47,9 @@ struct Grant {
   JobId job;
   int first_block = 0;
   ExitMask exits = 0;  // at least one bit at or after first_block
+  // Blocks below this one are reserved work: the lane's thread should run them with a rank that other
+  // processes cannot take the core from. 0: none.
+  int reserved_blocks = 0;
 };
 
 // What the core tells its driver. Called only from within `decide`; must not call back into the core.
