@@ -20,10 +20,13 @@ class Run final : private Commands, private Observer, private SimulatedWork {
     std::stable_sort(by_release_.begin(), by_release_.end(), [&](std::size_t a, std::size_t b) {
       return set_.jobs[a].release < set_.jobs[b].release;
     });
-    for (int lane = 0; lane < set.lanes; ++lane) {
-      const LaneId id{static_cast<std::uint32_t>(lane)};
-      lanes_.emplace_back(id, static_cast<SimulatedWork&>(*this));
-      core_.lane_up(id, DeviceId{0}, TimePoint{});
+    const auto lanes = static_cast<std::uint32_t>(set.lanes);
+    const std::uint32_t all = set.preemption == Preemption::boundary ? lanes : 2 * lanes;
+    for (std::uint32_t i = 0; i < all; ++i)
+      lanes_.emplace_back(LaneId{i}, static_cast<SimulatedWork&>(*this));
+    for (std::uint32_t i = 0; i < lanes; ++i) core_.lane_up(LaneId{i}, DeviceId{0}, TimePoint{});
+    for (std::uint32_t i = lanes; i < all; ++i) {
+      core_.urgent_lane_up(LaneId{i}, LaneId{i - lanes}, set.preemption, TimePoint{});
     }
   }
 
@@ -77,7 +80,13 @@ class Run final : private Commands, private Observer, private SimulatedWork {
 
   // True: lanes had something to report.
   bool lanes_act(TimePoint now) {
-    for (SimulatedLane& lane : lanes_) lane.act(now);
+    const auto lanes = static_cast<std::size_t>(set_.lanes);
+    for (std::size_t i = lanes; i < lanes_.size(); ++i) {
+      lanes_[i].act(now);
+      SimulatedLane& base = lanes_[i - lanes];
+      lanes_[i].busy() ? base.suspend(now) : base.resume(now);
+    }
+    for (std::size_t i = 0; i < lanes; ++i) lanes_[i].act(now);
     bool reported = false;
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       for (const LaneRecord& record : lanes_[i].take_records()) {

@@ -12,9 +12,9 @@ namespace einet {
 struct SimulatedBlock {
   std::size_t job = 0;
   int block = 0;
-  int lane = 0;
+  int lane = 0;  // urgent lanes after all base lanes, in the order of these
   TimePoint start{};
-  TimePoint finish{};
+  TimePoint finish{};  // an urgent lane may have had the core in between
   friend bool operator==(const SimulatedBlock&, const SimulatedBlock&) = default;
 };
 

@@ -48,10 +48,36 @@ bool SimulatedLane::withdraw(GrantNumber number) {
 
 void SimulatedLane::act(TimePoint now) {
   EINET_CHECK(next_event_ >= now, "a lane misses none of its boundaries");
-  if (running_ && next_event_ == now) end_block(now);
-  while (!running_ && first_) {
-    running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
-    block_ = running_->grant.first_block;
+  if (next_event_ == now) end_part(now);
+  if (!suspended_since_) go_on(now);
+}
+
+void SimulatedLane::suspend(TimePoint now) {
+  if (suspended_since_) return;
+  EINET_CHECK(next_event_ >= now, "a lane misses none of its boundaries");
+  if (next_event_ == now) end_part(now);
+  suspended_since_ = now;
+  left_ = next_event_ - now;
+  next_event_ = kNever;
+}
+
+void SimulatedLane::resume(TimePoint now) {
+  if (!suspended_since_) return;
+  if (in_block_) {
+    next_event_ = now + left_;
+    away_ += now - *suspended_since_;
+  }
+  suspended_since_.reset();
+}
+
+// From between two blocks into the next one: of its grant, or of the one that was posted behind.
+void SimulatedLane::go_on(TimePoint now) {
+  while (!in_block_) {
+    if (!running_) {
+      if (!first_) return;
+      running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
+      block_ = running_->grant.first_block;
+    }
     if (running_->stop) {
       end_grant(GrantEnd::stopped);
     } else {
@@ -62,12 +88,14 @@ void SimulatedLane::act(TimePoint now) {
 
 void SimulatedLane::begin_block(TimePoint now) {
   block_start_ = now;
+  in_block_ = true;
   in_exit_ = false;
+  away_ = {};
   next_event_ = now + work_.trunk(running_->grant.job, block_);
 }
 
 // The trunk or the exit of the running block has ended; a block is not over before its exit.
-void SimulatedLane::end_block(TimePoint now) {
+void SimulatedLane::end_part(TimePoint now) {
   const Grant& grant = running_->grant;
   const bool with_exit = (grant.exits & exit_bit(block_)) != 0;
   if (with_exit && !in_exit_) {
@@ -75,29 +103,29 @@ void SimulatedLane::end_block(TimePoint now) {
     next_event_ = now + work_.exit(grant.job, block_);
     if (next_event_ > now) return;
   }
+  end_block(now);
+}
+
+void SimulatedLane::end_block(TimePoint now) {
+  const Grant& grant = running_->grant;
   BlockReport report{.lane = id_,
                      .grant = grant.number,
                      .block = block_,
                      .start = block_start_,
                      .end = now,
                      .answer = {},
-                     .used = now - block_start_};
+                     .used = now - block_start_ - away_};
   if (in_exit_) report.answer = work_.answer(grant.job, block_);
   records_.push_back({.block = report, .ended = {}, .grant = grant.number});
+  in_block_ = false;
+  next_event_ = kNever;
   ++block_;
-  if (block_ >= kMaxBlocks || (grant.exits >> block_) == 0) {
-    end_grant(GrantEnd::done);
-  } else if (running_->stop) {
-    end_grant(GrantEnd::stopped);
-  } else {
-    begin_block(now);
-  }
+  if (block_ >= kMaxBlocks || (grant.exits >> block_) == 0) end_grant(GrantEnd::done);
 }
 
 void SimulatedLane::end_grant(GrantEnd how) {
   records_.push_back({.block = {}, .ended = how, .grant = running_->grant.number});
   running_.reset();
-  next_event_ = kNever;
 }
 
 std::vector<LaneRecord> SimulatedLane::take_records() {

@@ -1,5 +1,6 @@
 // A lane as a worker implements it, on virtual time: grants and stop words go in, records of what happened
-// come out. It knows how long blocks truly take; the core does not have to. No decisions here.
+// come out. It knows how long blocks truly take; the core does not have to. A core with an urgent lane is two
+// of these: while one runs, its owner suspends the other. No decisions here.
 #pragma once
 
 #include <optional>
@@ -43,8 +44,15 @@ class SimulatedLane {
   // Does what falls due at `now`: the block that ends, the decision to go on, the next grant. Blocks take no
   // time to begin. Precondition: no boundary lies before `now`.
   void act(TimePoint now);
-  // When it next has something to do by itself: a trunk or an exit that ends; kNever: idle.
+  // When it next has something to do by itself: a trunk or an exit that ends; kNever: idle or suspended.
   TimePoint next_event() const { return next_event_; }
+  // Whether a grant is being run.
+  bool busy() const { return running_.has_value(); }
+
+  // Another lane has the core, or has left it again. What ends at `now` ends; then the block in progress
+  // stands still, and nothing new begins. Idempotent. Preconditions as for `act`.
+  void suspend(TimePoint now);
+  void resume(TimePoint now);
 
   // What happened since the last call, oldest first.
   std::vector<LaneRecord> take_records();
@@ -55,7 +63,9 @@ class SimulatedLane {
     bool stop = false;
   };
   void begin_block(TimePoint now);
+  void end_part(TimePoint now);
   void end_block(TimePoint now);
+  void go_on(TimePoint now);
   void end_grant(GrantEnd);
 
   LaneId id_;
@@ -64,10 +74,14 @@ class SimulatedLane {
   std::optional<Held> first_;    // posted, in order
   std::optional<Held> second_;
   GrantNumber newest_;
-  int block_ = 0;
+  int block_ = 0;          // of running_: in progress, or the next
+  bool in_block_ = false;  // else between two
   bool in_exit_ = false;
   TimePoint block_start_{};
   TimePoint next_event_ = kNever;
+  std::optional<TimePoint> suspended_since_;
+  Duration left_{};  // of the part in progress, while suspended
+  Duration away_{};  // of the block in progress: how long it stood still
   std::vector<LaneRecord> records_;
 };
 

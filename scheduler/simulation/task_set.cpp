@@ -13,16 +13,24 @@ namespace {
 
 constexpr Duration kPositive{1};
 
+// The value of an enum whose words, in order, are `words`.
+template <class E>
+E value_of(std::span<const std::string_view> words, std::string_view word) {
+  return static_cast<E>(std::find(words.begin(), words.end(), word) - words.begin());
+}
+
 // Reads the fields that [[task]] and [[job]] share.
 class SourceReader {
  public:
   explicit SourceReader(TaskSet& set) : set_(set) {}
 
-  void read(TomlTable& table, std::optional<Duration> default_deadline) {
+  // `period`: of a task.
+  void read(TomlTable& table, std::optional<Duration> period) {
     JobSource source;
     source.name = table.text("name");
     check_name(table, source.name);
-    source.deadline = table.duration("deadline", kPositive, default_deadline);
+    source.period = period;
+    source.deadline = table.duration("deadline", kPositive, period);
     source.priority = static_cast<int>(
         table.integer("priority", std::numeric_limits<int>::min(), std::numeric_limits<int>::max(), 0));
     auto times = std::make_shared<ModelTimes>();
@@ -73,15 +81,17 @@ class SourceReader {
 }  // namespace
 
 Result<TaskSet> parse_task_set(std::string_view text, const std::string& file) {
-  static constexpr std::array<std::string_view, 3> kPolicies{"edf", "fixed-priority", "fifo"};
+  static constexpr std::array<std::string_view, 2> kPlacements{"global", "partitioned"};
   static constexpr std::array<std::string_view, 2> kOnMiss{"stop", "continue"};
   TomlDocument document(text, file);
   TomlTable root = document.root();
   TaskSet set;
 
-  const auto policy = std::find(kPolicies.begin(), kPolicies.end(), root.choice("policy", kPolicies));
-  set.policy = static_cast<Policy>(policy - kPolicies.begin());
+  set.policy = value_of<Policy>(policy_words(), root.choice("policy", policy_words()));
   set.lanes = static_cast<int>(root.integer("lanes", 1, kMaxSetLanes, 1));
+  set.preemption =
+      value_of<Preemption>(preemption_words(), root.choice("preemption", preemption_words(), "boundary"));
+  set.placement = value_of<Placement>(kPlacements, root.choice("placement", kPlacements, "global"));
   set.on_miss = root.choice("on_miss", kOnMiss, "stop") == "stop" ? OnMiss::stop : OnMiss::keep_on;
   std::vector<TomlTable> tasks = root.tables("task");
   std::vector<TomlTable> jobs = root.tables("job");

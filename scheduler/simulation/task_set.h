@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@ struct JobSource {
   std::string name;     // [A-Za-z0-9_.-]+, unique in its set
   Duration deadline{};  // relative to the release, > 0
   int priority = 0;
+  std::optional<Duration> period{};         // of a [[task]]
   std::shared_ptr<const ModelTimes> times;  // on device 0, without exits
 };
 
@@ -27,9 +29,17 @@ struct TaskSetJob {
   TimePoint deadline{};  // may exceed kNever: then it is never reached
 };
 
+// Where the jobs of tasks may run.
+enum class Placement : std::uint8_t {
+  global,       // nothing is reserved: every lane takes the most urgent job (design, section 7)
+  partitioned,  // tasks that fit are reserved on a home lane, as the daemon does; other jobs are best-effort
+};
+
 struct TaskSet {
   Policy policy = Policy::edf;
   int lanes = 1;
+  Preemption preemption = Preemption::boundary;  // else each lane has an urgent lane beside it
+  Placement placement = Placement::global;
   OnMiss on_miss = OnMiss::stop;
   std::vector<JobSource> sources;  // tasks, then single jobs, in file order
   std::vector<TaskSetJob> jobs;    // a job's number is its index

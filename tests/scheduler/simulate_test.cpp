@@ -95,10 +95,17 @@ TEST(Simulate, RefusesABadSetAndNamesThePlace) {
     std::string_view from, to, says;
   } changes[] = {
       {"policy = \"edf\"\n", "", "policy: is missing"},
-      {"\"edf\"", "\"efd\"", "set.toml:1:10: policy: found \"efd\"; expected edf, fixed-priority or fifo"},
+      {"\"edf\"", "\"efd\"",
+       "set.toml:1:10: policy: found \"efd\"; expected edf, fixed-priority, fifo or "
+       "imprecise"},
       {"\"edf\"", "7", "policy: found 7"},
       {"\"edf\"\n", "\"edf\"\nlanes = 0\n", "lanes: found 0"},
       {"\"edf\"\n", "\"edf\"\nlanes = 1.5\n", "lanes: found"},
+      {"\"edf\"\n", "\"edf\"\npreemption = \"now\"\n",
+       "preemption: found \"now\"; expected boundary, as-needed or instant"},
+      {"\"edf\"\n", "\"edf\"\npreemption = 1\n", "preemption: found 1"},
+      {"\"edf\"\n", "\"edf\"\nplacement = \"partition\"\n",
+       "placement: found \"partition\"; expected global"},
       {"\"edf\"\n", "\"edf\"\nlane = 2\n", "lane: unknown key; did you mean \"lanes\"?"},
       {"\"edf\"\n", "\"edf\"\non_miss = \"go\"\n", "on_miss: found \"go\""},
       {"horizon = \"20ms\"\n", "", "horizon: is missing"},

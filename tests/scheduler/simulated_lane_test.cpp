@@ -1,0 +1,98 @@
+// A simulated lane alone: what it does with grants, and how its block stands still while another lane has the
+// core.
+#include "scheduler/simulation/simulated_lane.h"
+
+#include <gtest/gtest.h>
+
+#include "script.h"
+
+namespace einet {
+namespace {
+
+struct FixedWork final : SimulatedWork {
+  Duration trunk(JobId, int) override { return Duration{10}; }
+  Duration exit(JobId, int) override { return Duration{4}; }
+  std::optional<ExitAnswer> answer(JobId, int exit) override { return ExitAnswer{.exit = exit}; }
+};
+
+struct ALane : testing::Test {
+  void post(std::uint64_t number, ExitMask exits) {
+    lane.post(
+        {.lane = {}, .number = GrantNumber{number}, .job = JobId{number}, .first_block = 0, .exits = exits});
+  }
+  FixedWork work;
+  SimulatedLane lane{LaneId{0}, work};
+};
+
+TEST_F(ALane, ReportsABlockWithItsExitAndThenTheEndOfItsGrant) {
+  post(1, 0b10);
+  lane.act(at(0));
+  ASSERT_EQ(lane.next_event(), at(10));
+  lane.act(at(10));
+  lane.act(at(20));
+  EXPECT_EQ(lane.next_event(), at(24));
+  lane.act(at(24));
+  const std::vector<LaneRecord> records = lane.take_records();
+  ASSERT_EQ(records.size(), 3u);
+  EXPECT_FALSE(records[0].block->answer.has_value());
+  EXPECT_EQ(records[1].block->start, at(10));
+  EXPECT_EQ(records[1].block->end, at(24));
+  EXPECT_EQ(records[1].block->used, Duration{14});
+  EXPECT_EQ(records[1].block->answer->exit, 1);
+  EXPECT_EQ(records[2].ended, GrantEnd::done);
+  EXPECT_FALSE(lane.busy());
+}
+
+TEST_F(ALane, StandsStillWhileItIsSuspendedAndDoesNotCountThatTime) {
+  post(1, 0b1);
+  lane.act(at(0));
+  lane.suspend(at(3));
+  EXPECT_EQ(lane.next_event(), kNever);
+  lane.suspend(at(5));  // it is already
+  lane.act(at(30));
+  lane.resume(at(50));
+  EXPECT_EQ(lane.next_event(), at(57));
+  lane.suspend(at(52));  // a second time in one block
+  lane.resume(at(60));
+  ASSERT_EQ(lane.next_event(), at(65));
+  lane.act(at(65));
+  lane.suspend(at(66));  // now in its exit
+  lane.resume(at(70));
+  ASSERT_EQ(lane.next_event(), at(73));
+  lane.act(at(73));
+  const std::vector<LaneRecord> records = lane.take_records();
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].block->start, at(0));
+  EXPECT_EQ(records[0].block->end, at(73));
+  EXPECT_EQ(records[0].block->used, Duration{14});
+}
+
+TEST_F(ALane, EndsAtTheInstantOfItsSuspensionWhatEndsThereAndBeginsNothing) {
+  post(1, 0b10);
+  lane.act(at(0));
+  lane.suspend(at(10));
+  EXPECT_EQ(lane.take_records().size(), 1u);
+  lane.act(at(10));
+  EXPECT_EQ(lane.next_event(), kNever);
+  // Told to stop meanwhile, it does not go on.
+  lane.stop(GrantNumber{1});
+  lane.resume(at(20));
+  lane.act(at(20));
+  const std::vector<LaneRecord> records = lane.take_records();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].ended, GrantEnd::stopped);
+}
+
+TEST_F(ALane, BeginsWhatIsPostedDuringASuspensionAfterIt) {
+  lane.suspend(at(0));
+  post(1, 0b1);
+  lane.act(at(0));
+  EXPECT_TRUE(lane.waits(GrantNumber{1}));
+  EXPECT_FALSE(lane.busy());
+  lane.resume(at(7));
+  lane.act(at(7));
+  EXPECT_EQ(lane.next_event(), at(17));
+}
+
+}  // namespace
+}  // namespace einet
