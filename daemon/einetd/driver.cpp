@@ -8,8 +8,6 @@
 namespace einet {
 namespace {
 
-using Kind = TraceEvent::Kind;
-
 // Lanes do not ring for a block without an answer; while somebody watches, such blocks are shown at least
 // this often.
 constexpr auto kShowEvery = std::chrono::milliseconds(20);
@@ -17,49 +15,10 @@ constexpr auto kShowEvery = std::chrono::milliseconds(20);
 // Rounds of "take reports, decide" before other handlers get their turn.
 constexpr int kRounds = 4;
 
-std::int64_t ns(TimePoint t) {
-  return t == kNever ? 0 : std::int64_t{t.time_since_epoch().count()};
-}
-
-wire::OutcomeKind wire_outcome(Outcome outcome) {
-  constexpr std::array kKinds{wire::COMPLETED, wire::DEADLINE, wire::MISSED,
-                              wire::CANCELLED, wire::REJECTED, wire::FAILED};
-  return kKinds[static_cast<std::size_t>(outcome)];
-}
-
 GrantEnd grant_end(lane::End end) {
   return end == lane::End::done      ? GrantEnd::done
          : end == lane::End::stopped ? GrantEnd::stopped
                                      : GrantEnd::failed;
-}
-
-Rejection rejection(Reason reason) {
-  using wire::Rejected;
-  switch (reason) {
-    case Reason::deadline_in_past:
-      return {Rejected::DEADLINE_IN_PAST, "the deadline has passed"};
-    case Reason::deadline_before_release:
-      return {Rejected::DEADLINE_BEFORE_RELEASE, "the deadline is not after the release"};
-    case Reason::no_lane:
-      return {Rejected::MODEL_REFUSED, "no lane is left that can run this model"};
-    default:
-      return {Rejected::QUEUE_FULL, "the daemon has as many jobs as it may; try again later"};
-  }
-}
-
-std::string words_of(Reason reason) {
-  switch (reason) {
-    case Reason::lane_lost:
-      return "the worker died twice while it ran this job";
-    case Reason::no_lane:
-      return "no lane is left that can run this model";
-    case Reason::lane_failed:
-      return "the lane could not run this model; see the daemon's log";
-    case Reason::cannot_deliver:
-      return "no further exit could be ready before the deadline";
-    default:
-      return {};
-  }
 }
 
 }  // namespace
@@ -71,6 +30,7 @@ Policy policy_of(const std::string& name) {
 
 Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
     : parts_(parts),
+      report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
       core_({.policy = policy_of(parts.config.policy),
@@ -96,6 +56,18 @@ HeldJob& Driver::record(JobId id) {
   return found->second;
 }
 
+const Driver::Posted* Driver::Lane::find(GrantNumber number) const {
+  for (const Posted& p : posted) {
+    if (p.number == number) return &p;
+  }
+  return nullptr;
+}
+
+const HeldJob* Driver::job_of(const Lane& lane, GrantNumber number) {
+  const Posted* posted = lane.find(number);
+  return posted == nullptr ? nullptr : &record(posted->job);
+}
+
 // ---- from clients ----
 
 boost::system::result<JobId, Rejection> Driver::submit(Submission submission, JobOrigin origin,
@@ -114,24 +86,12 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   const TimePoint now = parts_.clock.now();
   if (const auto accepted = core_.submit(spec, now); !accepted) {
     ++counters_.refused;
-    if (parts_.trace != nullptr) {
-      TraceEvent e = trace_event(Kind::reject, place->second);
-      e.reason = accepted.error();
-      parts_.trace->add(e);
-    }
+    const Rejection why = report_.rejected(place->second, accepted.error());
     jobs_.erase(place);
-    return rejection(accepted.error());
+    return why;
   }
   ++counters_.accepted;
-  const HeldJob& accepted = place->second;
-  if (parts_.trace != nullptr) {
-    TraceEvent e = trace_event(Kind::submit, accepted);
-    e.at = received;
-    parts_.trace->add(e);
-  }
-  if (parts_.sink.watched()) {
-    parts_.sink.event(spec.tenant, event(wire::Event::ACCEPTED, accepted, received));
-  }
+  report_.accepted(place->second);
   return id;
 }
 
@@ -156,7 +116,7 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end) {
     const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
     lanes_[id.value].end = &end;
     core_.lane_up(id, device, parts_.clock.now());
-    trace_lane(Kind::lane_up, id, {}, Reason::none);
+    report_.lane_up(id);
   }
 }
 
@@ -174,7 +134,7 @@ void Driver::drop(DeviceId device, LaneLoss loss) {
     lanes_[id.value].end = nullptr;
     lanes_[id.value].posted.clear();
     core_.lane_lost(id, loss, parts_.clock.now());
-    trace_lane(Kind::lane_lost, id, {}, Reason::none);
+    report_.lane_lost(id);
   }
 }
 
@@ -239,37 +199,13 @@ bool Driver::take(LaneId id, const lane::Report& report) {
     ++counters_.blocks;
     lane.busy += report.end - report.start;
     job.lane_time += report.end - report.start;
-    const bool watched = parts_.sink.watched();
+    const Place place{id, lane.device};
     if (!job.first_block) {
       job.first_block = report.start;
-      if (watched) {
-        wire::Event e = event(wire::Event::STARTED, job, report.start);
-        place(e, id);
-        parts_.sink.event(job.spec().tenant, e);
-      }
+      report_.started(job, place, report.start);
     }
-    if (parts_.trace != nullptr) {
-      TraceEvent e = trace_event(Kind::block, job);
-      e.lane = id;
-      e.grant = report.grant;
-      e.block = report.block;
-      e.start = report.start;
-      e.end = report.end;
-      for (const Posted& p : lane.posted) {
-        if (p.number == report.grant) e.granted = p.at;
-      }
-      if (block.answer) e.answer = *block.answer;
-      parts_.trace->add(e);
-    }
-    if (watched) {
-      wire::Event e = event(wire::Event::BLOCK, job, report.end);
-      place(e, id);
-      e.set_block(static_cast<std::uint32_t>(report.block));
-      if (report.answer) e.set_exit(static_cast<std::uint32_t>(report.block));
-      e.set_start_ns(ns(report.start));
-      e.set_end_ns(ns(report.end));
-      parts_.sink.event(job.spec().tenant, e);
-    }
+    const Posted* posted = lane.find(report.grant);
+    report_.block_done(job, place, block, posted != nullptr ? posted->at : TimePoint{});
     if (report.answer) take_answer(job, id, report);
   }
   if (report.finished != lane::End::none) {
@@ -290,17 +226,9 @@ void Driver::take_answer(HeldJob& job, LaneId id, const lane::Report& report) {
   answer.set_top_class(static_cast<std::uint32_t>(report.answer->top_class));
   answer.set_confidence(report.answer->confidence);
   answer.mutable_scores()->Add(report.scores.begin(), report.scores.end());
-  answer.set_ready_ns(ns(report.end));
-  if (job.origin.stream == JobOrigin::Stream::every_exit) parts_.sink.exit_result(job, answer);
-  if (parts_.sink.watched()) {
-    wire::Event e = event(wire::Event::EXIT, job, report.end);
-    place(e, id);
-    e.set_exit(answer.exit());
-    e.set_top_class(answer.top_class());
-    e.set_confidence(answer.confidence());
-    parts_.sink.event(job.spec().tenant, e);
-  }
+  answer.set_ready_ns(wire_ns(report.end));
   job.best = std::move(answer);
+  report_.answered(job, {id, lanes_[id.value].device}, report.end);
 }
 
 // ---- commands of the core ----
@@ -324,30 +252,21 @@ void Driver::grant(const Grant& g, Reason reason) {
                                                 .input_type = job.submission.input_type});
   lane.posted.push_back({g.number, g.job, parts_.clock.now()});
   ++counters_.grants;
-  if (parts_.trace != nullptr) {
-    TraceEvent e = trace_event(Kind::grant, job);
-    e.at = lane.posted.back().at;
-    e.lane = g.lane;
-    e.grant = g.number;
-    e.block = g.first_block;
-    e.exits = g.exits;
-    e.reason = reason;
-    parts_.trace->add(e);
-  }
+  report_.granted(job, g, reason, lane.posted.back().at);
 }
 
 void Driver::stop(LaneId id, GrantNumber number, Reason reason) {
   Lane& lane = lanes_[id.value];
   lane.end->stop(lane.index, number);
   ++counters_.stops;
-  trace_lane(Kind::stop, id, number, reason);
+  report_.stopped(id, number, job_of(lane, number), reason);
 }
 
 bool Driver::withdraw(LaneId id, GrantNumber number, Reason reason) {
   Lane& lane = lanes_[id.value];
   if (lane.end->withdraw(lane.index, number) == lane::Withdrawal::taken) return false;
   ++counters_.withdrawals;
-  trace_lane(Kind::withdraw, id, number, reason);
+  report_.withdrawn(id, number, job_of(lane, number), reason);
   std::erase_if(lane.posted, [&](const Posted& p) { return p.number == number; });
   return true;
 }
@@ -362,54 +281,7 @@ void Driver::finish(JobId id, Outcome outcome, Reason reason) {
   EINET_CHECK(!job.ended, "a job has one outcome");
   job.ended = true;
   ++counters_.outcomes[static_cast<std::size_t>(outcome)];
-  const TimePoint now = parts_.clock.now();
-
-  wire::Outcome message;
-  message.set_job(id.value);
-  message.set_kind(wire_outcome(outcome));
-  message.set_reason(std::string(name(reason)));
-  message.set_words(words_of(reason));
-  if (job.best) *message.mutable_best() = *job.best;
-  message.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
-  message.set_received_ns(ns(job.received));
-  message.set_released_ns(ns(job.spec().release));
-  message.set_first_block_ns(job.first_block ? ns(*job.first_block) : 0);
-  message.set_finished_ns(ns(now));
-  message.set_deadline_ns(ns(job.spec().deadline));
-  message.set_lane_time_ns(job.lane_time.count());
-  message.set_executed_exits(job.executed_exits);
-  parts_.sink.outcome(job, message);
-
-  if (parts_.sink.watched()) {
-    wire::Event e = event(wire::Event::ENDED, job, now);
-    e.set_outcome(message.kind());
-    e.set_reason(message.reason());
-    parts_.sink.event(job.spec().tenant, e);
-  }
-  if (parts_.trace != nullptr) {
-    TraceEvent e = trace_event(Kind::outcome, job);
-    e.at = now;
-    e.outcome = outcome;
-    e.reason = reason;
-    e.preemptions = job.preemptions;
-    if (job.best) {
-      e.answer = {static_cast<int>(job.best->exit()), static_cast<int>(job.best->top_class()),
-                  job.best->confidence()};
-    }
-    parts_.trace->add(e);
-  }
-  if (outcome == Outcome::failed) {
-    parts_.log.warn("job failed", {{"job", id},
-                                   {"tenant", parts_.config.tenants[job.spec().tenant.value].name},
-                                   {"model", parts_.catalog.model(job.spec().model).name},
-                                   {"reason", name(reason)}});
-  } else if (parts_.log.debugs()) {
-    parts_.log.debug("job ended", {{"job", id},
-                                   {"tenant", parts_.config.tenants[job.spec().tenant.value].name},
-                                   {"outcome", name(outcome)},
-                                   {"reason", name(reason)},
-                                   {"response", now - job.spec().release}});
-  }
+  report_.ended(job, outcome, reason);
 }
 
 void Driver::release(JobId id) {
@@ -422,28 +294,14 @@ void Driver::release(JobId id) {
 // ---- observer of the core ----
 
 void Driver::job_state(JobId id, JobState from, JobState to, TimePoint at) {
-  if (from != JobState::waiting || to != JobState::ready || !parts_.sink.watched()) return;
-  const HeldJob& job = record(id);
-  parts_.sink.event(job.spec().tenant, event(wire::Event::RELEASED, job, at));
+  if (from == JobState::waiting && to == JobState::ready) report_.released(record(id), at);
 }
 
 void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
   HeldJob& job = record(victim);
   ++job.preemptions;
   ++counters_.preemptions;
-  if (parts_.trace != nullptr) {
-    TraceEvent e = trace_event(Kind::preempt, job);
-    e.at = at;
-    e.lane = id;
-    e.by = by;
-    parts_.trace->add(e);
-  }
-  if (parts_.sink.watched()) {
-    wire::Event e = event(wire::Event::PREEMPTED, job, at);
-    place(e, id);
-    e.set_by(by.value);
-    parts_.sink.event(job.spec().tenant, e);
-  }
+  report_.preempted(job, {id, lanes_[id.value].device}, by, at);
 }
 
 // ---- time ----
@@ -451,7 +309,7 @@ void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
 void Driver::set_timer() {
   TimePoint due = core_.next_wakeup();
   const auto busy = [](const Lane& lane) { return !lane.posted.empty(); };
-  if (parts_.sink.watched() && std::any_of(lanes_.begin(), lanes_.end(), busy)) {
+  if (report_.watched() && std::any_of(lanes_.begin(), lanes_.end(), busy)) {
     due = std::min(due, parts_.clock.now() + kShowEvery);
   }
   if (due == timer_at_) return;
@@ -496,50 +354,6 @@ std::vector<Core::JobView> Driver::views(std::optional<TenantId> tenant) const {
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.spec.id < b.spec.id; });
   return out;
-}
-
-TraceEvent Driver::trace_event(Kind kind, const HeldJob& job) const {
-  TraceEvent e;
-  e.kind = kind;
-  e.at = parts_.clock.now();
-  e.job = job.spec().id;
-  e.tenant = job.spec().tenant;
-  e.model = job.spec().model;
-  e.priority = job.spec().priority;
-  e.release = job.spec().release;
-  e.deadline = job.spec().deadline;
-  return e;
-}
-
-void Driver::trace_lane(Kind kind, LaneId id, GrantNumber number, Reason reason) {
-  if (parts_.trace == nullptr) return;
-  TraceEvent e;
-  for (const Posted& p : lanes_[id.value].posted) {
-    if (p.number == number) e = trace_event(kind, record(p.job));
-  }
-  e.kind = kind;
-  e.at = parts_.clock.now();
-  e.lane = id;
-  e.grant = number;
-  e.reason = reason;
-  parts_.trace->add(e);
-}
-
-wire::Event Driver::event(wire::Event::Kind kind, const HeldJob& job, TimePoint at) const {
-  wire::Event e;
-  e.set_kind(kind);
-  e.set_at_ns(ns(at));
-  e.set_job(job.spec().id.value);
-  e.set_tenant(parts_.config.tenants[job.spec().tenant.value].name);
-  e.set_model(parts_.catalog.model(job.spec().model).name);
-  e.set_priority(job.spec().priority);
-  e.set_deadline_ns(ns(job.spec().deadline));
-  return e;
-}
-
-void Driver::place(wire::Event& e, LaneId id) const {
-  e.set_device(parts_.config.devices[lanes_[id.value].device.value].name);
-  e.set_lane(id.value);
 }
 
 }  // namespace einet

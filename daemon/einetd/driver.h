@@ -1,6 +1,6 @@
 // Drives the decision core with real time and real lanes: hands its commands to the lane channels, feeds
-// reports and timers back, keeps the jobs' records, and says through JobSink what clients and the trace
-// should hear. It decides nothing, and knows neither sockets nor processes.
+// reports and timers back, and keeps the jobs' records. It decides nothing, and knows neither sockets nor
+// processes; what it has to tell, it tells the Reporter.
 #pragma once
 
 #include <array>
@@ -13,25 +13,12 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "config/daemon_config.h"
-#include "daemon/einetd/held_job.h"
 #include "daemon/einetd/job_slots.h"
-#include "daemon/einetd/log.h"
-#include "daemon/einetd/trace.h"
+#include "daemon/einetd/reporter.h"
 #include "ipc/lane/daemon_end.h"
 #include "scheduler/core.h"
 
 namespace einet {
-
-// Hears what happens to jobs. Called from within the driver; must not call back into it.
-class JobSink {
- public:
-  virtual ~JobSink() = default;
-  virtual void exit_result(const HeldJob&, const wire::Answer&) = 0;
-  virtual void outcome(const HeldJob&, const wire::Outcome&) = 0;
-  // Whether anybody watches; only then are events made. Names are filled in by the driver.
-  virtual bool watched() const = 0;
-  virtual void event(TenantId, const wire::Event&) = 0;
-};
 
 // A lane as status shows it.
 struct LaneView {
@@ -101,6 +88,7 @@ class Driver final : private Commands, private Observer {
     std::vector<Posted> posted;      // granted and not ended, oldest first
     Duration busy{};
     std::uint64_t blocks = 0;
+    const Posted* find(GrantNumber) const;
   };
 
   // Commands.
@@ -123,12 +111,10 @@ class Driver final : private Commands, private Observer {
   More rearm();
   void set_timer();
   HeldJob& record(JobId);
-  TraceEvent trace_event(TraceEvent::Kind, const HeldJob&) const;
-  void trace_lane(TraceEvent::Kind, LaneId, GrantNumber, Reason);
-  wire::Event event(wire::Event::Kind, const HeldJob&, TimePoint) const;
-  void place(wire::Event&, LaneId) const;
+  const HeldJob* job_of(const Lane&, GrantNumber);
 
   Parts parts_;
+  Reporter report_;
   std::function<void(DeviceId, const std::string&)> on_broken_;
   std::vector<Lane> lanes_;                // by LaneId
   std::vector<LaneId> first_lane_;         // by DeviceId

@@ -8,10 +8,6 @@
 namespace einet {
 namespace {
 
-std::int64_t ns(TimePoint t) {
-  return t == kNever ? 0 : std::int64_t{t.time_since_epoch().count()};
-}
-
 // "3", "2-3", "0,2"; empty when not pinned.
 std::string cores_of_lane(const DeviceConfig& device, int lane) {
   std::string out;
@@ -43,8 +39,8 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of) const {
     info.set_model(parts_.catalog.model(job.spec.model).name);
     info.set_state(std::string(name(job.state)));
     info.set_priority(job.spec.priority);
-    info.set_release_ns(ns(job.spec.release));
-    info.set_deadline_ns(ns(job.spec.deadline));
+    info.set_release_ns(wire_ns(job.spec.release));
+    info.set_deadline_ns(wire_ns(job.spec.deadline));
     info.set_next_block(static_cast<std::uint32_t>(job.next_block));
     info.set_blocks(static_cast<std::uint32_t>(job.spec.times->blocks()));
     if (job.best.exit >= 0) {
@@ -95,7 +91,7 @@ wire::Status StatusView::status(std::optional<TenantId> of) const {
   wire::Status s;
   s.set_version(std::string(kVersion));
   const TimePoint now = parts_.clock.now();
-  s.set_now_ns(ns(now));
+  s.set_now_ns(wire_ns(now));
   s.set_uptime_ns((now - started_).count());
   s.set_pid(static_cast<std::uint32_t>(::getpid()));
   s.set_policy(parts_.config.policy);
