@@ -14,10 +14,11 @@
 namespace einet {
 namespace {
 
-constexpr std::array<std::string_view, 3> kPolicies{"edf", "fixed-priority", "fifo"};
+constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fifo", "imprecise"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::array<std::string_view, 2> kBackends{"onednn", "synthetic"};
 constexpr int kMaxLanes = 64;
+constexpr double kLeastWeight = 1e-3;
 constexpr int kMaxCore = 4095;
 constexpr ByteCount kMaxMessage{16u << 20};  // of the protocol
 
@@ -55,6 +56,22 @@ ByteCount read_bytes(TomlTable& table, std::string_view key, ByteCount min, Byte
   return n;
 }
 
+// "20ms/100ms"; empty: none.
+std::optional<BudgetConfig> read_budget(TomlTable& table) {
+  constexpr const char* kKey = "budget";
+  const std::string text = table.text(kKey, "");
+  if (text.empty()) return std::nullopt;
+  const std::size_t slash = text.find('/');
+  const Result<Duration> amount = parse_duration(text.substr(0, slash));
+  const Result<Duration> period = parse_duration(slash == std::string::npos ? "" : text.substr(slash + 1));
+  if (!amount || !period || *amount == Duration{0} || *amount > *period) {
+    table.fail(kKey,
+               found(text) + "an amount above 0 and a period that is not shorter, such as \"20ms/100ms\"");
+    return std::nullopt;
+  }
+  return BudgetConfig{*amount, *period};
+}
+
 class Reader {
  public:
   Reader(std::filesystem::path folder, const Machine& machine)
@@ -70,11 +87,13 @@ class Reader {
     c.socket_mode = read_mode(root, c.socket_mode);
     c.models = path(root, "models", c.models);
     c.policy = root.choice("policy", kPolicies, c.policy);
+    c.promote_at_laxity = root.duration("promote_at_laxity", Duration{0}, c.promote_at_laxity);
     c.drain = root.duration("drain", Duration{0}, c.drain);
     c.log_level = root.choice("log_level", kLogLevels, c.log_level);
     c.trace = path(root, "trace", c.trace);
     read_limits(root.table("limits"), c.limits);
     read_worker(root.table("worker"), c.worker);
+    read_admission(root.table("admission"), c.admission);
     read_devices(root, c);
     read_tenants(root, c);
     root.close();
@@ -118,6 +137,12 @@ class Reader {
                                           format_duration(w.restart_delay));
     }
     w.hang = table.duration("hang", kLeast, w.hang);
+    table.close();
+  }
+
+  void read_admission(TomlTable table, AdmissionConfig& a) {
+    a.margin = table.number("margin", 1, 100, a.margin);
+    a.overhead = table.duration("overhead", Duration{0}, a.overhead);
     table.close();
   }
 
@@ -190,6 +215,9 @@ class Reader {
       t.max_jobs = read_int(table, "max_jobs", 1, 65536, t.max_jobs);
       t.max_bytes = read_bytes(table, "max_bytes", ByteCount{1}, t.max_bytes);
       t.max_connections = read_int(table, "max_connections", 1, 4096, t.max_connections);
+      t.max_tasks = read_int(table, "max_tasks", 0, 4096, t.max_tasks);
+      t.weight = table.number("weight", kLeastWeight, 1 / kLeastWeight, t.weight);
+      t.budget = read_budget(table);
       table.close();
       c.tenants.push_back(std::move(t));
     }
@@ -277,9 +305,13 @@ std::string summary(const DaemonConfig& c) {
            (d.cores.empty() ? ", not pinned" : ", pinned") + "\n";
   }
   for (const TenantConfig& t : c.tenants) {
-    out += "tenant " + t.name + ": " + (t.uid ? "uid " + std::to_string(*t.uid) : "every other user") +
-           ", max_priority " + std::to_string(t.max_priority) + ", max_jobs " + std::to_string(t.max_jobs) +
-           ", max_bytes " + format_bytes(t.max_bytes) + "\n";
+    out +=
+        "tenant " + t.name + ": " + (t.uid ? "uid " + std::to_string(*t.uid) : "every other user") +
+        ", max_priority " + std::to_string(t.max_priority) + ", max_jobs " + std::to_string(t.max_jobs) +
+        ", max_bytes " + format_bytes(t.max_bytes) +
+        (t.budget ? ", budget " + format_duration(t.budget->amount) + "/" + format_duration(t.budget->period)
+                  : "") +
+        "\n";
   }
   for (const std::string& w : c.warnings) out += "warning: " + w + "\n";
   return out;

@@ -34,6 +34,20 @@ struct DeviceConfig {
   friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
 };
 
+// Lane time that a tenant's best-effort jobs may use as if they were reserved: `amount` in each `period`.
+struct BudgetConfig {
+  Duration amount{};  // > 0, <= period
+  Duration period{};
+  friend bool operator==(const BudgetConfig&, const BudgetConfig&) = default;
+};
+
+// What admission adds to measured times.
+struct AdmissionConfig {
+  double margin = 1.2;                                // >= 1; on worst block times
+  Duration overhead = std::chrono::microseconds(50);  // of each block
+  friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
+};
+
 // Who may use the daemon, and how much of it. The name "default" stands for every user that no other tenant
 // names.
 struct TenantConfig {
@@ -43,6 +57,9 @@ struct TenantConfig {
   int max_jobs = 1024;             // accepted and not yet released
   ByteCount max_bytes{64u << 20};  // of inputs of such jobs
   int max_connections = 16;
+  int max_tasks = 16;  // accepted and not removed
+  double weight = 1;   // > 0; tenants share in proportion to it what tasks leave
+  std::optional<BudgetConfig> budget{};
   friend bool operator==(const TenantConfig&, const TenantConfig&) = default;
 };
 
@@ -70,7 +87,8 @@ struct DaemonConfig {
   std::filesystem::path socket = "/run/einetd/socket";
   unsigned socket_mode = 0660;
   std::filesystem::path models = "/var/lib/einetd/models";  // the folder that holds NAME.einet/
-  std::string policy = "fixed-priority";                    // one of policy_names()
+  std::string policy = "imprecise";                         // one of policy_names()
+  Duration promote_at_laxity{};                             // imprecise: see CoreOptions; zero: never
   Duration drain = std::chrono::seconds(5);                 // how long SIGTERM lets running jobs go on
   std::string log_level = "info";                           // one of log_level_names()
   std::filesystem::path trace;                              // empty: no trace
@@ -78,6 +96,7 @@ struct DaemonConfig {
   std::vector<TenantConfig> tenants;                        // at least one; file order; names are unique
   LimitsConfig limits;
   WorkerConfig worker;
+  AdmissionConfig admission;
 
   // Allowed, but probably not meant. Sentences for the log.
   std::vector<std::string> warnings;

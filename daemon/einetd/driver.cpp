@@ -24,8 +24,10 @@ GrantEnd grant_end(lane::End end) {
 }  // namespace
 
 Policy policy_of(const std::string& name) {
-  if (name == "edf") return Policy::edf;
-  return name == "fifo" ? Policy::fifo : Policy::fixed_priority;
+  const auto words = policy_words();
+  const auto at = std::find(words.begin(), words.end(), name);
+  EINET_CHECK(at != words.end(), "the configuration's policies are the scheduler's");
+  return static_cast<Policy>(at - words.begin());
 }
 
 Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
@@ -34,7 +36,8 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
       core_({.policy = policy_of(parts.config.policy),
-             .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs)},
+             .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
+             .promote_at_laxity = parts.config.promote_at_laxity},
             *this, *this),
       timer_(parts.io) {
   for (std::uint32_t d = 0; d < parts.config.devices.size(); ++d) {

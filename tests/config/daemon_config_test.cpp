@@ -38,7 +38,7 @@ std::string with_cpu(std::string_view text) {
 TEST(DaemonConfig, NeedsOnlyADevice) {
   const auto c = parse(kCpu);
   ASSERT_TRUE(c) << c.error().message;
-  EXPECT_EQ(c->policy, "fixed-priority");
+  EXPECT_EQ(c->policy, "imprecise");
   ASSERT_EQ(c->devices.size(), 1u);
   EXPECT_EQ(c->devices[0], DeviceConfig{.name = "cpu"});
   ASSERT_EQ(c->tenants.size(), 1u);
@@ -54,7 +54,7 @@ TEST(DaemonConfig, TheExampleShowsEveryKeyWithItsDefault) {
   EXPECT_EQ(*example, *parse(kCpu));
   // "Every key": the reader's own list of known keys, taken from its words about an unknown one.
   for (const char* table :
-       {"", "[limits]\n", "[worker]\n", "[tenant.default]\n", "[[device]]\nname='cpu'\n"}) {
+       {"", "[limits]\n", "[worker]\n", "[admission]\n", "[tenant.default]\n", "[[device]]\nname='cpu'\n"}) {
     const std::string words =
         error_of(std::string(table) + "qqqqqqqqqq = 1\n" +
                  (std::string_view(table).find("device") == std::string_view::npos ? kCpu : ""));
@@ -78,6 +78,7 @@ socket = "run/s"
 socket_mode = "0600"
 models = "/m"
 policy = "edf"
+promote_at_laxity = "2ms"
 drain = "1s"
 log_level = "debug"
 trace = "t.jsonl"
@@ -87,6 +88,9 @@ arena = "1MiB"
 [worker]
 path = "/w"
 hang = "3s"
+[admission]
+margin = 1.5
+overhead = "10us"
 [[device]]
 name = "cpu"
 backend = "synthetic"
@@ -95,6 +99,9 @@ threads = 2
 cores = [0, 1, 2, 5]
 [tenant.camera]
 max_priority = 7
+max_tasks = 3
+weight = 2
+budget = "20ms/100ms"
 [tenant.second]
 user = "camera"
 [tenant.third]
@@ -112,15 +119,22 @@ max_bytes = "1KiB"
   EXPECT_THAT(c->devices[0].cores, ElementsAre(0, 1, 2, 5));
   ASSERT_EQ(c->tenants.size(), 3u);
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
+  EXPECT_EQ(c->promote_at_laxity, std::chrono::milliseconds(2));
+  EXPECT_EQ(c->admission, (AdmissionConfig{1.5, std::chrono::microseconds(10)}));
   EXPECT_EQ(c->tenants[0].name, "camera");
+  EXPECT_EQ(c->tenants[0].max_tasks, 3);
+  EXPECT_EQ(c->tenants[0].weight, 2);
+  EXPECT_EQ(c->tenants[0].budget,
+            (BudgetConfig{std::chrono::milliseconds(20), std::chrono::milliseconds(100)}));
+  EXPECT_FALSE(c->tenants[1].budget);
   EXPECT_EQ(c->tenants[2].max_bytes, ByteCount{1024});
 }
 
 TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {
   EXPECT_EQ(error_of(with_cpu("policy = 'edff'")),
-            "/etc/einet/einetd.toml:1:10: policy: found \"edff\"; expected edf, fixed-priority or fifo (did "
-            "you mean "
-            "\"edf\"?)");
+            "/etc/einet/einetd.toml:1:10: policy: found \"edff\"; expected edf, fixed-priority, fifo or "
+            "imprecise (did "
+            "you mean \"edf\"?)");
   EXPECT_EQ(error_of(with_cpu("sokcet = '/s'")),
             "/etc/einet/einetd.toml:1:1: sokcet: unknown key; did you mean \"socket\"?");
   EXPECT_EQ(
@@ -132,6 +146,20 @@ TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {
   EXPECT_THAT(error_of(with_cpu("[worker]\nrestart_delay_max = '1ms'")),
               HasSubstr("at least restart_delay, 100ms"));
   EXPECT_THAT(error_of(with_cpu("device = 3")), HasSubstr("not TOML"));
+}
+
+TEST(DaemonConfig, ABudgetIsAnAmountAndAPeriodThatIsNotShorter) {
+  for (const char* bad :
+       {"20ms", "20ms/", "/100ms", "0ms/100ms", "100ms/20ms", "20/100", "a/b", "1ms/2ms/3ms"}) {
+    EXPECT_THAT(error_of(with_cpu("[tenant.camera]\nbudget = '" + std::string(bad) + "'")),
+                HasSubstr("2:10: tenant.camera.budget: found \"" + std::string(bad) +
+                          "\"; expected an amount above 0 and a period that is not shorter"))
+        << bad;
+  }
+  EXPECT_THAT(error_of(with_cpu("[tenant.camera]\nweight = 0")), HasSubstr("tenant.camera.weight"));
+  EXPECT_THAT(error_of(with_cpu("[tenant.camera]\nmax_tasks = -1")), HasSubstr("tenant.camera.max_tasks"));
+  EXPECT_THAT(error_of(with_cpu("[admission]\nmargin = 0.9")), HasSubstr("admission.margin"));
+  EXPECT_THAT(error_of(with_cpu("promote_at_laxity = '-1ms'")), HasSubstr("promote_at_laxity"));
 }
 
 TEST(DaemonConfig, ChecksAcrossKeys) {

@@ -124,7 +124,7 @@ TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
   EXPECT_EQ(status.lanes(0).state(), "busy");
   EXPECT_EQ(status.lanes(0).job(), submitted->job.value);
   EXPECT_EQ(status.lanes(1).state(), "idle");
-  EXPECT_EQ(status.policy(), "fixed-priority");
+  EXPECT_EQ(status.policy(), "imprecise");
   ASSERT_EQ(status.tenants_size(), 1);
   EXPECT_EQ(status.tenants(0).jobs(), 1u);
   EXPECT_EQ(status.tenants(0).bytes(), 64u);
