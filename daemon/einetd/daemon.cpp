@@ -34,6 +34,17 @@ TraceNames names_of(const DaemonConfig& config, const Catalog& catalog) {
   return names;
 }
 
+TraceHeader header_of(const DaemonConfig& config, TimePoint at) {
+  TraceHeader header{.at = at,
+                     .version = std::string(kVersion),
+                     .policy = config.policy,
+                     .max_jobs = static_cast<std::size_t>(config.limits.jobs),
+                     .promote_at_laxity = config.promote_at_laxity,
+                     .devices = {}};
+  for (const DeviceConfig& d : config.devices) header.devices.push_back({d.name, d.lanes});
+  return header;
+}
+
 class Daemon {
  public:
   Daemon(const DaemonConfig& config, std::filesystem::path worker, Catalog catalog,
@@ -62,7 +73,11 @@ class Daemon {
         [this](UniqueFd socket, uid_t user) { sessions_.add(desk_, std::move(socket), user); });
     if (!listener) return listener.error();
     listener_ = std::move(*listener);
-    if (trace_) trace_->set_names(names_of(config_, catalog_));
+    if (trace_) {
+      trace_->set_names(names_of(config_, catalog_));
+      trace_->when_broken([this](const std::string& why) { log_.error("trace ended", {{"reason", why}}); });
+      trace_->add_line(format_header(header_of(config_, clock_.now())));
+    }
 
     log_.info("started", {{"version", kVersion},
                           {"policy", config_.policy},

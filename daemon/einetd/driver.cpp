@@ -101,12 +101,19 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
 bool Driver::cancel(JobId id, std::optional<TenantId> tenant) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end() || (tenant && found->second.spec().tenant != *tenant)) return false;
-  return core_.cancel(id, parts_.clock.now());
+  return cancel(found->second);
+}
+
+bool Driver::cancel(const HeldJob& job) {
+  const TimePoint now = parts_.clock.now();
+  if (!core_.cancel(job.spec().id, now)) return false;
+  report_.cancelled(job, now);
+  return true;
 }
 
 void Driver::cancel_all() {
   for (const auto& [id, job] : jobs_) {
-    if (!job.ended) core_.cancel(id, parts_.clock.now());
+    if (!job.ended) cancel(job);
   }
 }
 
@@ -115,6 +122,7 @@ void Driver::cancel_all() {
 void Driver::attach(DeviceId device, lane::DaemonEnd& end) {
   EINET_CHECK(workers_[device.value] == nullptr, "a device has one worker at a time");
   workers_[device.value] = &end;
+  report_.device_up(device);
   for (int i = 0; i < end.lanes(); ++i) {
     const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
     lanes_[id.value].end = &end;
@@ -137,7 +145,7 @@ void Driver::drop(DeviceId device, LaneLoss loss) {
     lanes_[id.value].end = nullptr;
     lanes_[id.value].posted.clear();
     core_.lane_lost(id, loss, parts_.clock.now());
-    report_.lane_lost(id);
+    report_.lane_lost(id, loss);
   }
 }
 

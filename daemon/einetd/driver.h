@@ -106,6 +106,7 @@ class Driver final : private Commands, private Observer {
   void collect();
   void collect(DeviceId);
   void drop(DeviceId, LaneLoss);
+  bool cancel(const HeldJob&);
   bool take(LaneId, const lane::Report&);
   void take_answer(HeldJob&, LaneId, const lane::Report&);
   More rearm();

@@ -46,8 +46,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string> policies(policy_names().begin(), policy_names().end());
   app.add_option("--policy", policy, "Instead of the configuration's `policy`")
       ->check(CLI::IsMember(policies));
-  app.add_option("--trace", trace,
-                 "Instead of the configuration's `trace`: a file for one JSON line per event");
+  app.add_option("--trace,--record", trace,
+                 "Instead of the configuration's `trace`: a file for one JSON line per event, which\n"
+                 "`einet simulate --replay` runs again");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

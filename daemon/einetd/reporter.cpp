@@ -104,6 +104,7 @@ void Reporter::block_done(const HeldJob& job, Place place, const BlockReport& bl
     e.block = block.block;
     e.start = block.start;
     e.end = block.end;
+    e.used = block.used;
     e.granted = granted;
     if (block.answer) e.answer = *block.answer;
     parts_.trace->add(e);
@@ -128,6 +129,13 @@ void Reporter::answered(const HeldJob& job, Place place, TimePoint ready) {
     e.set_confidence(answer.confidence());
     tell(job, e);
   }
+}
+
+void Reporter::cancelled(const HeldJob& job, TimePoint at) {
+  if (parts_.trace == nullptr) return;
+  TraceEvent e = trace_event(Kind::cancel, job);
+  e.at = at;
+  parts_.trace->add(e);
 }
 
 void Reporter::preempted(const HeldJob& job, Place place, JobId by, TimePoint at) {
@@ -197,12 +205,28 @@ void Reporter::ended(const HeldJob& job, Outcome outcome, Reason reason) {
 
 // ---- lanes ----
 
+void Reporter::device_up(DeviceId device) {
+  if (parts_.trace == nullptr) return;
+  for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+    const CatalogModel& model = parts_.catalog.model(ModelId{m});
+    if (!model.loaded()) continue;
+    parts_.trace->add_line(format_model(parts_.clock.now(), model.name,
+                                        parts_.config.devices[device.value].name, device, *model.times));
+  }
+}
+
 void Reporter::lane_up(LaneId lane) {
   trace_lane(Kind::lane_up, lane, {}, nullptr, Reason::none);
 }
 
-void Reporter::lane_lost(LaneId lane) {
-  trace_lane(Kind::lane_lost, lane, {}, nullptr, Reason::none);
+void Reporter::lane_lost(LaneId lane, LaneLoss loss) {
+  if (parts_.trace == nullptr) return;
+  TraceEvent e;
+  e.kind = Kind::lane_lost;
+  e.at = parts_.clock.now();
+  e.lane = lane;
+  e.loss = loss;
+  parts_.trace->add(e);
 }
 
 // ---- making ----
@@ -215,6 +239,10 @@ TraceEvent Reporter::trace_event(Kind kind, const HeldJob& job) const {
   e.tenant = job.spec().tenant;
   e.model = job.spec().model;
   e.priority = job.spec().priority;
+  e.task = job.spec().task;
+  e.mandatory_exit = job.spec().mandatory_exit;
+  e.target_confidence = job.spec().target_confidence;
+  e.plan = job.spec().plan;
   e.release = job.spec().release;
   e.deadline = job.spec().deadline;
   return e;

@@ -63,13 +63,17 @@ class Reporter {
   void block_done(const HeldJob&, Place, const BlockReport&, TimePoint granted);
   // Its best answer is a new one, ready at that instant.
   void answered(const HeldJob&, Place, TimePoint ready);
+  // It was asked to end.
+  void cancelled(const HeldJob&, TimePoint at);
   void preempted(const HeldJob&, Place, JobId by, TimePoint at);
   // Its one outcome.
   void ended(const HeldJob&, Outcome, Reason);
 
   // --- Lanes. ---
+  // The device's lanes come up next: what the models are on it.
+  void device_up(DeviceId);
   void lane_up(LaneId);
-  void lane_lost(LaneId);
+  void lane_lost(LaneId, LaneLoss);
 
  private:
   TraceEvent trace_event(TraceEvent::Kind, const HeldJob&) const;

@@ -1,69 +1,22 @@
-// The trace: one JSON line per event, for reports, pictures and tests (docs/trace.md). Events are small plain
-// records in a bounded buffer; a thread of its own turns them into text and writes them, so that tracing does
-// not disturb what it shows. When the buffer is full, events are left out and counted.
+// The trace: one JSON line per event, for reports, pictures, tests and replay (docs/trace.md). Events are
+// small plain records in a bounded buffer; a thread of its own turns them into text and writes them, so that
+// tracing does not disturb what it shows. When the buffer is full, events are left out and counted.
 #pragma once
 
 #include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "config/ids.h"
 #include "config/result.h"
-#include "config/time.h"
 #include "config/unique_fd.h"
-#include "scheduler/core.h"
+#include "daemon/einetd/trace_lines.h"
 
 namespace einet {
-
-struct TraceEvent {
-  enum class Kind : std::uint8_t {
-    submit,
-    reject,
-    grant,
-    stop,
-    withdraw,
-    block,
-    preempt,
-    outcome,
-    lane_up,
-    lane_lost
-  };
-
-  Kind kind{};
-  Outcome outcome{};
-  Reason reason{};
-  TimePoint at{};
-  JobId job{};
-  TenantId tenant{};
-  ModelId model{};
-  int priority = 0;
-  LaneId lane{};
-  GrantNumber grant{};
-  ExitMask exits = 0;   // grant
-  int block = -1;       // grant: the first
-  ExitAnswer answer{};  // block: of its exit, if that was executed; outcome: the best
-  TimePoint release{};  // submit
-  TimePoint deadline = kNever;
-  TimePoint start{};  // block
-  TimePoint end{};
-  TimePoint granted{};  // block: when its grant was posted
-  JobId by{};           // preempt
-  int preemptions = 0;  // outcome
-};
-
-// The names that ids stand for. Grows, never changes.
-struct TraceNames {
-  std::vector<std::string> tenants;  // by TenantId
-  std::vector<std::string> models;   // by ModelId
-  std::vector<std::string> devices;  // by LaneId
-};
-
-// One JSON object, without the newline. Fields that an event does not have are left out.
-std::string format_trace(const TraceEvent&, const TraceNames&);
 
 class Trace {
  public:
@@ -76,20 +29,40 @@ class Trace {
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  // One thread may call these (any one); neither waits for the disk.
+  // One thread may call these (any one); none waits for the disk.
   void add(const TraceEvent&);
+  // A line that is text already, without the newline, in its place among the events. Never left out: for what
+  // happens rarely.
+  void add_line(std::string);
   void set_names(TraceNames);
+  // `broken` is called once if the file can no longer be written, from the writing thread: with the path and
+  // the reason. Nothing is written after that; at most the file's last line is then incomplete.
+  void when_broken(std::function<void(const std::string&)> broken);
 
  private:
-  explicit Trace(UniqueFd file);
+  // A line of text, and how many of the buffer's events are before it.
+  struct Text {
+    std::size_t after = 0;
+    std::string line;
+  };
+  struct Batch {
+    std::vector<TraceEvent> events;
+    std::vector<Text> texts;
+    std::uint64_t lost = 0;  // after the events
+  };
+  Trace(UniqueFd file, std::filesystem::path);
   void write_out();
+  static void append(std::string& out, const Batch&, const TraceNames&);
+  bool write_all(const std::string&);
 
-  UniqueFd file_;
+  const UniqueFd file_;
+  const std::filesystem::path path_;
   std::mutex mutex_;
   std::condition_variable ended_;
-  std::vector<TraceEvent> buffer_;  // under mutex_, like all below
+  Batch waiting_;  // under mutex_, like all below
   std::shared_ptr<const TraceNames> names_;
-  std::uint64_t lost_ = 0;
+  std::function<void(const std::string&)> broken_;
+  std::string failure_;  // why nothing is written any more
   bool ending_ = false;
   std::thread writer_;  // last: starts when all else is there
 };

@@ -1,13 +1,16 @@
 // The trace: lines are what docs/trace.md says, nothing is lost silently, and adding never waits.
 #include "daemon/einetd/trace.h"
 
+#include <atomic>
 #include <filesystem>
+#include <sstream>
 #include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "config/files.h"
+#include "temporary_folder.h"
 
 namespace einet {
 namespace {
@@ -28,18 +31,111 @@ TEST(Trace, WritesOnlyTheFieldsOfTheEvent) {
                .block = 3};
   e.start = TimePoint{Duration{5}};
   e.end = TimePoint{Duration{8}};
+  e.used = Duration{3};
   e.granted = TimePoint{Duration{2}};
   const std::string head =
       "{\"event\":\"block\",\"at_ns\":9,\"lane\":1,\"device\":\"cpu\",\"job\":4,\"tenant\":\"batch\","
       "\"model\":\"digits\",\"priority\":-2,\"grant\":7,\"block\":3,\"start_ns\":5,\"end_ns\":8,"
-      "\"granted_ns\":2";
+      "\"used_ns\":3,\"granted_ns\":2";
   EXPECT_EQ(format_trace(e, kNames), head + "}");
   e.answer = {.exit = 3, .top_class = 1, .confidence = 0.5f};
   EXPECT_EQ(format_trace(e, kNames), head + ",\"exit\":3,\"class\":1,\"confidence\":0.5}");
   EXPECT_EQ(format_trace({.kind = Kind::lane_lost, .lane = LaneId{0}}, kNames),
-            "{\"event\":\"lane_lost\",\"at_ns\":0,\"lane\":0,\"device\":\"cpu\"}");
+            "{\"event\":\"lane_lost\",\"at_ns\":0,\"lane\":0,\"device\":\"cpu\",\"loss\":\"comes-back\"}");
   EXPECT_THAT(format_trace({.kind = Kind::submit, .deadline = kNever}, kNames),
               HasSubstr("\"deadline_ns\":0"));
+}
+
+TEST(Trace, SaysWhatAJobAskedFor) {
+  TraceEvent e{.kind = Kind::submit, .job = JobId{1}};
+  const std::string plain = format_trace(e, kNames);
+  EXPECT_THAT(plain, HasSubstr("\"plan\":\"exact\"}"));
+  e.task = TaskId{3};
+  e.mandatory_exit = 2;
+  e.plan = PlanMode::last;
+  e.target_confidence = 0.9;
+  EXPECT_THAT(format_trace(e, kNames), HasSubstr("\"task\":3,\"mandatory_exit\":2,\"plan\":\"last\","
+                                                 "\"target_confidence\":0.9}"));
+}
+
+TEST(Trace, DescribesWhatTheCoreWasTold) {
+  const TimePoint at{Duration{5}};
+  EXPECT_EQ(format_header({.at = at,
+                           .version = "1.0",
+                           .policy = "edf",
+                           .max_jobs = 7,
+                           .promote_at_laxity = Duration{2},
+                           .devices = {{"cpu", 2}, {"cuda:0", 1}}}),
+            "{\"event\":\"header\",\"at_ns\":5,\"format\":1,\"version\":\"1.0\",\"policy\":\"edf\","
+            "\"max_jobs\":7,\"promote_at_laxity_ns\":2,\"devices\":[{\"name\":\"cpu\",\"lanes\":2},"
+            "{\"name\":\"cuda:0\",\"lanes\":1}]}");
+  ModelTimes times;
+  times.on_device = {{{Duration{1}, Duration{2}, Duration{3}, Duration{4}}}};
+  times.accuracy = {0.25};
+  EXPECT_EQ(format_model(at, "digits", "cpu", DeviceId{0}, times),
+            "{\"event\":\"model\",\"at_ns\":5,\"model\":\"digits\",\"device\":\"cpu\",\"accuracy\":[0.25],"
+            "\"blocks_ns\":[[1,2,3,4]]}");
+  EXPECT_EQ(format_reserve(at, TaskId{2}, "belt", "camera", "digits",
+                           {.period = Duration{10},
+                            .deadline = Duration{9},
+                            .priority = -1,
+                            .mandatory_exit = 0,
+                            .budget = Duration{4},
+                            .home = LaneId{1},
+                            .patience = Duration{6}}),
+            "{\"event\":\"reserve\",\"at_ns\":5,\"task\":2,\"name\":\"belt\",\"tenant\":\"camera\","
+            "\"model\":\"digits\",\"period_ns\":10,\"relative_deadline_ns\":9,\"priority\":-1,"
+            "\"mandatory_exit\":0,\"budget_ns\":4,\"lane\":1,\"patience_ns\":6}");
+  EXPECT_EQ(format_unreserve(at, TaskId{2}), "{\"event\":\"unreserve\",\"at_ns\":5,\"task\":2}");
+  EXPECT_EQ(format_share(at, "batch", {.weight = 2.5, .budget = {}}),
+            "{\"event\":\"share\",\"at_ns\":5,\"tenant\":\"batch\",\"weight\":2.5}");
+  EXPECT_THAT(
+      format_trace(
+          {.kind = Kind::lane_up, .lane = LaneId{1}, .base = LaneId{0}, .preemption = Preemption::as_needed},
+          kNames),
+      HasSubstr("\"base\":0,\"preemption\":\"as-needed\"}"));
+}
+
+TEST(Trace, LinesOfTextKeepTheirPlaceAmongTheEvents) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "trace";
+  {
+    auto trace = Trace::open(path);
+    ASSERT_TRUE(trace) << trace.error().message;
+    (*trace)->add_line("first");
+    (*trace)->add({.kind = Kind::cancel, .job = JobId{1}});
+    (*trace)->add_line("second");
+    (*trace)->add_line("third");
+    (*trace)->add({.kind = Kind::cancel, .job = JobId{2}});
+    (*trace)->add_line("last");
+  }
+  std::istringstream lines(*read_file(path, ByteCount{1000}));
+  std::vector<std::string> seen;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t job = line.find("\"job\":");
+    seen.push_back(job == std::string::npos ? line : line.substr(job, 7));
+  }
+  EXPECT_THAT(seen, testing::ElementsAre("first", "\"job\":1", "second", "third", "\"job\":2", "last"));
+}
+
+TEST(Trace, AFullDiskEndsTheTraceAndIsReportedOnce) {
+  std::atomic<int> reported = 0;
+  std::string words;
+  {
+    auto trace = Trace::open("/dev/full");
+    ASSERT_TRUE(trace) << trace.error().message;
+    (*trace)->when_broken([&](const std::string& why) {
+      words = why;
+      ++reported;
+      reported.notify_all();
+    });
+    (*trace)->add_line("one");
+    reported.wait(0);
+    (*trace)->add_line("two");
+    (*trace)->add({.kind = Kind::cancel, .job = JobId{1}});
+  }
+  EXPECT_EQ(reported, 1);
+  EXPECT_EQ(words, "/dev/full: cannot be written: No space left on device; the trace ends here");
 }
 
 TEST(Trace, EveryEventIsWrittenOrCounted) {
