@@ -1,11 +1,19 @@
 #include "scheduler/core.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "scheduler/core_impl.h"
 
 namespace einet {
+namespace {
+
+DeviceId first_device(const JobRecord& job) {
+  return DeviceId{static_cast<std::uint32_t>(std::countr_zero(job.devices))};
+}
+
+}  // namespace
 
 int HeldGrant::last_block() const {
   return deepest(exits);
@@ -83,18 +91,39 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   EINET_CHECK(spec.mandatory_exit < blocks, "the mandatory exit exists");
   EINET_CHECK(spec.times->on_device.size() <= kMaxDevices, "there are at most kMaxDevices devices");
 
-  if (spec.deadline <= spec.release) return Reason::deadline_before_release;
-  if (spec.on_miss == OnMiss::stop && spec.deadline <= now) return Reason::deadline_in_past;
+  TimePoint release = spec.release;
+  TimePoint deadline = spec.deadline;
+  TaskState* task = nullptr;
+  if (spec.task != TaskId{}) {
+    const auto found = tasks_.find(spec.task);
+    if (found == tasks_.end()) return Reason::no_such_task;
+    task = &found->second;
+    EINET_CHECK(task->reservation.mandatory_exit < blocks, "the mandatory exit exists");
+    release = std::max(release, task->next_release);
+    deadline = std::min(kNever, release + task->reservation.deadline);
+  }
+  if (deadline <= release) return Reason::deadline_before_release;
+  if (spec.on_miss == OnMiss::stop && deadline <= now) return Reason::deadline_in_past;
   const DeviceSet devices = devices_of(*spec.times);
   if ((devices & ~dead_devices_) == 0) return Reason::no_lane;
   if (jobs_.full()) return Reason::queue_full;
 
   JobRecord& job = jobs_.add(spec);
-  job.urgency = urgency(options_.policy, spec);
   job.devices = devices;
-  timers_.set(job, spec.release);
-  if (spec.release <= now) advance(now);
-  return Accepted{spec.release, spec.deadline};
+  job.spec.release = release;
+  job.spec.deadline = deadline;
+  if (task != nullptr) {
+    job.spec.priority = task->reservation.priority;
+    job.spec.mandatory_exit = task->reservation.mandatory_exit;
+    job.reservation = &task->reservation;
+    task->next_release = release + task->reservation.period;
+    if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
+  } else if (options_.policy == Policy::imprecise) {
+    shares_.join(job, mandatory_time(job, first_device(job)), base_lanes());
+  }
+  timers_.set(job, release);
+  if (release <= now) advance(now);
+  return Accepted{release, deadline};
 }
 
 bool Core::Impl::cancel(JobId id, TimePoint now) {
@@ -109,12 +138,28 @@ void Core::Impl::advance(TimePoint now) {
   move_clock(now);
   for (JobRecord* job = timers_.first(); job != nullptr && job->timer <= now; job = timers_.first()) {
     if (job->state == JobState::waiting) {
-      timers_.set(*job, job->spec.on_miss == OnMiss::stop ? job->spec.deadline : kNever);
+      set_timer(*job, now);
       make_ready(*job, now);
+    } else if (job->timer < job->spec.deadline) {
+      rank(*job, [&] { job->promoted = true; });
+      set_timer(*job, now);
     } else {
       deadline_reached(*job, now);
     }
   }
+}
+
+// The deadline; before it, the instant at which the laxity is used up.
+void Core::Impl::set_timer(JobRecord& job, TimePoint now) {
+  if (job.spec.on_miss != OnMiss::stop) return timers_.clear(job);
+  const bool promotable = options_.policy == Policy::imprecise && options_.promote_at_laxity > Duration{} &&
+                          job.reservation == nullptr && !job.promoted && job.spec.deadline < kNever;
+  if (!promotable) return timers_.set(job, job.spec.deadline);
+  const TimePoint promotion =
+      job.spec.deadline - mandatory_time(job, first_device(job)) - options_.promote_at_laxity;
+  if (promotion > now) return timers_.set(job, promotion);
+  job.promoted = true;
+  timers_.set(job, job.spec.deadline);
 }
 
 // A block that ends exactly at the deadline is in time, and its lane may be about to say so: a job on a lane
@@ -134,12 +179,32 @@ void Core::Impl::set_state(JobRecord& job, JobState to, TimePoint now) {
 
 void Core::Impl::make_ready(JobRecord& job, TimePoint now) {
   set_state(job, JobState::ready, now);
+  rank(job);
   if (!ReadyQueues::contains(job)) ready_.insert(job);
+  Server* const budget = job.spec.task == TaskId{} ? shares_.server(job.spec.tenant) : nullptr;
+  if (budget != nullptr && job.server == nullptr && !job.by_server.is_linked())
+    budget->waiting.push_back(job);
+}
+
+template <class Change>
+void Core::Impl::rank(JobRecord& job, Change&& change) {
+  const bool queued = ReadyQueues::contains(job);
+  if (queued) ready_.erase(job);
+  change();
+  job.urgency = urgency(options_.policy, job, standing(job), first_device(job));
+  if (queued) ready_.insert(job);
+}
+
+void Core::Impl::rank(JobRecord& job) {
+  rank(job, [] {});
 }
 
 void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now) {
   if (ReadyQueues::contains(job)) ready_.erase(job);
   timers_.clear(job);
+  if (job.server != nullptr) put_down(job);
+  job.by_server.unlink();
+  if (options_.policy == Policy::imprecise && job.spec.task == TaskId{}) shares_.leave(job);
   set_state(job, JobState::ended, now);
   job.outcome = outcome;
   job.why = why;
@@ -170,6 +235,7 @@ void Core::Impl::forget_state(JobRecord& job) {
   job.plan = 0;
   job.last_lane.reset();
   job.devices = devices_of(*job.spec.times);
+  job.urgency = urgency(options_.policy, job, standing(job), first_device(job));
   if (queued) ready_.insert(job);
 }
 
@@ -192,7 +258,7 @@ void Core::Impl::lane_up(LaneId id, DeviceId device, TimePoint now) {
   Lane& lane = lanes_[id.value];
   EINET_CHECK(lane.status != Lane::Status::up, "a lane comes up once");
   EINET_CHECK(lane.status == Lane::Status::unknown || lane.device == device, "a lane stays on its device");
-  lane.id = id;
+  lane.id = lane.base = id;
   lane.device = device;
   lane.status = Lane::Status::up;
   dead_devices_ &= ~device_bit(device);
@@ -232,10 +298,139 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   });
 }
 
-void Core::Impl::urgent_lane_up(LaneId, LaneId, Preemption, TimePoint) {}
-void Core::Impl::reserve(TaskId, const Reservation&, TimePoint) {}
-void Core::Impl::unreserve(TaskId, TimePoint) {}
-void Core::Impl::set_share(TenantId, const Share&, TimePoint) {}
+void Core::Impl::urgent_lane_up(LaneId id, LaneId base, Preemption preemption, TimePoint now) {
+  EINET_CHECK(up_lane(base) != nullptr && preemption != Preemption::boundary,
+              "an urgent lane comes up beside its base lane, to preempt");
+  lane_up(id, lanes_[base.value].device, now);
+  Lane& under = lanes_[base.value];
+  EINET_CHECK(!under.urgent || under.urgent == id, "a core has one urgent lane");
+  under.urgent = id;
+  lanes_[id.value].base = base;
+  lanes_[id.value].preemption = preemption;
+}
+
+std::size_t Core::Impl::base_lanes() const {
+  const auto up = std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return lane.status == Lane::Status::up && !lane.is_urgent();
+  });
+  return std::max<std::size_t>(1, static_cast<std::size_t>(up));
+}
+
+// --- Reservations and budgets ---
+
+void Core::Impl::count_homes() {
+  for (Lane& lane : lanes_) lane.homed = 0;
+  for (const auto& [id, task] : tasks_) ++lanes_[task.reservation.home.value].homed;
+  for (const Server* server : shares_.servers()) ++lanes_[server->budget.home.value].homed;
+}
+
+void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint now) {
+  move_clock(now);
+  EINET_CHECK(id != TaskId{} && reservation.home.value < lanes_.size(), "a task has a number and a home");
+  EINET_CHECK(
+      reservation.period > Duration{} && reservation.deadline > Duration{} && reservation.budget > Duration{},
+      "a task's times are positive");
+  TaskState& task = tasks_[id];
+  // Jobs in the queues lie where the old reservation says.
+  std::vector<JobRecord*> queued;
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation != &task.reservation || !ReadyQueues::contains(job)) return;
+    ready_.erase(job);
+    queued.push_back(&job);
+  });
+  task.reservation = reservation;
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation == &task.reservation) rank(job);
+  });
+  for (JobRecord* job : queued) ready_.insert(*job);
+  count_homes();
+}
+
+void Core::Impl::unreserve(TaskId id, TimePoint now) {
+  move_clock(now);
+  const auto task = tasks_.find(id);
+  EINET_CHECK(task != tasks_.end(), "only a task that is there can go");
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation == &task->second.reservation) rank(job, [&] { job.reservation = nullptr; });
+  });
+  tasks_.erase(task);
+  count_homes();
+}
+
+void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
+  move_clock(now);
+  if (Server* old = shares_.server(tenant)) {
+    if (old->carried != nullptr) put_down(*old->carried);
+    old->waiting.clear();
+  }
+  shares_.set(tenant, share);
+  Server* const budget = shares_.server(tenant);
+  if (budget == nullptr) return;
+  EINET_CHECK(share.budget->home.value < lanes_.size(), "a budget has a home");
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.spec.tenant != tenant || job.spec.task != TaskId{} || job.state != JobState::ready) return;
+    budget->waiting.push_back(job);
+  });
+  count_homes();
+}
+
+// A block has run: what its job may use shrinks by that.
+void Core::Impl::charge(JobRecord& job, const BlockReport& report, TimePoint now) {
+  job.used += report.used;
+  if (Server* server = job.server) {
+    server->left -= report.used;
+    if (now >= server->window_end) {
+      server->window_end = now + server->budget.period;
+      server->left = server->budget.amount;
+    }
+  }
+}
+
+// A task whose blocks take longer than it said pays with its own jobs: this one goes on without the
+// reservation, and the next may come only when the task is within its rate again.
+void Core::Impl::overran(JobRecord& job, TimePoint now) {
+  const auto task = tasks_.find(job.spec.task);
+  const Reservation& reservation = task->second.reservation;
+  const double periods = static_cast<double>((job.used - reservation.budget).count()) /
+                         static_cast<double>(reservation.budget.count());
+  constexpr double kLongest = 1e18;
+  const double wait = std::min(kLongest, periods * static_cast<double>(reservation.period.count()));
+  task->second.next_release =
+      std::min(kNever, task->second.next_release + Duration{static_cast<std::int64_t>(wait)});
+  observer_.overran(job.spec.id, job.spec.task, job.used, now);
+  rank(job, [&] { job.reservation = nullptr; });
+}
+
+// Has the budgets carry what they have room for, and put down what they have none for.
+void Core::Impl::carry(TimePoint now) {
+  for (Server* server : shares_.servers()) {
+    const DeviceId device = lanes_[server->budget.home.value].device;
+    const auto needs = [&](const JobRecord& job) { return worst_block_time(job, device, job.next_block); };
+    if (JobRecord* job = server->carried) {
+      if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
+      const bool ready = job->state == JobState::ready || job->state == JobState::granted;
+      put_down(*job);
+      if (ready) server->waiting.push_back(*job);
+    }
+    const bool fresh = now >= server->window_end;
+    const Duration left = fresh ? server->budget.amount : server->left;
+    for (JobRecord& job : server->waiting) {
+      if (job.state != JobState::ready || (job.devices & device_bit(device)) == 0 || needs(job) > left)
+        continue;
+      if (fresh) server->window_end = now + server->budget.period;
+      server->left = left;
+      server->carried = &job;
+      job.by_server.unlink();
+      rank(job, [&] { job.server = server; });
+      break;
+    }
+  }
+}
+
+void Core::Impl::put_down(JobRecord& job) {
+  job.server->carried = nullptr;
+  rank(job, [&] { job.server = nullptr; });
+}
 
 bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   move_clock(now);
@@ -245,6 +440,7 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   JobRecord& job = *grant.job;
   if (report.block != grant.block || report.block >= job.blocks() || report.end < report.start) return false;
   if (report.answer && (report.answer->exit != report.block || !job.has_exits())) return false;
+  if (report.used < Duration{}) return false;
 
   grant.certain = true;
   grant.block = report.block + 1;
@@ -254,7 +450,12 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   job.last_lane = lane->id;
   job.devices = device_bit(lane->device);
   observer_.block_done(lane->id, job.spec.id, report.block, report.start, report.end);
+  if (lane->is_urgent()) stand_still(report);
+  const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
+  charge(job, report, now);
   if (job.state != JobState::ended) after_block(job, report, now);
+  if (reserved && job.used > job.reservation->budget) overran(job, now);
+  if (job.state != JobState::ended) rank(job);
   return true;
 }
 
@@ -313,6 +514,8 @@ void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
   grant.block_start = start;
   JobRecord& job = *grant.job;
   if (ReadyQueues::contains(job)) ready_.erase(job);
+  job.by_server.unlink();
+  if (options_.policy == Policy::imprecise && job.next_block == 0) shares_.begin(job);
   if (job.state == JobState::granted) set_state(job, JobState::running, now);
 }
 
@@ -345,14 +548,15 @@ Duration Core::Impl::time_ahead(const JobRecord& job, DeviceId device, TimePoint
   constexpr int kLook = 16;
   const Duration slack = job.spec.deadline - start;
   const auto up = std::count_if(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
-    return lane.status == Lane::Status::up && lane.device == device;
+    return lane.status == Lane::Status::up && lane.device == device && !lane.is_urgent();
   });
   const std::int64_t lanes = std::max<std::int64_t>(1, up);
   Duration ahead{};
   int looked = 0;
   ready_.for_each(device_bit(device), [&](const JobRecord& other) {
     if (!(other.urgency < job.urgency) || ahead / lanes >= slack || ++looked > kLook) return false;
-    ahead += remaining_time(other, device);
+    ahead +=
+        options_.policy == Policy::imprecise ? mandatory_time(other, device) : remaining_time(other, device);
     return true;
   });
   return std::min(slack, ahead / lanes);
@@ -367,7 +571,12 @@ void Core::Impl::move_clock(TimePoint now) {
 
 TimePoint Core::Impl::next_wakeup() {
   const JobRecord* job = timers_.first();
-  return job == nullptr ? kNever : job->timer;
+  TimePoint next = job == nullptr ? kNever : job->timer;
+  for (const Server* server : shares_.servers()) {
+    const bool waits = server->carried == nullptr && !server->waiting.empty() && server->window_end > clock_;
+    if (waits) next = std::min(next, server->window_end);
+  }
+  return next;
 }
 
 std::optional<Core::JobView> Core::Impl::job(JobId id) {

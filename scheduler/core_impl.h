@@ -3,11 +3,14 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <vector>
 
 #include "scheduler/exit_planner.h"
 #include "scheduler/job_table.h"
+#include "scheduler/ranking.h"
+#include "scheduler/shares.h"
 
 namespace einet {
 
@@ -34,9 +37,14 @@ struct Lane {
   LaneId id;
   DeviceId device;
   Status status = Status::unknown;
-  std::uint64_t grants = 0;  // so far; the number of the newest
-  HeldGrant front;           // the one that it runs, or is about to
-  HeldGrant back;            // posted behind it
+  // Of the core that it is on: the base lane, itself or another; the urgent lane, if there is one.
+  LaneId base;
+  std::optional<LaneId> urgent;
+  Preemption preemption = Preemption::boundary;  // of an urgent lane
+  int homed = 0;                                 // tasks and budgets whose home this base lane is
+  std::uint64_t grants = 0;                      // so far; the number of the newest
+  HeldGrant front;                               // the one that it runs, or is about to
+  HeldGrant back;                                // posted behind it
   // The lane has begun `back`, but its report of how `front` ended has not been read yet. Until then nothing
   // is posted to it.
   bool between_reports = false;
@@ -45,7 +53,13 @@ struct Lane {
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
   JobRecord* next = nullptr;  // what should run there from that boundary on
   JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
+  Urgency key;                     // of the job that it runs, as it will be at the boundary
+  bool closed = false;             // takes no other job at that boundary
+  bool yields = false;             // stops there although nothing follows
 
+  bool is_urgent() const { return base != id; }
+  // Whether it goes on with reserved work of another lane. Valid where `key` is.
+  bool helps() const { return key.tier == Tier::reserved && front.job->home() != base; }
   // What should be posted behind `front`.
   JobRecord* behind() const { return next != nullptr && next == front.job ? successor : next; }
 };
@@ -79,6 +93,11 @@ class Core::Impl {
   // Transitions of a job and what hangs on them (core.cpp).
   void set_state(JobRecord&, JobState, TimePoint now);
   void make_ready(JobRecord&, TimePoint now);  // into its queue
+  // Brings the job's urgency up to date, with what `change` changes of the job.
+  template <class Change>
+  void rank(JobRecord&, Change&& change);
+  void rank(JobRecord&);
+  void set_timer(JobRecord&, TimePoint now);  // of a job that was released
   void end(JobRecord&, Outcome, Reason, TimePoint now);
   void end_with_best(JobRecord&, Reason, TimePoint now);  // outcome: whether the best answer suffices
   void end_without_plan(JobRecord&, TimePoint now);       // nothing is left that is worth running
@@ -92,14 +111,35 @@ class Core::Impl {
   void move_clock(TimePoint now);
   Lane* up_lane(LaneId);
   void replan(JobRecord&, DeviceId, TimePoint start);
+  // Reservations and budgets.
+  void charge(JobRecord&, const BlockReport&, TimePoint now);
+  void overran(JobRecord&, TimePoint now);
+  void carry(TimePoint now);  // jobs that budgets have room for
+  void put_down(JobRecord&);  // its budget carries it no longer
+  std::size_t base_lanes() const;
+  void count_homes();
   Duration time_ahead(const JobRecord&, DeviceId, TimePoint start) const;
 
   // Steps of a decision (decide.cpp).
   void review(TimePoint now);
   void project(TimePoint now);
+  void hurry();
+  void choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);
+  void choose_help(TimePoint now);
   void choose_successors();
+  const JobRecord* away_from(const Lane& home, TimePoint boundary) const;
+  bool stays_away(const JobRecord&, const Urgency&) const;
+  bool displaced(const Lane&) const;
+  // Urgent lanes (urgent_lanes.cpp).
+  void choose_on_urgent_lane(Lane&, TimePoint boundary, TimePoint now);
+  void take_cores(TimePoint now);
+  bool serves_reserved_only(const Lane& base) const;
+  bool may_take_core(const JobRecord&, const Urgency&, const Lane& urgent) const;
+  bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
+  Duration worst_remaining(const Lane& base, TimePoint now) const;
+  void stand_still(const BlockReport&);
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
   TimePoint boundary_of(const Lane&, TimePoint now) const;
   TimePoint end_of(const Lane&) const;
@@ -120,6 +160,8 @@ class Core::Impl {
   Timers timers_;
   ReadyQueues ready_;
   ExitPlanner planner_;
+  std::map<TaskId, TaskState> tasks_;
+  Shares shares_;
   std::vector<Lane> lanes_;  // by LaneId
   DeviceSet dead_devices_ = 0;
 
@@ -141,6 +183,7 @@ class Core::Impl {
   std::vector<Lane*> holders_;
   std::vector<Choice> chosen_;
   std::array<int, kMaxDevices> free_lanes_{};
+  bool contended_ = false;  // more mandatory work than idle lanes
 };
 
 }  // namespace einet

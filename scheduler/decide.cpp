@@ -14,11 +14,19 @@ bool gets_there_first(const Lane* a, const Lane* b) {
   return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
 }
 
+// Blocks before this one are what a task has reserved.
+int reserved_blocks(const JobRecord& job) {
+  if (job.urgency.tier != Tier::reserved || job.reservation == nullptr) return 0;
+  return job.has_exits() ? job.mandatory_exit() + 1 : job.blocks();
+}
+
 }  // namespace
 
 void Core::Impl::decide(TimePoint now) {
   advance(now);
   review(now);
+  carry(now);
+  hurry();
   // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
   // is posted too.
   do {
@@ -41,7 +49,28 @@ void Core::Impl::review(TimePoint now) {
     const Lane& lane = lanes_[job.last_lane->value];
     const TimePoint start = lane.front.job == &job ? lane.front.block_start : now;
     if (job.answered || !can_deliver(job, lane.device, start)) replan(job, lane.device, start);
-    if (job.plan == 0) end_without_plan(job, now);
+    if (job.plan == 0) {
+      end_without_plan(job, now);
+    } else {
+      rank(job);
+    }
+  }
+}
+
+// While mandatory work waits, a job that has no answer yet gets one as soon as it pays, so that it can make
+// room.
+void Core::Impl::hurry() {
+  const auto idle = std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
+    return lane.status == Lane::Status::up && !lane.front && !lane.is_urgent();
+  });
+  contended_ = options_.policy == Policy::imprecise && ready_.mandatory() > static_cast<std::size_t>(idle);
+  if (!contended_) return;
+  for (Lane& lane : lanes_) {
+    if (!lane.front) continue;
+    JobRecord& job = *lane.front.job;
+    if (job.hurried || job.is_over() || !job.has_exits() || mandatory_done(job, standing(job))) continue;
+    job.hurried = true;
+    if (job.plan != 0) replan(job, lane.device, lane.front.block_start);
   }
 }
 
@@ -67,21 +96,105 @@ void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
+    lane.closed = lane.yields = false;
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
+    if (lane.is_urgent() && !lane.front) continue;
     lane.boundary = boundary_of(lane, now);
+    if (lane.front && !ends_there(lane.front, lane.boundary)) {
+      const Standing after =
+          standing_after(*lane.front.job, lane.device, lane.front.block, lane.front.job->plan);
+      lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
+    }
+    if (lane.urgent && lanes_[lane.urgent->value].front) {
+      // Stands still: its boundary comes when the urgent lane has gone.
+      lane.boundary = kNever;
+      lane.next = lane.front.job;
+      lane.closed = true;
+    }
     order_.push_back(&lane);
   }
   std::sort(order_.begin(), order_.end(), gets_there_first);
   ready_.rewind();
+  bool cores_taken = false;
   for (auto first = order_.begin(); first != order_.end();) {
     const TimePoint boundary = (*first)->boundary;
     const auto last =
         std::find_if(first, order_.end(), [&](Lane* lane) { return lane->boundary != boundary; });
+    // Idle lanes first: what they have room for takes no core from anybody.
+    if (boundary > now && !std::exchange(cores_taken, true)) take_cores(now);
+    choose_reserved({first, last}, boundary, now);
     choose({first, last}, boundary, now);
     assign({first, last});
     first = last;
   }
+  choose_help(now);
   choose_successors();
+}
+
+// --- Reserved work ---
+
+// Reserved work of `home` that another lane helps with at that instant: until it has come back, its home
+// takes nothing less urgent, so that for all reserved work there it is as if it had run at home.
+const JobRecord* Core::Impl::away_from(const Lane& home, TimePoint boundary) const {
+  const JobRecord* away = nullptr;
+  for (const Lane* lane : order_) {
+    if (lane->base == home.id) continue;
+    const JobRecord* job = lane->boundary > boundary || lane->closed ? lane->front.job : lane->next;
+    if (job == nullptr || job->urgency.tier != Tier::reserved || job->is_over() || job->home() != home.id)
+      continue;
+    if (away == nullptr || job->urgency < away->urgency) away = job;
+  }
+  return away;
+}
+
+// Whether a job that another lane helps with has nothing to go home for: its home is busy with more urgent
+// work.
+bool Core::Impl::stays_away(const JobRecord& job, const Urgency& key) const {
+  const Lane& home = lanes_[job.home().value];
+  if (home.status != Lane::Status::up) return true;
+  const Lane& busy = home.urgent && lanes_[home.urgent->value].front ? lanes_[home.urgent->value] : home;
+  return busy.front && busy.front.job->urgency < key;
+}
+
+// Each lane's own reserved work comes before all else.
+void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now) {
+  if (tasks_.empty() && shares_.servers().empty()) return;
+  for (Lane* lane : group) {
+    if (lane->closed || lane->is_urgent()) continue;
+    const bool holds = lane->front && !ends_there(lane->front, boundary) &&
+                       lane->key.tier == Tier::reserved && lane->front.job->home() == lane->id;
+    JobRecord* next = holds ? lane->front.job : nullptr;
+    for (JobRecord* ready = ready_.peek_home(lane->id); ready != nullptr;
+         ready = ready_.peek_home(lane->id)) {
+      if (holds && lane->key < ready->urgency) break;
+      ready_.pass(*ready);
+      if (!prepare(*ready, lane->device, boundary, now)) continue;
+      next = ready;
+      break;
+    }
+    const JobRecord* away = away_from(*lane, boundary);
+    lane->closed = away != nullptr &&
+                   (next == nullptr || away->urgency < (next == lane->front.job ? lane->key : next->urgency));
+    lane->yields = lane->closed;
+    if (!lane->closed) lane->next = next;
+  }
+}
+
+// Lanes that nothing else needs help with reserved work that waits for more urgent work at home.
+void Core::Impl::choose_help(TimePoint now) {
+  if (tasks_.empty()) return;
+  for (Lane* lane : order_) {
+    if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent()) continue;
+    if (lane->front && !ends_there(lane->front, lane->boundary)) continue;
+    while (JobRecord* ready = ready_.peek_reserved(device_bit(lane->device))) {
+      ready_.pass(*ready);
+      const Lane& home = lanes_[ready->home().value];
+      if (home.device != lane->device || !stays_away(*ready, ready->urgency)) continue;
+      if (!prepare(*ready, lane->device, lane->boundary, now)) continue;
+      lane->next = ready;
+      break;
+    }
+  }
 }
 
 // When a lane that goes on with its job at the coming boundary is expected to have finished it.
@@ -101,13 +214,15 @@ void Core::Impl::choose_successors() {
   for (Lane* lane : order_) {
     // A lane that was told to stop for a job that has gone since stops all the same, and decides anew.
     if (lane->next == nullptr || lane->next != lane->front.job || lane->front.stop_told) continue;
+    if (lane->closed || lane->is_urgent()) continue;
     lane->boundary = end_of(*lane);
     holders_.push_back(lane);
   }
   std::sort(holders_.begin(), holders_.end(), gets_there_first);
   for (Lane* lane : holders_) {
-    JobRecord* ready = ready_.peek(device_bit(lane->device));
-    if (ready == nullptr) continue;
+    JobRecord* ready = ready_.peek_home(lane->id);
+    if (ready == nullptr) ready = ready_.peek(device_bit(lane->device));
+    if (ready == nullptr || away_from(*lane, lane->boundary) != nullptr) continue;
     ready_.pass(*ready);
     if (ready->stops_at(lane->boundary)) continue;
     // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane
@@ -131,12 +246,18 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   free_lanes_.fill(0);
   DeviceSet free_devices = 0;
   for (Lane* lane : group) {
+    if (lane->closed || lane->next != nullptr) continue;
+    if (lane->is_urgent()) {
+      choose_on_urgent_lane(*lane, boundary, now);
+      continue;
+    }
     ++free_lanes_[lane->device.value];
     free_devices |= device_bit(lane->device);
     if (lane->front && !ends_there(lane->front, boundary)) holders_.push_back(lane);
   }
-  std::sort(holders_.begin(), holders_.end(),
-            [](const Lane* a, const Lane* b) { return a->front.job->urgency < b->front.job->urgency; });
+  std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
+    return std::pair(a->helps(), a->key) < std::pair(b->helps(), b->key);
+  });
   const auto take = [&](JobRecord& job, DeviceId device) {
     chosen_.push_back({&job, device});
     if (--free_lanes_[device.value] == 0) free_devices &= ~device_bit(device);
@@ -145,9 +266,13 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   while (free_devices != 0) {
     JobRecord* ready = ready_.peek(free_devices);
     if (holder != holders_.end()) {
-      const Lane& lane = **holder;
-      if (ready == nullptr || options_.policy == Policy::fifo || lane.front.job->urgency < ready->urgency) {
+      Lane& lane = **holder;
+      const bool first =
+          ready == nullptr || options_.policy == Policy::fifo || (!lane.helps() && lane.key < ready->urgency);
+      if (first) {
         ++holder;
+        lane.yields = lane.helps() && !stays_away(*lane.front.job, lane.key);
+        if (lane.yields) continue;
         if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);
         continue;
       }
@@ -162,6 +287,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
 // Whether it makes sense to run the job from `start` on; if not, it has ended. A job that is not posted yet
 // gets its plan here.
 bool Core::Impl::prepare(JobRecord& job, DeviceId device, TimePoint start, TimePoint now) {
+  job.hurried |= contended_;
   if (job.state == JobState::ready || !can_deliver(job, device, start)) replan(job, device, start);
   if (job.plan == 0) end_without_plan(job, now);
   return job.plan != 0;
@@ -174,7 +300,9 @@ void Core::Impl::assign(std::span<Lane*> group) {
     for (Choice& choice : chosen_) {
       if (choice.job == nullptr) continue;
       for (Lane* lane : group) {
-        if (lane->next != nullptr || lane->device != choice.device || !may_take(*lane, *choice.job)) continue;
+        if (lane->next != nullptr || lane->closed || lane->is_urgent() || lane->device != choice.device ||
+            !may_take(*lane, *choice.job))
+          continue;
         lane->next = std::exchange(choice.job, nullptr);
         break;
       }
@@ -203,8 +331,7 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     // A running job that has to make room may not have begun yet: then nothing needs to be waited for.
     HeldGrant& front = lane->front;
     if (!front || front.certain || front.stop_told || front.job == lane->next) continue;
-    const bool displaced = lane->next != nullptr && !ends_there(front, lane->boundary);
-    if (!displaced && !front.job->is_over()) continue;
+    if (!displaced(*lane) && !front.job->is_over()) continue;
     withdraw(*lane, front, now);
     changed = true;
   }
@@ -256,12 +383,22 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
            .exits = job.plan};
   job.lane = lane.id;
   set_state(job, JobState::granted, now);
+  const Lane& base = lanes_[lane.base.value];
+  const bool takes_core = lane.is_urgent() && base.front;
   commands_.grant({.lane = lane.id,
                    .number = place.number,
                    .job = job.spec.id,
                    .first_block = place.first_block,
-                   .exits = place.exits},
-                  Reason::most_urgent);
+                   .exits = place.exits,
+                   .reserved_blocks = reserved_blocks(job)},
+                  takes_core ? Reason::cannot_wait : Reason::most_urgent);
+  if (takes_core) observer_.suspended(base.id, base.front.job->spec.id, job.spec.id, now);
+}
+
+// Whether the running job has to make room at the coming boundary.
+bool Core::Impl::displaced(const Lane& lane) const {
+  if (!lane.front || ends_there(lane.front, lane.boundary)) return false;
+  return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
 }
 
 // Stops and new exits for the grants of a lane.
@@ -270,9 +407,8 @@ void Core::Impl::tell(Lane& lane) {
     const bool ended = lane.between_reports && grant == &lane.front;
     if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
     const JobRecord& job = *grant->job;
-    const bool displaced = grant == &lane.front && lane.next != nullptr && lane.next != &job &&
-                           !ends_there(*grant, lane.boundary);
-    if (job.is_over() || displaced) {
+    const bool makes_room = grant == &lane.front && displaced(lane);
+    if (job.is_over() || makes_room) {
       if (grant->block == grant->last_block()) continue;  // ends there by itself
       grant->stop_told = true;
       commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);

@@ -29,11 +29,50 @@ ExitMask most_accurate(std::span<const double> accuracy, int first, double held)
   return best == accuracy.end() || *best <= held ? 0 : exit_bit(static_cast<int>(best - accuracy.begin()));
 }
 
+// The exit from the next block on whose answer has the most expected accuracy per time, if it alone was
+// executed.
+int best_paying_exit(const JobRecord& job, DeviceId device, TimePoint start) {
+  const std::vector<double>& accuracy = job.spec.times->accuracy;
+  int best = job.next_block;
+  double most = -1;
+  TimePoint trunk = start;
+  for (int exit = job.next_block; exit < job.blocks(); ++exit) {
+    trunk += block_time(job, device, exit, 0);
+    const TimePoint ready = trunk + times_on(job, device)[static_cast<std::size_t>(exit)].exit;
+    if (!in_time(job, ready)) break;
+    const double pays = accuracy[static_cast<std::size_t>(exit)] /
+                        static_cast<double>(std::max(Duration{1}, ready - start).count());
+    if (pays > most) {
+      most = pays;
+      best = exit;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 Duration block_time(const JobRecord& job, DeviceId device, int block, ExitMask exits) {
   const BlockTime& time = times_on(job, device)[static_cast<std::size_t>(block)];
   return (exits & exit_bit(block)) != 0 ? time.trunk + time.exit : time.trunk;
+}
+
+Duration worst_block_time(const JobRecord& job, DeviceId device, int block) {
+  const BlockTime& time = times_on(job, device)[static_cast<std::size_t>(block)];
+  return std::max(time.trunk, time.worst_trunk) + std::max(time.exit, time.worst_exit);
+}
+
+Duration mandatory_time(const JobRecord& job, DeviceId device) {
+  if (!job.has_exits()) return remaining_time(job, device);
+  if (job.best.exit >= job.mandatory_exit()) return {};
+  const int exit = std::max(job.next_block, job.mandatory_exit());
+  return ready_at(job, device, TimePoint{}, exit_bit(exit), exit).time_since_epoch();
+}
+
+Duration worst_remaining_time(const JobRecord& job, DeviceId device) {
+  Duration sum{};
+  for (int block = job.next_block; block < job.blocks(); ++block) sum += worst_block_time(job, device, block);
+  return sum;
 }
 
 Duration remaining_time(const JobRecord& job, DeviceId device) {
@@ -60,17 +99,16 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
   }
   if (!any_in_time) return 0;
 
-  ExitMask exits = 0;
-  switch (job.spec.plan) {
-    case PlanMode::exact:
-      exits = exact(job, device, start, ahead);
-      break;
-    case PlanMode::all:
-      exits = from_block(std::max(job.next_block, job.best.exit + 1)) & ~from_block(last + 1);
-      break;
-    case PlanMode::last:
-      exits = exit_bit(last);
-      break;
+  ExitMask exits = by_mode(job, device, start, ahead);
+  const bool answered = job.best.exit >= job.mandatory_exit();
+  const int mandatory = std::max(job.next_block, job.mandatory_exit());
+  if (!answered && job.reservation != nullptr) {
+    const ExitMask counted = (exits & from_block(mandatory)) | exit_bit(mandatory);
+    if (in_time(job, ready_at(job, device, start, counted, mandatory))) exits = counted;
+  } else if (!answered && job.hurried) {
+    const int first = job.spec.mandatory_exit >= 0 ? mandatory : best_paying_exit(job, device, start);
+    const ExitMask hurried = exits | exit_bit(first);
+    if (in_time(job, ready_at(job, device, start, hurried, first))) exits = hurried;
   }
   // What would be late is not worth starting.
   while (exits != 0) {
@@ -79,6 +117,19 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
     exits &= ~exit_bit(end);
   }
   return exits;
+}
+
+ExitMask ExitPlanner::by_mode(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+  const int last = job.blocks() - 1;
+  switch (job.spec.plan) {
+    case PlanMode::exact:
+      return exact(job, device, start, ahead);
+    case PlanMode::all:
+      return from_block(std::max(job.next_block, job.best.exit + 1)) & ~from_block(last + 1);
+    case PlanMode::last:
+      break;
+  }
+  return exit_bit(last);
 }
 
 ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {

@@ -18,8 +18,15 @@ constexpr int deepest(ExitMask exits) {
 // Median time of one block of `job` on a device, with its exit if `exits` has it.
 Duration block_time(const JobRecord& job, DeviceId, int block, ExitMask exits);
 
-// Median time of all that the job has left there, with its last exit only.
+// The worst of the same with its exit, by the profile.
+Duration worst_block_time(const JobRecord& job, DeviceId, int block);
+
+// Median time of all that the job has left there, with its last exit only; and of what it has left until its
+// mandatory answer could be had, with that exit only (zero once it is there).
 Duration remaining_time(const JobRecord& job, DeviceId);
+Duration mandatory_time(const JobRecord& job, DeviceId);
+// The worst that all of its blocks may take that are left, with their exits, by the profile.
+Duration worst_remaining_time(const JobRecord& job, DeviceId);
 
 // Whether the next planned exit would be ready at or before the deadline if `job` went on with its next block
 // at `start`. False if no exit is planned. True for every job without exits, and for OnMiss::keep_on.
@@ -36,9 +43,14 @@ class ExitPlanner {
   // compares the profiled times of what is left. `ahead`: time that more urgent work is likely to take from
   // the job. Without a deadline: the one most accurate exit. The mandatory exit is added if the plan ends
   // before it and it can still be ready in time.
+  //
+  // In every mode: reserved work executes its mandatory exit and none before it, which is what admission has
+  // counted; and a job that is hurried has the mandatory exit, or where any answer will do the one of most
+  // expected accuracy per time, among its exits, so that it can make room with an answer in hand.
   ExitMask plan(const JobRecord& job, DeviceId, TimePoint start, Duration ahead);
 
  private:
+  ExitMask by_mode(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
   ExitMask exact(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
 
   PlanSearch search_;

@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "scheduler/shares.h"
+
 namespace einet {
 
 DeviceSet devices_of(const ModelTimes& times) {
@@ -12,19 +14,8 @@ DeviceSet devices_of(const ModelTimes& times) {
   return devices;
 }
 
-Urgency urgency(Policy policy, const JobSpec& spec) {
-  const std::int64_t release = spec.release.time_since_epoch().count();
-  const std::int64_t deadline = spec.deadline.time_since_epoch().count();
-  switch (policy) {
-    case Policy::edf:
-      return {deadline, release, 0, spec.id.value};
-    case Policy::fixed_priority:
-    case Policy::imprecise:
-      return {-std::int64_t{spec.priority}, deadline, release, spec.id.value};
-    case Policy::fifo:
-      return {release, 0, 0, spec.id.value};
-  }
-  return {};
+LaneId JobRecord::home() const {
+  return server != nullptr ? server->budget.home : reservation->home;
 }
 
 JobTable::JobTable(std::size_t max_jobs)
@@ -78,40 +69,58 @@ ReadyQueues::~ReadyQueues() {
   for (Queue& queue : queues_) queue.jobs.clear();
 }
 
-ReadyQueues::Queue& ReadyQueues::queue_of(DeviceSet devices) {
+ReadyQueues::Queue& ReadyQueues::queue_of(const JobRecord& job) {
+  const bool reserved = job.urgency.tier == Tier::reserved;
+  const std::optional<LaneId> home = reserved ? std::optional(job.home()) : std::nullopt;
   for (Queue& queue : queues_) {
-    if (queue.devices == devices) return queue;
+    if (queue.devices == job.devices && queue.home == home) return queue;
   }
   queues_.emplace_back();
-  queues_.back().devices = devices;
+  queues_.back().devices = job.devices;
+  queues_.back().home = home;
   for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
   return queues_.back();
 }
 
 void ReadyQueues::insert(JobRecord& job) {
-  queue_of(job.devices).jobs.insert(job);
+  queue_of(job).jobs.insert(job);
+  mandatory_ += job.urgency.tier != Tier::optional;
 }
 
 void ReadyQueues::erase(JobRecord& job) {
-  Jobs& jobs = queue_of(job.devices).jobs;
+  Jobs& jobs = queue_of(job).jobs;
   jobs.erase(jobs.iterator_to(job));
+  mandatory_ -= job.urgency.tier != Tier::optional;
 }
 
 void ReadyQueues::rewind() {
   for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
 }
 
-JobRecord* ReadyQueues::peek(DeviceSet devices) {
+template <class Wanted>
+JobRecord* ReadyQueues::peek_in(Wanted&& wanted) {
   JobRecord* best = nullptr;
   for (Queue& queue : queues_) {
-    if ((queue.devices & devices) == 0 || queue.cursor == queue.jobs.end()) continue;
+    if (queue.cursor == queue.jobs.end() || !wanted(queue)) continue;
     if (best == nullptr || queue.cursor->urgency < best->urgency) best = &*queue.cursor;
   }
   return best;
 }
 
+JobRecord* ReadyQueues::peek(DeviceSet devices) {
+  return peek_in([&](const Queue& queue) { return !queue.home && (queue.devices & devices) != 0; });
+}
+
+JobRecord* ReadyQueues::peek_home(LaneId home) {
+  return peek_in([&](const Queue& queue) { return queue.home == home; });
+}
+
+JobRecord* ReadyQueues::peek_reserved(DeviceSet devices) {
+  return peek_in([&](const Queue& queue) { return queue.home && (queue.devices & devices) != 0; });
+}
+
 void ReadyQueues::pass(JobRecord& job) {
-  Queue& queue = queue_of(job.devices);
+  Queue& queue = queue_of(job);
   EINET_CHECK(queue.cursor != queue.jobs.end() && &*queue.cursor == &job, "only the peeked job is passed");
   ++queue.cursor;
 }

@@ -2,6 +2,7 @@
 // timer. All memory is allocated at construction; the orders are intrusive. No decisions here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -25,8 +26,12 @@ constexpr DeviceSet device_bit(DeviceId device) {
 // The devices that can run the model.
 DeviceSet devices_of(const ModelTimes&);
 
-// Smaller is more urgent. The last part, the job's number, makes it unique.
+// What kind of work a job's next block is; reserved work comes before all other.
+enum class Tier : std::uint8_t { reserved, best_effort, optional };
+
+// Smaller is more urgent (ranking.h). The last part, the job's number, makes it unique.
 struct Urgency {
+  Tier tier = Tier::best_effort;
   std::int64_t first = 0;
   std::int64_t second = 0;
   std::int64_t third = 0;
@@ -34,8 +39,7 @@ struct Urgency {
   friend constexpr auto operator<=>(const Urgency&, const Urgency&) = default;
 };
 
-// edf: deadline, release; fixed_priority: -priority, deadline, release; fifo: release. Then the job's number.
-Urgency urgency(Policy, const JobSpec&);
+struct Server;
 
 struct JobRecord {
   JobSpec spec;
@@ -45,9 +49,18 @@ struct JobRecord {
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
   ExitAnswer best;
-  bool answered = false;            // since the plan was made
-  std::optional<LaneId> last_lane;  // ran its last block
-  std::optional<LaneId> lane;       // of its grant
+  bool answered = false;                     // since the plan was made
+  bool hurried = false;                      // its plan begins with the exit that pays best: other work waits
+  bool promoted = false;                     // its laxity is used up (CoreOptions::promote_at_laxity)
+  const Reservation* reservation = nullptr;  // of its task, while the job may use it
+  Server* server = nullptr;                  // the budget that carries it
+  double weight = 1;                         // of its tenant
+  double tag = 0;                            // fair start (shares.h)
+  TimePoint due{};                           // its deadline, or what its tenant's share makes of it
+  Duration cost{};                           // lane time that it was expected to use when it came
+  Duration used{};                           // lane time of its blocks
+  std::optional<LaneId> last_lane;           // ran its last block
+  std::optional<LaneId> lane;                // of its grant
   int preemptions = 0;
   int lost_lanes = 0;  // lanes lost while it ran there
   // Set when the job must not start another block although its outcome is open: the deadline is this instant.
@@ -63,7 +76,13 @@ struct JobRecord {
   boost::intrusive::avl_set_member_hook<> by_timer;
   boost::intrusive::list_member_hook<> to_review;
   boost::intrusive::list_member_hook<> departing;
+  // Waits for its tenant's budget.
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> by_server;
 
+  // Ends its mandatory part: the answer of this exit or a later one.
+  int mandatory_exit() const { return std::max(0, spec.mandatory_exit); }
+  // The lane that its reserved work belongs to.
+  LaneId home() const;
   bool has_exits() const { return !spec.times->accuracy.empty(); }
   int blocks() const { return spec.times->blocks(); }
   bool is_over() const { return state == JobState::ended || leaving != Reason::none; }
@@ -131,13 +150,14 @@ class Timers {
       timers_;
 };
 
-// The jobs that a lane could begin or resume, most urgent first: one queue for each set of devices that
-// occurs (a few), so that the most urgent job for a device is found without looking at jobs that cannot run
-// there.
+// The jobs that a lane could begin or resume, most urgent first: one queue for each lane's reserved work, and
+// one for each set of devices that occurs (a few), so that the most urgent job for a lane is found without
+// looking at jobs that cannot run there.
 class ReadyQueues {
  public:
   ~ReadyQueues();
-  // In the queue of job.devices, which must not change while it is in.
+  // In the queue of its home lane if its tier is reserved, else of job.devices; none of these, nor its
+  // urgency, may change while it is in.
   void insert(JobRecord&);
   void erase(JobRecord&);
   static bool contains(const JobRecord& job) { return job.by_urgency.is_linked(); }
@@ -145,10 +165,30 @@ class ReadyQueues {
   // A walk through all queues at once, most urgent first. insert() and erase() of jobs that the walk has
   // passed are allowed while it goes on.
   void rewind();
-  // The most urgent job not passed yet that can run on one of `devices`; nullptr: none.
+  // The most urgent job not passed yet that can run on one of `devices` and is not reserved work; nullptr:
+  // none.
   JobRecord* peek(DeviceSet devices);
+  // The same of the reserved work of one lane, and of all lanes of these devices.
+  JobRecord* peek_home(LaneId);
+  JobRecord* peek_reserved(DeviceSet devices);
+  // How many are in that are not optional work.
+  std::size_t mandatory() const { return mandatory_; }
   // Passes the job that peek returned.
   void pass(JobRecord&);
+
+  // Calls f(JobRecord&) for the reserved work of a lane, most urgent first, until f returns true. f must not
+  // change the queues, other than by taking out the job that it was called with.
+  template <class F>
+  JobRecord* find_homed(LaneId home, F&& f) {
+    for (Queue& queue : queues_) {
+      if (queue.home != home) continue;
+      for (auto job = queue.jobs.begin(); job != queue.jobs.end();) {
+        JobRecord& record = *job++;
+        if (f(record)) return &record;
+      }
+    }
+    return nullptr;
+  }
 
   // Calls f(const JobRecord&) for jobs that can run on `device`, each queue most urgent first, until f
   // returns false for the queue.
@@ -172,12 +212,16 @@ class ReadyQueues {
       boost::intrusive::compare<MoreUrgent>, boost::intrusive::constant_time_size<false>>;
   struct Queue {
     DeviceSet devices = 0;
+    std::optional<LaneId> home;  // reserved work of this lane
     Jobs jobs;
     Jobs::iterator cursor;
   };
-  Queue& queue_of(DeviceSet);
+  Queue& queue_of(const JobRecord&);
+  template <class Wanted>
+  JobRecord* peek_in(Wanted&& wanted);
 
   std::vector<Queue> queues_;
+  std::size_t mandatory_ = 0;
 };
 
 }  // namespace einet

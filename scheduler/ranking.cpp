@@ -1,0 +1,87 @@
+#include "scheduler/ranking.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "scheduler/exit_planner.h"
+#include "scheduler/shares.h"
+
+namespace einet {
+namespace {
+
+Tier tier(Policy policy, const JobRecord& job, const Standing& at, DeviceId device) {
+  if (job.server != nullptr && at.next_block < job.blocks() &&
+      at.server_left >= worst_block_time(job, device, at.next_block)) {
+    return Tier::reserved;
+  }
+  const bool done = mandatory_done(job, at);
+  if (job.reservation != nullptr && !done) return Tier::reserved;
+  return done && policy == Policy::imprecise ? Tier::optional : Tier::best_effort;
+}
+
+// Expected accuracy gained per second of lane time, by the part of the plan that gains most per second.
+double density(const JobRecord& job, const Standing& at, DeviceId device) {
+  const std::vector<double>& accuracy = job.spec.times->accuracy;
+  const double held = at.best_exit < 0 ? 0 : accuracy[static_cast<std::size_t>(at.best_exit)];
+  Duration time{};
+  double best = 0;
+  for (int block = at.next_block; block <= deepest(at.plan); ++block) {
+    time += block_time(job, device, block, at.plan);
+    if ((at.plan & exit_bit(block)) == 0) continue;
+    const double gain = accuracy[static_cast<std::size_t>(block)] - held;
+    best = std::max(best, gain / std::max(1e-9, std::chrono::duration<double>(time).count()));
+  }
+  return best;
+}
+
+}  // namespace
+
+Standing standing(const JobRecord& job) {
+  return {.next_block = job.next_block,
+          .best_exit = job.best.exit,
+          .plan = job.plan,
+          .server_left = job.server != nullptr ? job.server->left : Duration{}};
+}
+
+Standing standing_after(const JobRecord& job, DeviceId device, int block, ExitMask exits) {
+  Standing after = standing(job);
+  after.next_block = block + 1;
+  if (job.has_exits() && (exits & exit_bit(block)) != 0) after.best_exit = std::max(after.best_exit, block);
+  after.plan = block + 1 < kMaxBlocks ? exits & (~ExitMask{0} << (block + 1)) : 0;
+  after.server_left -= worst_block_time(job, device, block);
+  return after;
+}
+
+bool mandatory_done(const JobRecord& job, const Standing& at) {
+  return job.has_exits() && at.best_exit >= job.mandatory_exit();
+}
+
+Urgency urgency(Policy policy, const JobRecord& job, const Standing& at, DeviceId device) {
+  const JobSpec& spec = job.spec;
+  const auto ns = [](TimePoint t) { return std::int64_t{t.time_since_epoch().count()}; };
+  const std::int64_t release = ns(spec.release);
+  const std::int64_t deadline = ns(spec.deadline);
+  const std::int64_t by_priority = -std::int64_t{spec.priority};
+  const Tier t = tier(policy, job, at, device);
+  switch (policy) {
+    case Policy::edf:
+      return {t, deadline, release, 0, spec.id.value};
+    case Policy::fixed_priority:
+      return {t, by_priority, deadline, release, spec.id.value};
+    case Policy::fifo:
+      return {t, release, 0, 0, spec.id.value};
+    case Policy::imprecise:
+      break;
+  }
+  if (t == Tier::reserved) return {t, by_priority, deadline, release, spec.id.value};
+  if (t == Tier::best_effort) {
+    constexpr std::int64_t kBeforeAll = std::numeric_limits<std::int64_t>::min();
+    return {t, job.promoted ? kBeforeAll : by_priority, ns(job.due), release, spec.id.value};
+  }
+  // Steps of a millionth of the accuracy per second.
+  const double worth = std::min(4e18, density(job, at, device) * job.weight * 1e6);
+  return {t, -static_cast<std::int64_t>(std::llround(worth)), deadline, release, spec.id.value};
+}
+
+}  // namespace einet

@@ -1,0 +1,136 @@
+// Instant preemption: which work goes to the urgent lane of a core, and when. While an urgent lane runs, the
+// base lane's block in progress stands still; nothing is posted to the base lane then.
+#include <algorithm>
+
+#include "scheduler/core_impl.h"
+
+namespace einet {
+
+// Where tasks have their home, only what the analysis has counted there may take the core.
+bool Core::Impl::serves_reserved_only(const Lane& base) const {
+  return base.homed > 0;
+}
+
+bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const Lane& urgent) const {
+  if (!serves_reserved_only(lanes_[urgent.base.value])) return key.tier != Tier::optional;
+  if (key.tier != Tier::reserved || job.reservation == nullptr || job.home() != urgent.base) return false;
+  return urgent.preemption == Preemption::instant || job.reservation->patience < kForever;
+}
+
+// How long the block in progress may still take.
+Duration Core::Impl::worst_remaining(const Lane& base, TimePoint now) const {
+  const HeldGrant& grant = base.front;
+  if (!grant || grant.block >= grant.job->blocks()) return {};
+  const Duration worst = worst_block_time(*grant.job, base.device, grant.block);
+  return std::max(Duration{}, worst - (now - grant.block_start));
+}
+
+bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint now) const {
+  if (urgent.preemption == Preemption::instant) return false;
+  const Duration blocking = worst_remaining(lanes_[urgent.base.value], now);
+  if (job.reservation != nullptr) return blocking <= job.reservation->patience;
+  if (job.spec.deadline >= kNever) return true;
+  return now + worst_remaining_time(job, urgent.device) + blocking <= job.spec.deadline;
+}
+
+// The next job of an urgent lane that runs one: itself, a more urgent one that may take the core, or none, if
+// the base lane has more urgent work.
+void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint now) {
+  const Lane& base = lanes_[lane.base.value];
+  const bool holds = !ends_there(lane.front, boundary);
+  const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
+  JobRecord* const other = ready_.peek(device_bit(lane.device));
+  if (!base.front) {
+    // The base lane is free: whatever is more urgent than this job runs there.
+    const bool more_urgent =
+        (home != nullptr && home->urgency < lane.key) || (other != nullptr && other->urgency < lane.key);
+    const bool stays = holds && !more_urgent && may_take_core(*lane.front.job, lane.key, lane);
+    lane.next = stays ? lane.front.job : nullptr;
+    lane.yields = !stays;
+    return;
+  }
+  const JobRecord& below = *base.front.job;
+  const auto outranks_below = [&](const Urgency& key) { return below.is_over() || key < below.urgency; };
+  JobRecord* next = nullptr;
+  if (holds && may_take_core(*lane.front.job, lane.key, lane) && outranks_below(lane.key))
+    next = lane.front.job;
+  const auto consider = [&](JobRecord& job) {
+    const bool better = next == nullptr || job.urgency < lane.key;
+    return better && outranks_below(job.urgency) && may_take_core(job, job.urgency, lane) &&
+           !can_wait(job, lane, now) && prepare(job, lane.device, boundary, now);
+  };
+  if (serves_reserved_only(base)) {
+    if (JobRecord* job = ready_.find_homed(base.id, consider)) next = job;
+  } else if (other != nullptr && consider(*other)) {
+    ready_.pass(*other);
+    next = other;
+  }
+  lane.next = next;
+  lane.yields = next == nullptr;
+}
+
+// Cores whose block in progress is less urgent than work that cannot wait for its end.
+void Core::Impl::take_cores(TimePoint now) {
+  const auto open = [&](const Lane& base) {
+    if (base.status != Lane::Status::up || !base.urgent || !base.front || base.between_reports ||
+        base.closed) {
+      return false;
+    }
+    const Lane& urgent = lanes_[base.urgent->value];
+    return urgent.status == Lane::Status::up && !urgent.front && urgent.next == nullptr;
+  };
+  const auto outranks = [](const JobRecord& job, const Lane& base) {
+    return base.front.job->is_over() || job.urgency < base.front.job->urgency;
+  };
+  const auto take = [&](Lane& base, JobRecord& job) {
+    Lane& urgent = lanes_[base.urgent->value];
+    urgent.next = &job;
+    urgent.boundary = now;
+    order_.push_back(&urgent);
+    base.next = base.front.job;
+    base.closed = true;
+  };
+  DeviceSet devices = 0;
+  for (Lane& base : lanes_) {
+    if (!open(base)) continue;
+    if (!serves_reserved_only(base)) {
+      devices |= device_bit(base.device);
+      continue;
+    }
+    const Lane& urgent = lanes_[base.urgent->value];
+    JobRecord* job = ready_.find_homed(base.id, [&](JobRecord& ready) {
+      return outranks(ready, base) && may_take_core(ready, ready.urgency, urgent) &&
+             !can_wait(ready, urgent, now) && prepare(ready, base.device, now, now);
+    });
+    if (job != nullptr) take(base, *job);
+  }
+  // The most urgent takes the core of the least urgent, as long as one cannot wait.
+  while (JobRecord* job = devices != 0 ? ready_.peek(devices) : nullptr) {
+    Lane* victim = nullptr;
+    for (Lane& base : lanes_) {
+      if (!open(base) || serves_reserved_only(base) || (job->devices & device_bit(base.device)) == 0)
+        continue;
+      if (!outranks(*job, base)) continue;
+      const bool least =
+          victim == nullptr ||
+          (!victim->front.job->is_over() &&
+           (base.front.job->is_over() || victim->front.job->urgency < base.front.job->urgency));
+      if (least) victim = &base;
+    }
+    if (victim == nullptr) return;
+    const Lane& urgent = lanes_[victim->urgent->value];
+    if (!may_take_core(*job, job->urgency, urgent) || can_wait(*job, urgent, now)) return;
+    ready_.pass(*job);
+    if (prepare(*job, victim->device, now, now)) take(*victim, *job);
+  }
+}
+
+// A block has run on an urgent lane: the base lane's block in progress ends later by that.
+void Core::Impl::stand_still(const BlockReport& report) {
+  HeldGrant& below = lanes_[lanes_[report.lane.value].base.value].front;
+  if (!below || !below.begun) return;
+  const TimePoint from = std::max(report.start, below.block_start);
+  if (report.end > from) below.block_start += report.end - from;
+}
+
+}  // namespace einet
