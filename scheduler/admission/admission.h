@@ -41,15 +41,14 @@ struct TaskBound {
   std::string limit;    // what limits it, in a few words for people
 };
 
-// Why a task was refused; every duration as it was found.
+// Why something was refused; every duration as it was found.
 struct Refusal {
-  std::string words;  // one sentence: which task would miss, by how much
-  std::string
-      task;  // the one that would miss: the new one, or one that was accepted before; "" where none does
-  Duration lateness{};                        // by how much
-  std::optional<int> largest_mandatory_exit;  // with which the new task would fit, all else equal
-  std::optional<Duration>
-      smallest_period;  // the same, with its deadline kept (or equal to the period, if it was)
+  std::string words;    // one sentence: which task would miss, by how much, and what would fit
+  std::string task{};   // that would miss: the new one, or one that was accepted before; "" where none does
+  Duration lateness{};  // by how much; zero where no bound was found
+  std::optional<int> largest_mandatory_exit{};  // with which the new task would fit, all else equal
+  // The same, to three digits; with the deadline kept, or equal to the period if it was.
+  std::optional<Duration> smallest_period{};
 };
 
 // The set of accepted tasks and budgets. One thread. Whatever is refused changes nothing.
@@ -72,9 +71,10 @@ class Admission {
   // --- Tasks and budgets. ---
 
   // Accepted: the reservation for the core. First fit over the lanes in their order; tasks that were accepted
-  // before keep their lanes.
+  // before keep their lanes. A known id: replaces that task, or leaves it as it is. Takes some 10 ms at most.
   boost::system::result<Reservation, Refusal> add(const TaskRequest&);
   void remove(TaskId);
+  // Replaces the tenant's budget, if it has one.
   boost::system::result<Budget, Refusal> add_budget(TenantId, Duration amount, Duration period);
   void remove_budget(TenantId);
   // The model of these tasks has other times now (a reload). All are kept, on the same lanes, or nothing
