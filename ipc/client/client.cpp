@@ -101,6 +101,7 @@ wire::Submit to_submit(const JobRequest& job) {
   if (job.mandatory_exit) out.set_mandatory_exit(static_cast<std::uint32_t>(*job.mandatory_exit));
   if (job.target_confidence) out.set_target_confidence(*job.target_confidence);
   out.set_plan(job.plan);
+  out.set_task(job.task);
   return out;
 }
 
@@ -147,10 +148,14 @@ class Client::Impl {
   Result<Ended> run(const JobRequest& job, std::function<void(JobId, const Answer&)> exit, Duration timeout);
   Result<void> wait_until(TimePoint until);
 
-  // Sends a request and waits for its reply of this type.
+  // Sends a request and waits for its reply, which is then in awaited_. Error also: the daemon's refusal.
+  template <class Request>
+  Result<void> ask(const Request& request, Duration timeout, UniqueFd fd);
+  // The same, with a reply of this type.
   template <class Reply, class Request>
   Result<Reply> call(const Request& request, Duration timeout, UniqueFd fd = {});
 
+  Result<TaskReply> add_task(const TaskRequest& task, Duration timeout);
   Result<void> watch(Watch what, std::function<void(const wire::Event&)> handler, Duration timeout);
   Result<Region> register_region(ByteCount size, Duration timeout);
   Result<void> need(std::string_view capability) const;
@@ -416,8 +421,8 @@ Result<void> Client::Impl::wait_until(TimePoint until) {
   return pump();
 }
 
-template <class Reply, class Request>
-Result<Reply> Client::Impl::call(const Request& request, Duration timeout, UniqueFd fd) {
+template <class Request>
+Result<void> Client::Impl::ask(const Request& request, Duration timeout, UniqueFd fd) {
   EINET_CHECK(!in_handler_, "a handler must not process or wait (client.h)");
   const TimePoint until = after(timeout);
   const auto id = send(request, std::move(fd));
@@ -437,7 +442,34 @@ Result<Reply> Client::Impl::call(const Request& request, Duration timeout, Uniqu
     if (!body) return body.error();
     return error("einetd refuses: " + printable(body->words()));
   }
+  return {};
+}
+
+template <class Reply, class Request>
+Result<Reply> Client::Impl::call(const Request& request, Duration timeout, UniqueFd fd) {
+  if (auto ok = ask(request, timeout, std::move(fd)); !ok) return ok.error();
   return parse_body<Reply>(awaited_.header, awaited_.body);
+}
+
+Result<Client::TaskReply> Client::Impl::add_task(const TaskRequest& task, Duration timeout) {
+  if (auto ok = need(kTasks); !ok) return ok.error();
+  wire::AddTask request;
+  request.set_name(task.name);
+  request.set_model(task.model);
+  request.set_period_ns(task.period.count());
+  if (task.deadline) request.set_deadline_ns(task.deadline->count());
+  request.set_priority(task.priority);
+  // A negative exit becomes a huge one, which the daemon refuses in words.
+  if (task.mandatory_exit) request.set_mandatory_exit(static_cast<std::uint32_t>(*task.mandatory_exit));
+  if (auto ok = ask(request, timeout, {}); !ok) return ok.error();
+  if (awaited_.header.type == MessageType::task_refused) {
+    auto refused = parse_body<wire::TaskRefused>(awaited_.header, awaited_.body);
+    if (!refused) return refused.error();
+    return TaskReply(std::move(*refused));
+  }
+  auto added = parse_body<wire::TaskAdded>(awaited_.header, awaited_.body);
+  if (!added) return added.error();
+  return TaskReply(std::move(*added));
 }
 
 Result<void> Client::Impl::say_hello() {
@@ -446,6 +478,7 @@ Result<void> Client::Impl::say_hello() {
   hello.set_max_version(kProtocolVersion);
   hello.add_capabilities(std::string(kRegions));
   hello.add_capabilities(std::string(kWatch));
+  hello.add_capabilities(std::string(kTasks));
   hello.set_client(options_.name);
   hello.set_tenant(options_.tenant);
   auto reply = call<wire::HelloReply>(hello, options_.timeout);
@@ -664,6 +697,21 @@ Result<wire::ModelList> Client::models(Duration timeout) {
 Result<wire::Status> Client::status(Duration timeout) {
   return impl_->call<wire::Status>(wire::GetStatus{}, timeout);
 }
+Result<Client::TaskReply> Client::add_task(const TaskRequest& task, Duration timeout) {
+  return impl_->add_task(task, timeout);
+}
+Result<void> Client::remove_task(const std::string& task, Duration timeout) {
+  if (auto ok = impl_->need(kTasks); !ok) return ok;
+  wire::RemoveTask request;
+  request.set_name(task);
+  const auto done = impl_->call<wire::Done>(request, timeout);
+  if (!done) return done.error();
+  return {};
+}
+Result<wire::TaskList> Client::tasks(Duration timeout) {
+  if (auto ok = impl_->need(kTasks); !ok) return ok.error();
+  return impl_->call<wire::TaskList>(wire::ListTasks{}, timeout);
+}
 Result<Region> Client::register_region(ByteCount size, Duration timeout) {
   return impl_->register_region(size, timeout);
 }
@@ -719,6 +767,35 @@ std::string_view name(wire::Rejected::Reason reason) {
     case wire::Rejected::QUEUE_FULL:
       return "queue_full";
     case wire::Rejected::SHUTTING_DOWN:
+      return "shutting_down";
+    case wire::Rejected::NO_SUCH_TASK:
+      return "no_such_task";
+    case wire::Rejected::TASK_SUSPENDED:
+      return "task_suspended";
+    default:
+      return "unspecified";
+  }
+}
+
+std::string_view name(wire::TaskRefused::Reason reason) {
+  switch (reason) {
+    case wire::TaskRefused::UNKNOWN_MODEL:
+      return "unknown_model";
+    case wire::TaskRefused::MODEL_REFUSED:
+      return "model_refused";
+    case wire::TaskRefused::BAD_ARGUMENT:
+      return "bad_argument";
+    case wire::TaskRefused::NAME_TAKEN:
+      return "name_taken";
+    case wire::TaskRefused::PRIORITY_CEILING:
+      return "priority_ceiling";
+    case wire::TaskRefused::QUOTA_TASKS:
+      return "quota_tasks";
+    case wire::TaskRefused::NOT_SCHEDULABLE:
+      return "not_schedulable";
+    case wire::TaskRefused::NO_PROMISES:
+      return "no_promises";
+    case wire::TaskRefused::SHUTTING_DOWN:
       return "shutting_down";
     default:
       return "unspecified";

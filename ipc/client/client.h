@@ -57,7 +57,7 @@ struct RegionInput {
 };
 
 struct JobRequest {
-  std::string model;
+  std::string model;  // may be empty with a task
   wire::DataType dtype = wire::U8;
   std::vector<std::uint32_t> shape;  // channels, height, width; as the model says
   std::variant<InlineInput, RegionInput> input;
@@ -67,6 +67,18 @@ struct JobRequest {
   std::optional<int> mandatory_exit;       // absent: any answer will do
   std::optional<float> target_confidence;  // in (0, 1]; absent: never stop early
   wire::PlanMode plan = wire::EXACT;
+  // One of the tenant's tasks, by name: deadline, priority and mandatory exit are then its, and absent here.
+  std::string task;
+};
+
+// A task to be promised to: recurring jobs of one model.
+struct TaskRequest {
+  std::string name;  // [A-Za-z0-9_.-]{1,64}, unique among the tenant's tasks
+  std::string model;
+  Duration period{};                  // > 0; least time between two releases
+  std::optional<Duration> deadline;   // after each release; absent: the period
+  int priority = 0;                   // larger is more urgent
+  std::optional<int> mandatory_exit;  // the exit whose answer is promised; absent: the first
 };
 
 // --- What comes back. ---
@@ -195,6 +207,12 @@ class Client {
   Result<wire::ModelList> models(Duration timeout = kDefaultTimeout);
   Result<wire::Status> status(Duration timeout = kDefaultTimeout);
 
+  // An accepted task outlives this client.
+  using TaskReply = std::variant<wire::TaskAdded, wire::TaskRefused>;
+  Result<TaskReply> add_task(const TaskRequest& task, Duration timeout = kDefaultTimeout);
+  Result<void> remove_task(const std::string& name, Duration timeout = kDefaultTimeout);
+  Result<wire::TaskList> tasks(Duration timeout = kDefaultTimeout);
+
   Result<Region> register_region(ByteCount size, Duration timeout = kDefaultTimeout);
   Result<void> unregister_region(Region region, Duration timeout = kDefaultTimeout);
 
@@ -208,5 +226,7 @@ class Client {
 std::string_view name(wire::OutcomeKind kind);
 // "unknown_model", "quota_jobs", …
 std::string_view name(wire::Rejected::Reason reason);
+// "not_schedulable", "name_taken", …
+std::string_view name(wire::TaskRefused::Reason reason);
 
 }  // namespace einet::client

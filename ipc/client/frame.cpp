@@ -49,6 +49,12 @@ std::string_view name(MessageType type) {
       return "list_models";
     case MessageType::get_status:
       return "get_status";
+    case MessageType::add_task:
+      return "add_task";
+    case MessageType::remove_task:
+      return "remove_task";
+    case MessageType::list_tasks:
+      return "list_tasks";
     case MessageType::hello_reply:
       return "hello_reply";
     case MessageType::error:
@@ -73,6 +79,12 @@ std::string_view name(MessageType type) {
       return "model_list";
     case MessageType::status:
       return "status";
+    case MessageType::task_added:
+      return "task_added";
+    case MessageType::task_refused:
+      return "task_refused";
+    case MessageType::task_list:
+      return "task_list";
   }
   return "";
 }

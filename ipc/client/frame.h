@@ -41,6 +41,9 @@ enum class MessageType : std::uint16_t {
   list_jobs = 7,
   list_models = 8,
   get_status = 9,
+  add_task = 10,
+  remove_task = 11,
+  list_tasks = 12,
 
   hello_reply = 128,
   error = 129,
@@ -54,6 +57,9 @@ enum class MessageType : std::uint16_t {
   job_list = 137,
   model_list = 138,
   status = 139,
+  task_added = 140,
+  task_refused = 141,
+  task_list = 142,
 };
 
 // "hello", "exit_result", …; "" for a number that is no type.

@@ -11,9 +11,10 @@
 namespace einet {
 
 // Optional parts of the protocol that HELLO agrees on: regions (register_region), watch (watch and its
-// events).
+// events), tasks (add_task, remove_task, list_tasks, and Submit.task).
 inline constexpr std::string_view kRegions = "regions";
 inline constexpr std::string_view kWatch = "watch";
+inline constexpr std::string_view kTasks = "tasks";
 
 template <class Body>
 inline constexpr MessageType kTypeOf = MessageType{0};
@@ -59,6 +60,18 @@ template <>
 inline constexpr MessageType kTypeOf<wire::ModelList> = MessageType::model_list;
 template <>
 inline constexpr MessageType kTypeOf<wire::Status> = MessageType::status;
+template <>
+inline constexpr MessageType kTypeOf<wire::AddTask> = MessageType::add_task;
+template <>
+inline constexpr MessageType kTypeOf<wire::RemoveTask> = MessageType::remove_task;
+template <>
+inline constexpr MessageType kTypeOf<wire::ListTasks> = MessageType::list_tasks;
+template <>
+inline constexpr MessageType kTypeOf<wire::TaskAdded> = MessageType::task_added;
+template <>
+inline constexpr MessageType kTypeOf<wire::TaskRefused> = MessageType::task_refused;
+template <>
+inline constexpr MessageType kTypeOf<wire::TaskList> = MessageType::task_list;
 
 // The frame's body. Error: the frame is of another type, or its body is not such a message.
 template <class Body>

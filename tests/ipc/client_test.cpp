@@ -432,6 +432,61 @@ TEST(Client, WatchesEventsThatComeWithTheReplyToo) {
   EXPECT_EQ(jobs, (std::vector<std::uint64_t>{1, 2}));
 }
 
+TEST(Client, ATaskIsAcceptedOrRefusedInTheDaemonsWords) {
+  FakeDaemon server(after_hello([](Peer& peer) {
+    auto add = peer.expect<wire::AddTask>();
+    EXPECT_EQ(add.name(), "detector");
+    EXPECT_EQ(add.period_ns(), 20'000'000);
+    EXPECT_FALSE(add.has_deadline_ns());
+    EXPECT_FALSE(add.has_mandatory_exit());
+    wire::TaskAdded added;
+    added.set_task(7);
+    peer.reply(added);
+    add = peer.expect<wire::AddTask>();
+    EXPECT_EQ(add.deadline_ns(), 5'000'000);
+    EXPECT_EQ(add.mandatory_exit(), 0u);
+    wire::TaskRefused refused;
+    refused.set_reason(wire::TaskRefused::NOT_SCHEDULABLE);
+    peer.reply(refused);
+    EXPECT_EQ(peer.expect<wire::RemoveTask>().name(), "detector");
+    peer.reply(wire::Done{});
+    EXPECT_EQ(peer.expect<wire::Submit>().task(), "detector");
+  }));
+  auto client = Client::adopt(server.socket(), {});
+  ASSERT_TRUE(client);
+  TaskRequest task{.name = "detector",
+                   .model = "digits",
+                   .period = milliseconds(20),
+                   .deadline = {},
+                   .mandatory_exit = {}};
+  auto reply = client->add_task(task, seconds(10));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(std::get<wire::TaskAdded>(*reply).task(), 7u);
+  task.deadline = milliseconds(5);
+  task.mandatory_exit = 0;
+  reply = client->add_task(task, seconds(10));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(name(std::get<wire::TaskRefused>(*reply).reason()), "not_schedulable");
+  EXPECT_TRUE(client->remove_task("detector", seconds(10)));
+  JobRequest job = some_job();
+  job.task = "detector";
+  EXPECT_TRUE(client->post(job, {}));
+}
+
+TEST(Client, ADaemonWithoutTasksIsToldApartFromOneThatRefuses) {
+  FakeDaemon server([](Peer& peer) {
+    peer.expect<wire::Hello>();
+    wire::HelloReply reply;
+    reply.set_version(1);
+    peer.reply(reply);
+  });
+  auto client = Client::adopt(server.socket(), {});
+  ASSERT_TRUE(client);
+  EXPECT_EQ(message_of(client->tasks()), "this einetd does not offer tasks");
+  EXPECT_EQ(message_of(client->add_task({}, seconds(10))), "this einetd does not offer tasks");
+  EXPECT_EQ(message_of(client->remove_task("x")), "this einetd does not offer tasks");
+}
+
 TEST(Client, ASubmitThatIsNotAnsweredIsCancelledAndForgotten) {
   FakeDaemon server(after_hello([](Peer& peer) {
     peer.expect<wire::Submit>();

@@ -101,7 +101,7 @@ TEST(Frame, EveryTypeHasANameAndADirection) {
     ++known;
     EXPECT_EQ(is_request(t), type < 128);
   }
-  EXPECT_EQ(known, 21);
+  EXPECT_EQ(known, 27);
 }
 
 TEST(FrameDecoder, GivesTheSameFramesHoweverTheStreamIsCut) {
