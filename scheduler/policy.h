@@ -39,8 +39,8 @@ struct Reservation {
   // > 0; lane time of one mandatory part, margins included. A job that has used more goes on as best-effort.
   Duration budget{};
   LaneId home;
-  // With Preemption::as_needed: for how long a job may wait for a less urgent block in progress. kForever:
-  // always.
+  // With Preemption::as_needed: a job waits for a less urgent block in progress that takes less than this.
+  // Zero: for none; kForever: always.
   Duration patience{};
   friend bool operator==(const Reservation&, const Reservation&) = default;
 };

@@ -28,7 +28,7 @@ Duration Core::Impl::worst_remaining(const Lane& base, TimePoint now) const {
 bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint now) const {
   if (urgent.preemption == Preemption::instant) return false;
   const Duration blocking = worst_remaining(lanes_[urgent.base.value], now);
-  if (job.reservation != nullptr) return blocking <= job.reservation->patience;
+  if (job.reservation != nullptr) return blocking < job.reservation->patience;
   if (job.spec.deadline >= kNever) return true;
   return now + worst_remaining_time(job, urgent.device) + blocking <= job.spec.deadline;
 }

@@ -347,46 +347,63 @@ class Analysis {
   // --- fifo: nothing is interrupted, so a job waits for all that was released before it, or with it. ---
 
   void analyse_fifo() {
-    LaneBound all;
-    if (asked_share(load_) > 1 + 1e-12) {
-      all.verdict = LaneBound::Verdict::overload;
-      all.limit = "the lane is asked for more than it has";
-    } else {
-      all = fifo_bound();
-    }
+    const bool overload = asked_share(load_) > 1 + 1e-12;
+    const std::int64_t busy =
+        overload ? kLimit
+                 : fixpoint(1, kLimit, [&](std::int64_t t) { return fifo_work(demands_.size(), t - 1); });
     for (std::size_t i = 0; i < bounds_.size(); ++i) {
-      bounds_[i] = all;
-      if (all.verdict == LaneBound::Verdict::fits && all.response > load_.tasks[i].deadline) {
-        bounds_[i].verdict = LaneBound::Verdict::misses;
+      LaneBound& bound = bounds_[i];
+      if (overload) {
+        bound.verdict = LaneBound::Verdict::overload;
+        bound.limit = "the lane is asked for more than it has";
+        continue;
+      }
+      const bool known = busy < kLimit && fifo_bound(i, busy);
+      if (bound.response > load_.tasks[i].deadline) {
+        bound.verdict = LaneBound::Verdict::misses;
+      } else if (known) {
+        bound.verdict = LaneBound::Verdict::fits;
+      } else {
+        bound.limit = "the worst case was not found: the lane is full for too many periods";
       }
     }
   }
 
-  LaneBound fifo_bound() {
-    LaneBound bound;
-    const auto work = [&](std::int64_t t) {
-      Wide sum = 0;
-      for (const Demand& d : demands_) sum += Wide{releases(t, d.period)} * d.cost;
-      spend(demands_.size());
-      return sum;
-    };
-    const std::int64_t busy = fixpoint(1, kLimit, [&](std::int64_t t) { return work(t - 1); });
-    bound.limit = "the worst case was not found: the lane is full for too many periods";
-    if (busy >= kLimit) return bound;
-    std::vector<std::int64_t> next(demands_.size(), 0);
-    for (;;) {
-      const std::int64_t release = *std::min_element(next.begin(), next.end());
-      if (release >= busy) break;
-      if (effort_.left == 0) return bound;
-      bound.response = std::max(bound.response, Duration{static_cast<std::int64_t>(work(release) - release)});
-      for (std::size_t i = 0; i < next.size(); ++i) {
-        if (next[i] != release) continue;
-        next[i] = demands_[i].period >= kLimit - release ? kLimit : release + demands_[i].period;
+  // Work that goes before the end of a job of `task` released at t, itself included: of two jobs released at
+  // one instant, that of the earlier task goes first.
+  Wide fifo_work(std::size_t task, std::int64_t t) {
+    Wide sum = 0;
+    for (std::size_t j = 0; j < demands_.size(); ++j) {
+      const Demand& d = demands_[j];
+      if (j <= task) {
+        sum += Wide{releases(t, d.period)} * d.cost;
+      } else if (t > 0) {
+        sum += Wide{releases(t - 1, d.period)} * d.cost;
       }
     }
-    bound.verdict = LaneBound::Verdict::fits;
-    bound.limit = "all work released before";
-    return bound;
+    spend(demands_.size());
+    return sum;
+  }
+
+  // False: not all of it was looked at.
+  bool fifo_bound(std::size_t task, std::int64_t busy) {
+    LaneBound& bound = bounds_[task];
+    std::vector<std::int64_t> next(demands_.size(), 0);
+    for (std::size_t j = task + 1; j < next.size(); ++j) next[j] = 1;
+    for (;;) {
+      const std::int64_t release = *std::min_element(next.begin(), next.end());
+      if (release > busy) return true;
+      if (effort_.left == 0) return false;
+      const Duration response{static_cast<std::int64_t>(fifo_work(task, release) - release)};
+      if (response > bound.response) {
+        bound.response = response;
+        bound.limit = ns(demands_[task].cost) + " own, the rest was released before";
+      }
+      for (std::size_t j = 0; j < next.size(); ++j) {
+        if (next[j] != release) continue;
+        next[j] = demands_[j].period >= kLimit - release ? kLimit : release + demands_[j].period;
+      }
+    }
   }
 
   void spend(std::size_t terms) { effort_.left -= std::min<std::uint64_t>(effort_.left, terms); }

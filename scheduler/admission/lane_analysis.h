@@ -70,7 +70,8 @@ struct Effort {
   std::uint64_t left = 20'000'000;
 };
 
-// One bound per task, in their order. Precondition: the ranges above.
+// One bound per task, in their order (with fifo: the order of jobs released at one instant). Precondition:
+// the ranges above.
 //
 // fixed-priority and imprecise: a level for each priority, EDF inside; edf: one level. Of a level, every
 // interval of L from the release of a busy time to a deadline is looked at: processor demand with blocking

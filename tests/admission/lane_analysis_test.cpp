@@ -84,7 +84,8 @@ TEST(LaneAnalysis, EarliestDeadlineFirstCountsDeadlinesUpToItsOwn) {
 TEST(LaneAnalysis, FifoWaitsForAllThatCameBefore) {
   const auto b = bounds(
       {.policy = Policy::fifo, .tasks = {task("a", 10, 5, {2}), task("b", 30, 20, {8})}, .servers = {}});
-  EXPECT_EQ(b[0].response, ns(10));
+  EXPECT_EQ(b[0].response, ns(9));  // b came 1 ns before
+  EXPECT_EQ(b[1].response, ns(10));
   EXPECT_EQ(b[0].verdict, Verdict::misses);
   EXPECT_EQ(b[1].verdict, Verdict::fits);
 }

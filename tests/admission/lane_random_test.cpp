@@ -1,0 +1,233 @@
+// The lane analysis against the decision core itself, over random sets: no execution of an accepted set
+// misses or exceeds a bound (soundness), and few sets are refused that the exact answer accepts (tightness).
+// The environment variable EINET_ADMISSION_SETS multiplies the number of sets.
+#include <array>
+#include <cstdlib>
+#include <iostream>
+
+#include <gtest/gtest.h>
+
+#include "exact.h"
+#include "random_load.h"
+
+namespace einet::admission_test {
+namespace {
+
+using Verdict = LaneBound::Verdict;
+
+int sets(int count) {
+  const char* factor = std::getenv("EINET_ADMISSION_SETS");
+  return count * (factor == nullptr ? 1 : std::max(1, std::atoi(factor)));
+}
+
+bool accepted(const std::vector<LaneBound>& bounds) {
+  return std::all_of(bounds.begin(), bounds.end(),
+                     [](const LaneBound& b) { return b.verdict == Verdict::fits; });
+}
+
+std::vector<LaneBound> bounds_of(const LaneLoad& load) {
+  Effort effort;
+  return analyse(load, effort);
+}
+
+std::string describe(const LaneLoad& load, Preemption preemption) {
+  std::string out = std::string(name(load.policy)) + ", " + std::string(name(preemption)) + "\n";
+  for (const LaneTask& t : load.tasks) {
+    out += t.name + ": period " + std::to_string(t.period.count()) + " deadline " +
+           std::to_string(t.deadline.count()) + " priority " + std::to_string(t.priority) + " blocks";
+    for (const Duration block : t.blocks) out += " " + std::to_string(block.count());
+    out += "\n";
+  }
+  return out;
+}
+
+// The load of a plain set whose lane has an urgent lane with this preemption.
+LaneLoad with(LaneLoad load, Preemption preemption) {
+  for (LaneTask& task : load.tasks) {
+    task.access = preemption == Preemption::boundary  ? Access::waits
+                  : preemption == Preemption::instant ? Access::takes
+                                                      : Access::either;
+  }
+  return load;
+}
+
+// Executions that are as bad as can be thought of: for every task and every deadline after a busy time's
+// beginning, up to a number, behind every other task's longest block.
+template <class F>
+bool any_worst_execution(const LaneLoad& load, Preemption preemption, std::size_t most, const F& holds) {
+  for (std::size_t i = 0; i < load.tasks.size(); ++i) {
+    std::vector<std::int64_t> lengths;
+    for (const LaneTask& t : load.tasks) {
+      std::int64_t length = t.deadline.count();
+      for (std::size_t k = 0; k < most && length < (kForever / 2).count(); ++k) {
+        if (length >= load.tasks[i].deadline.count()) lengths.push_back(length);
+        if (t.period == kForever) break;
+        length += t.period.count();
+      }
+    }
+    std::sort(lengths.begin(), lengths.end());
+    lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+    if (lengths.size() > most) lengths.resize(most);
+    for (const std::int64_t length : lengths) {
+      for (std::size_t blocker = 0; blocker <= load.tasks.size(); ++blocker) {
+        if (blocker == i) continue;
+        std::optional<std::size_t> first;
+        if (blocker < load.tasks.size()) first = blocker;
+        if (holds(worst_execution(load, i, length, first, preemption))) return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool misses(const LaneLoad& load, const Execution& execution) {
+  const std::vector<std::int64_t> responses = execution.responses();
+  for (std::size_t i = 0; i < responses.size(); ++i) {
+    if (responses[i] > load.tasks[i].deadline.count()) return true;
+  }
+  return false;
+}
+
+constexpr std::array kPolicies{Policy::edf, Policy::fixed_priority, Policy::fifo};
+
+LoadShape shape_for(Random& random) {
+  LoadShape shape;
+  shape.tasks = static_cast<int>(pick(random, 1, 5));
+  shape.period = std::array{12, 100, 10'000}[static_cast<std::size_t>(pick(random, 0, 2))];
+  shape.utilisation = 0.3 + 0.01 * static_cast<double>(pick(random, 0, 65));
+  return shape;
+}
+
+struct Count {
+  int sets = 0, accepted = 0, broken = 0;
+  std::string first{};  // that is broken
+};
+
+// Random sets that `bounds` accepts, and how many of them have an execution that exceeds a bound.
+template <class F>
+Count soundness(int count, Policy policy, Preemption preemption, std::uint64_t seed, const F& bounds) {
+  Count out;
+  Random random(seed);
+  for (int n = 0; n < count; ++n, ++out.sets) {
+    const LoadShape shape = shape_for(random);
+    const LaneLoad load = with(random_load(random, policy, shape), preemption);
+    const std::vector<LaneBound> said = bounds(load);
+    if (!accepted(said)) continue;
+    ++out.accepted;
+    const auto exceeds = [&](const Execution& execution) {
+      const std::vector<std::int64_t> responses = execution.responses();
+      for (std::size_t i = 0; i < responses.size(); ++i) {
+        if (responses[i] > said[i].response.count()) return true;
+      }
+      return false;
+    };
+    bool broken = any_worst_execution(load, preemption, 3, exceeds);
+    for (int k = 0; k < 4 && !broken; ++k) {
+      broken = exceeds(random_execution(random, load, 1, preemption, shape.period * 12));
+    }
+    if (broken && ++out.broken == 1) out.first = describe(load, preemption);
+  }
+  return out;
+}
+
+TEST(LaneSoundness, NoExecutionExceedsABound) {
+  for (const Policy policy : kPolicies) {
+    const Count c = soundness(sets(1000), policy, Preemption::boundary, 1, bounds_of);
+    std::cout << name(policy) << ": " << c.accepted << " of " << c.sets << " sets accepted, " << c.broken
+              << " broken\n";
+    EXPECT_EQ(c.broken, 0) << c.first;
+    EXPECT_GT(c.accepted, c.sets / 10);
+  }
+}
+
+TEST(LaneSoundness, NoExecutionExceedsABoundWhereTheCoreIsTaken) {
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority}) {
+    for (const Preemption preemption : {Preemption::instant, Preemption::as_needed}) {
+      const Count c = soundness(sets(500), policy, preemption, 2, bounds_of);
+      std::cout << name(policy) << ", " << name(preemption) << ": " << c.accepted << " of " << c.sets
+                << " sets accepted, " << c.broken << " broken\n";
+      EXPECT_EQ(c.broken, 0) << c.first;
+      EXPECT_GT(c.accepted, c.sets / 20);
+    }
+  }
+}
+
+// The negative control: an analysis that forgets a part of the truth is caught.
+TEST(LaneSoundness, AnAnalysisWithoutBlockingOrWithTooShortBlocksIsCaught) {
+  const auto without_blocking = [](const LaneLoad& load) {
+    std::vector<LaneBound> bounds = bounds_of(load);
+    for (std::size_t i = 0; i < bounds.size(); ++i) {
+      bounds[i].response -= bounds[i].blocking;
+      if (bounds[i].response <= load.tasks[i].deadline && bounds[i].verdict == Verdict::misses) {
+        bounds[i].verdict = Verdict::fits;
+      }
+    }
+    return bounds;
+  };
+  const auto too_short = [](const LaneLoad& load) {
+    LaneLoad cut = load;
+    for (LaneTask& task : cut.tasks) {
+      for (Duration& block : task.blocks) block = std::max(block * 9 / 10, Duration{1});
+    }
+    return bounds_of(cut);
+  };
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority}) {
+    EXPECT_GT(soundness(200, policy, Preemption::boundary, 3, without_blocking).broken, 0);
+    EXPECT_GT(soundness(200, policy, Preemption::boundary, 4, too_short).broken, 0);
+  }
+}
+
+TEST(LaneTightness, AcceptsNearlyAllSmallSetsThatTheExactTestAccepts) {
+  for (const Policy policy : kPolicies) {
+    Random random(5);
+    int exact = 0;
+    int both = 0;
+    for (int n = 0; n < sets(400); ++n) {
+      LoadShape shape{.tasks = 3, .period = pick(random, 5, 8), .blocks = 3, .utilisation = 0};
+      shape.utilisation = 0.5 + 0.01 * static_cast<double>(pick(random, 0, 60));
+      const LaneLoad load = random_load(random, policy, shape);
+      const std::optional<bool> truth = Exact(load).schedulable(20'000);
+      if (!truth) continue;
+      const bool said = accepted(bounds_of(load));
+      EXPECT_TRUE(!said || *truth) << describe(load, Preemption::boundary);
+      if (said && !*truth) return;
+      exact += *truth ? 1 : 0;
+      both += said ? 1 : 0;
+    }
+    std::cout << name(policy) << ": accepts " << both << " of " << exact
+              << " sets that the exact test accepts\n";
+    EXPECT_GT(exact, sets(40));
+    EXPECT_GE(both, exact * 0.95) << name(policy);
+  }
+}
+
+// Larger sets: a refusal is right if one of the worst executions misses. What is neither accepted nor shown
+// to miss counts against the analysis.
+TEST(LaneTightness, NearlyEveryRefusedSetHasAnExecutionThatMisses) {
+  for (const Policy policy : kPolicies) {
+    Random random(6);
+    int fits = 0;
+    int open = 0;
+    int overload = 0;
+    for (int n = 0; n < sets(300); ++n) {
+      const LoadShape shape = shape_for(random);
+      const LaneLoad load = random_load(random, policy, shape);
+      if (asked_share(load) > 1) {
+        ++overload;
+        continue;
+      }
+      if (accepted(bounds_of(load))) {
+        ++fits;
+      } else {
+        const auto shows = [&](const Execution& e) { return misses(load, e); };
+        if (!any_worst_execution(load, Preemption::boundary, 30, shows)) ++open;
+      }
+    }
+    std::cout << name(policy) << ": " << fits << " sets accepted, " << open
+              << " refused without a miss found\n";
+    EXPECT_GE(fits, (fits + open) * 0.95) << name(policy);
+  }
+}
+
+}  // namespace
+}  // namespace einet::admission_test
