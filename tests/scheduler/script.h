@@ -26,10 +26,9 @@ inline std::shared_ptr<const ModelTimes> model(int blocks, int trunk_ns, std::ve
   return m;
 }
 
-struct Script : Commands, Observer {
+struct Script final : Commands, Observer {
   explicit Script(Policy policy, int lanes = 1, std::size_t max_jobs = 100)
-      : Script(CoreOptions{.policy = policy, .max_jobs = max_jobs}, lanes) {}
-  explicit Script(const CoreOptions& options, int lanes = 1) : core(options, *this, *this) {
+      : core({.policy = policy, .max_jobs = max_jobs}, *this, *this) {
     for (int i = 0; i < lanes; ++i) core.lane_up(lane(i), DeviceId{0}, at(0));
   }
 

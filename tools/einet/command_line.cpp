@@ -17,6 +17,7 @@
 #include "tools/einet/exit_code.h"
 #include "tools/einet/look.h"
 #include "tools/einet/plan.h"
+#include "tools/einet/replay.h"
 #include "tools/einet/simulate.h"
 #include "tools/einet/submit.h"
 
@@ -50,6 +51,7 @@ struct Said {
   std::vector<std::uint64_t> jobs;
   PlanArguments plan;
   SimulateArguments simulate;
+  ReplayArguments replay;
 };
 
 // An option that takes a duration ("10ms"); `sign` "+" may stand in front of it.
@@ -150,6 +152,45 @@ Examples:
   submit.add_flag("--follow", said.follow, "Print the answer of every exit as it comes");
 }
 
+void add_simulate(CLI::App& app, Said& said) {
+  CLI::App& simulate = add_command(
+      app, "simulate", "Run a task set, or a recorded load again, on simulated lanes (no daemon needed)",
+      R"(Examples:
+  einet simulate set.toml --csv out.csv
+  einetd --record load.jsonl
+  einet simulate --replay load.jsonl --policy fifo
+
+)");
+  CLI::Option* set = simulate.add_option("SET", said.simulate.set, "SET.toml");
+  simulate.add_option("--csv", said.simulate.csv, "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs")
+      ->type_name("OUT.csv");
+  CLI::Option* replay =
+      simulate
+          .add_option("--replay", said.replay.recording,
+                      "Instead of a SET: what einetd --record wrote; prints predicted beside actual")
+          ->type_name("FILE")
+          ->excludes(set);
+  simulate
+      .add_option_function<std::string>(
+          "--policy",
+          [&said](const std::string& name) {
+            const auto words = policy_words();
+            const auto at = std::find(words.begin(), words.end(), name);
+            if (at == words.end())
+              throw CLI::ValidationError("--policy",
+                                         "found \"" + escape(name) + "\"; expected " + one_of(words));
+            said.replay.policy = static_cast<Policy>(at - words.begin());
+          },
+          "Replay under this policy [the recorded one]")
+      ->type_name("POLICY")
+      ->needs(replay);
+  simulate.final_callback([&said, set, replay] {
+    if (replay->count() > 0) return;
+    if (set->count() == 0) throw CLI::RequiredError("SET or --replay");
+    if (said.simulate.csv.empty()) throw CLI::RequiredError("--csv");
+  });
+}
+
 void add_commands(CLI::App& app, Said& said) {
   add_command(app, "status", "Lanes, tenants, counters and warnings");
   add_command(app, "models", "The models, their input shapes, times and accuracies");
@@ -181,11 +222,7 @@ void add_commands(CLI::App& app, Said& said) {
           "exact, hybrid[:M], greedy, random[:N], static:25, static:50, static:100, all or single [exact]")
       ->type_name("NAME");
 
-  CLI::App& simulate = add_command(app, "simulate", "Run a task set on simulated lanes (no daemon needed)");
-  simulate.add_option("SET", said.simulate.set, "SET.toml")->required();
-  simulate.add_option("--csv", said.simulate.csv, "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs")
-      ->required()
-      ->type_name("OUT.csv");
+  add_simulate(app, said);
 }
 
 int start(const std::string& command, Said& said, std::ostream& out, std::ostream& err) {
@@ -206,6 +243,11 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
   if (command == "plan") {
     said.plan.output = said.json ? PlanArguments::Output::json : PlanArguments::Output::table;
     return run_plan(said.plan, out, err);
+  }
+  if (command == "simulate" && !said.replay.recording.empty()) {
+    said.replay.csv = said.simulate.csv;
+    said.replay.output = said.json ? ReplayArguments::Output::json : ReplayArguments::Output::table;
+    return run_replay(said.replay, out, err);
   }
   if (command == "simulate") return run_simulate(said.simulate, err);
   said.submit.colours = said.invert ? Colours::inverted : Colours::as_they_are;

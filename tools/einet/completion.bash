@@ -3,8 +3,9 @@
 
 _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes no value
   case "$1" in
-    --socket|--csv) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --socket|--csv|--replay) COMPREPLY=($(compgen -f -- "$current")) ;;
     --plan) COMPREPLY=($(compgen -W 'exact all last' -- "$current")) ;;
+    --policy) COMPREPLY=($(compgen -W 'edf fixed-priority fifo imprecise' -- "$current")) ;;
     --planner) COMPREPLY=($(compgen -W 'exact hybrid greedy random static:25 static:50 static:100 all single' -- "$current")) ;;
     --deadline|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
     --tenant|--priority|--mandatory-exit|--target-confidence|--events) COMPREPLY=() ;;
@@ -22,7 +23,7 @@ _einet() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv)
+      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"; else ((position++)); fi ;;
@@ -34,7 +35,7 @@ _einet() {
     submit) options="$options --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
-    simulate) options="--csv --help" ;;
+    simulate) options="--csv --replay --policy --json --help" ;;
   esac
   if [[ "$current" == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
