@@ -415,8 +415,8 @@ void Core::Impl::carry(TimePoint now) {
     const bool fresh = now >= server->window_end;
     const Duration left = fresh ? server->budget.amount : server->left;
     for (JobRecord& job : server->waiting) {
-      if (job.state != JobState::ready || (job.devices & device_bit(device)) == 0 || needs(job) > left)
-        continue;
+      const bool could_begin = job.state == JobState::ready || job.state == JobState::granted;
+      if (!could_begin || (job.devices & device_bit(device)) == 0 || needs(job) > left) continue;
       if (fresh) server->window_end = now + server->budget.period;
       server->left = left;
       server->carried = &job;

@@ -328,10 +328,13 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
   bool changed = false;
   for (Lane* lane : order_) {
     if (lane->back && lane->back.job != lane->behind()) changed |= !withdraw(*lane, lane->back, now);
-    // A running job that has to make room may not have begun yet: then nothing needs to be waited for.
+    // A running job that has to make room may not have begun yet: then nothing needs to be waited for. One
+    // that only has to make room once its block is done would be chosen again.
     HeldGrant& front = lane->front;
-    if (!front || front.certain || front.stop_told || front.job == lane->next) continue;
-    if (!displaced(*lane) && !front.job->is_over()) continue;
+    if (!front || front.certain || front.stop_told) continue;
+    const bool outranked =
+        displaced(*lane) && lane->next != nullptr && lane->next->urgency < front.job->urgency;
+    if (!outranked && !front.job->is_over()) continue;
     withdraw(*lane, front, now);
     changed = true;
   }
@@ -407,16 +410,16 @@ void Core::Impl::tell(Lane& lane) {
     const bool ended = lane.between_reports && grant == &lane.front;
     if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
     const JobRecord& job = *grant->job;
-    const bool makes_room = grant == &lane.front && displaced(lane);
-    if (job.is_over() || makes_room) {
-      if (grant->block == grant->last_block()) continue;  // ends there by itself
-      grant->stop_told = true;
-      commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
-    } else if (!lane.between_reports && (grant->exits ^ job.plan) >> grant->block != 0) {
+    if (!job.is_over() && !lane.between_reports && (grant->exits ^ job.plan) >> grant->block != 0) {
       EINET_CHECK(job.plan >> grant->block != 0, "a job that goes on has an exit to reach");
       grant->exits = job.plan;
       commands_.set_exits(lane.id, grant->number, grant->exits, Reason::replanned);
     }
+    const bool makes_room = grant == &lane.front && displaced(lane);
+    if (!job.is_over() && !makes_room) continue;
+    if (grant->block == grant->last_block()) continue;  // ends there by itself
+    grant->stop_told = true;
+    commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
   }
 }
 

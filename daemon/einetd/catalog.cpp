@@ -91,6 +91,10 @@ Result<void> Catalog::loaded(ModelId id, DeviceId device, lane::ModelDescription
   times.on_device.resize(devices_);
   times.on_device[device.value] = block_times(description);
   times.accuracy = description.accuracy;
+  // Without a CS-profile the core must still know that the model has exits, and that deeper is better.
+  for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {
+    times.accuracy.push_back(static_cast<double>(b + 1) / description.blocks);
+  }
   if (!model.loaded()) model.description = std::move(description);
   model.times = std::make_shared<const ModelTimes>(std::move(times));
   model.reason.clear();

@@ -70,7 +70,7 @@ wire::ModelList StatusView::models() const {
     info.set_version(escape(model.description.version));
     for (const int extent : model.description.input) info.add_shape(static_cast<std::uint32_t>(extent));
     info.set_classes(static_cast<std::uint32_t>(model.description.classes));
-    for (const double accuracy : model.times->accuracy) info.add_accuracy(accuracy);
+    for (const double accuracy : model.description.accuracy) info.add_accuracy(accuracy);
     for (std::size_t d = 0; d < model.times->on_device.size(); ++d) {
       if (model.times->on_device[d].empty()) continue;
       wire::ModelOnDevice& device = *info.add_devices();

@@ -54,6 +54,18 @@ TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
   EXPECT_FALSE(catalog.model(a).loaded());
 }
 
+TEST(Catalog, ExitsWithoutMeasuredAccuracyCountAsBetterTheDeeper) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), 1);
+  lane::ModelDescription four_blocks = description("x");
+  four_blocks.blocks = 4;
+  four_blocks.times.resize(4);
+  ASSERT_TRUE(catalog.loaded(ModelId{0}, DeviceId{0}, four_blocks));
+  EXPECT_THAT(catalog.model(ModelId{0}).times->accuracy, testing::ElementsAre(0.25, 0.5, 0.75, 1));
+  EXPECT_TRUE(catalog.model(ModelId{0}).description.accuracy.empty());  // nobody measured it
+}
+
 TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");

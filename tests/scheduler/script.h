@@ -26,9 +26,10 @@ inline std::shared_ptr<const ModelTimes> model(int blocks, int trunk_ns, std::ve
   return m;
 }
 
-struct Script final : Commands, Observer {
+struct Script : Commands, Observer {
   explicit Script(Policy policy, int lanes = 1, std::size_t max_jobs = 100)
-      : core({.policy = policy, .max_jobs = max_jobs}, *this, *this) {
+      : Script(CoreOptions{.policy = policy, .max_jobs = max_jobs}, lanes) {}
+  explicit Script(const CoreOptions& options, int lanes = 1) : core(options, *this, *this) {
     for (int i = 0; i < lanes; ++i) core.lane_up(lane(i), DeviceId{0}, at(0));
   }
 

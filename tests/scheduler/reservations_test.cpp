@@ -1,0 +1,224 @@
+// What tasks and budgets may count on, and what they may not: rank over best-effort work at home, throttling,
+// overruns, help of other lanes, budgets.
+#include <gtest/gtest.h>
+
+#include "script.h"
+
+namespace einet {
+namespace {
+
+constexpr TaskId kTask{7};
+
+Reservation reservation(int budget_ns, int home = 0) {
+  return {.period = Duration{100},
+          .deadline = Duration{80},
+          .priority = 0,
+          .mandatory_exit = -1,
+          .budget = Duration{budget_ns},
+          .home = Script::lane(home),
+          .patience = kForever};
+}
+
+JobSpec of_task(std::uint64_t id, std::shared_ptr<const ModelTimes> times, TimePoint release = at(0)) {
+  JobSpec spec = Script::spec(id, std::move(times), kNever, release);
+  spec.task = kTask;
+  return spec;
+}
+
+TEST(Reservation, OutranksMoreUrgentBestEffortWork) {
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::imprecise}) {
+    Script s(policy);
+    s.core.reserve(kTask, reservation(20), at(0));
+    JobSpec loud = Script::spec(1, model(3, 10), at(50));
+    loud.priority = 9;
+    ASSERT_TRUE(s.core.submit(loud, at(0)));
+    ASSERT_TRUE(s.core.submit(of_task(2, model(2, 10)), at(0)));
+    EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 0/2: job 1 from 0") << name(policy);
+  }
+}
+
+TEST(Reservation, GivesTheJobItsDeadlinePriorityAndMandatoryExit) {
+  Script s(Policy::imprecise);
+  Reservation r = reservation(100);
+  r.priority = 3;
+  r.mandatory_exit = 1;
+  s.core.reserve(kTask, r, at(0));
+  const auto accepted = s.core.submit(of_task(1, model(3, 10, {0.5, 0.7, 0.9})), at(5));
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(accepted->deadline, at(80));
+  const auto job = s.core.job(JobId{1});
+  EXPECT_EQ(job->spec.priority, 3);
+  EXPECT_EQ(job->spec.mandatory_exit, 1);
+  EXPECT_EQ(job->spec.deadline, at(80));
+}
+
+TEST(Reservation, IsUnknownOnceItsTaskHasGone) {
+  Script s(Policy::edf);
+  EXPECT_EQ(s.core.submit(of_task(1, model(1, 10)), at(0)).error(), Reason::no_such_task);
+  s.core.reserve(kTask, reservation(20), at(0));
+  EXPECT_TRUE(s.core.submit(of_task(2, model(1, 10)), at(0)));
+  s.core.unreserve(kTask, at(0));
+  EXPECT_EQ(s.core.submit(of_task(3, model(1, 10)), at(0)).error(), Reason::no_such_task);
+}
+
+TEST(Reservation, LeavesAJobAsBestEffortWhenItsTaskGoes) {
+  Script s(Policy::edf);
+  s.core.reserve(kTask, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(3, 10)), at(0)));
+  ASSERT_TRUE(s.core.submit(Script::spec(2, model(2, 10), at(50)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  s.core.unreserve(kTask, at(10));
+  EXPECT_EQ(s.decide(at(10)), "stop 0/1 (more_urgent_work)");
+}
+
+struct Listening final : Script {
+  using Script::Script;
+  void throttled(JobId job, TaskId, TimePoint until, TimePoint) override {
+    heard.push_back("throttled " + std::to_string(job.value) + " until " +
+                    std::to_string(until.time_since_epoch().count()));
+  }
+  void overran(JobId job, TaskId, Duration used, TimePoint) override {
+    heard.push_back("overran " + std::to_string(job.value) + " used " + std::to_string(used.count()));
+  }
+  bool used(std::uint64_t grant, int index, int start, int end, int used_ns) {
+    return core.block_done({lane(0), GrantNumber{grant}, index, at(start), at(end), {}, Duration{used_ns}},
+                           at(end));
+  }
+  std::vector<std::string> heard;
+};
+
+TEST(Reservation, ReleasesAJobThatComesTooEarlyLater) {
+  Listening s(Policy::edf);
+  s.core.reserve(kTask, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(1, 10)), at(0)));
+  const auto early = s.core.submit(of_task(2, model(1, 10), at(30)), at(30));
+  ASSERT_TRUE(early);
+  EXPECT_EQ(early->release, at(100));
+  EXPECT_EQ(early->deadline, at(180));
+  EXPECT_EQ(s.heard, std::vector<std::string>{"throttled 2 until 100"});
+  const auto in_time = s.core.submit(of_task(3, model(1, 10), at(250)), at(250));
+  EXPECT_EQ(in_time->release, at(250));
+  EXPECT_EQ(s.heard.size(), 1u);
+}
+
+TEST(Reservation, GoesOnAsBestEffortAfterAnOverrun) {
+  Listening s(Policy::edf);
+  s.core.reserve(kTask, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(3, 10)), at(0)));
+  ASSERT_TRUE(s.core.submit(Script::spec(2, model(1, 10), at(60)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+  ASSERT_TRUE(s.used(1, 0, 0, 25, 25));
+  EXPECT_EQ(s.heard, std::vector<std::string>{"overran 1 used 25"});
+  EXPECT_EQ(s.decide(at(25)), "stop 0/1 (more_urgent_work)") << "the other job's deadline is earlier";
+  // It pays with its next release: 5 of 20 over is a quarter of a period.
+  EXPECT_EQ(s.core.submit(of_task(3, model(1, 10), at(26)), at(26))->release, at(125));
+}
+
+TEST(Reservation, IsNotChargedForTimeInWhichAnotherLaneHadTheCore) {
+  Listening s(Policy::edf);
+  s.core.reserve(kTask, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.used(1, 0, 0, 60, 10));
+  EXPECT_TRUE(s.heard.empty());
+}
+
+TEST(Reservation, ExecutesNoExitBeforeTheMandatoryOne) {
+  for (const PlanMode mode : {PlanMode::exact, PlanMode::all, PlanMode::last}) {
+    Script s(Policy::imprecise);
+    Reservation r = reservation(100);
+    r.mandatory_exit = 1;
+    s.core.reserve(kTask, r, at(0));
+    JobSpec spec = of_task(1, model(3, 10, {0.5, 0.7, 0.9}));
+    spec.plan = mode;
+    ASSERT_TRUE(s.core.submit(spec, at(0)));
+    s.decide(at(0));
+    EXPECT_EQ(s.exits & 0b011, 0b010u) << static_cast<int>(mode);
+  }
+}
+
+TEST(Reservation, StaysOnItsHomeLane) {
+  Script s(Policy::edf, 2);
+  s.core.reserve(kTask, reservation(20, 1), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0") << "the other lane is idle too";
+}
+
+TEST(Reservation, IsHelpedByAnIdleLaneWhileItsHomeIsBusyWithMoreUrgentWork) {
+  Script s(Policy::edf, 2);
+  s.core.reserve(kTask, reservation(20, 1), at(0));
+  s.core.reserve(TaskId{8}, reservation(20, 1), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  JobSpec other = of_task(2, model(2, 10));
+  other.task = TaskId{8};
+  ASSERT_TRUE(s.core.submit(other, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 0/1: job 2 from 0");
+}
+
+// Its home sees it as if it ran there: nothing less urgent begins at home, and it comes home at the next
+// boundary.
+TEST(Reservation, KeepsItsHomeFreeOfLessUrgentWorkWhileItIsAway) {
+  Script s(Policy::edf, 2);
+  s.core.reserve(kTask, reservation(20, 1), at(0));
+  s.core.reserve(TaskId{8}, reservation(60, 1), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 5)), at(0)));
+  JobSpec away = of_task(2, model(3, 20));
+  away.task = TaskId{8};
+  ASSERT_TRUE(s.core.submit(away, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 0/1: job 2 from 0");
+  s.can_withdraw = false;
+  ASSERT_TRUE(s.core.submit(Script::spec(3, model(3, 10), at(500)), at(2)));
+  EXPECT_EQ(s.decide(at(2)), "grant 0/2: job 3 from 0; stop 0/1 (more_urgent_work)")
+      << "best-effort work comes before help";
+  ASSERT_TRUE(s.block(1, 1, 0, at(5)));
+  ASSERT_TRUE(s.block(1, 1, 1, at(10)));
+  ASSERT_TRUE(s.ended(1, 1, GrantEnd::done, at(10)));
+  ASSERT_TRUE(s.core.submit(Script::spec(4, model(3, 10), at(500)), at(10)));
+  EXPECT_EQ(s.decide(at(10)), "finish 1 completed (plan_finished); release 1") << "lane 1 waits for job 2";
+  ASSERT_TRUE(s.block(0, 1, 0, at(20)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(20)));
+  EXPECT_EQ(s.decide(at(20)), "grant 1/2: job 2 from 1; grant 0/3: job 4 from 0");
+}
+
+TEST(Budget, LetsOneBestEffortJobCountAsReservedUntilItIsSpent) {
+  Script s(Policy::fixed_priority);
+  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{20}, Duration{100}, Script::lane(0)}},
+                   at(0));
+  JobSpec loud = Script::spec(1, model(4, 10), kNever);
+  loud.priority = 9;
+  ASSERT_TRUE(s.core.submit(loud, at(0)));
+  JobSpec budgeted = Script::spec(2, model(4, 10), kNever);
+  budgeted.tenant = TenantId{1};
+  ASSERT_TRUE(s.core.submit(budgeted, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 0/2: job 1 from 0");
+  const auto ran = [&](int block, int end) {
+    return s.core.block_done(
+        {Script::lane(0), GrantNumber{1}, block, at(end - 10), at(end), {}, Duration{10}}, at(end));
+  };
+  ASSERT_TRUE(ran(0, 10));
+  EXPECT_EQ(s.decide(at(10)), "stop 0/1 (more_urgent_work)") << "after block 1 nothing is left";
+  ASSERT_TRUE(ran(1, 20));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(20)));
+  EXPECT_EQ(s.decide(at(20)), "grant 0/3: job 2 from 2");
+  EXPECT_EQ(s.core.next_wakeup(), at(100)) << "the next window begins";
+  s.core.advance(at(100));
+  s.can_withdraw = false;
+  EXPECT_NE(s.decide(at(100)).find("stop 0/2 (more_urgent_work)"), std::string::npos);
+}
+
+TEST(Budget, CarriesNothingThatDoesNotFit) {
+  Script s(Policy::fixed_priority);
+  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{5}, Duration{100}, Script::lane(0)}},
+                   at(0));
+  JobSpec loud = Script::spec(1, model(4, 10), kNever);
+  loud.priority = 9;
+  ASSERT_TRUE(s.core.submit(loud, at(0)));
+  JobSpec budgeted = Script::spec(2, model(4, 10), kNever);
+  budgeted.tenant = TenantId{1};
+  ASSERT_TRUE(s.core.submit(budgeted, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+}
+
+}  // namespace
+}  // namespace einet
