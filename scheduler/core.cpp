@@ -233,6 +233,7 @@ void Core::Impl::forget_state(JobRecord& job) {
   if (queued) ready_.erase(job);
   job.next_block = 0;
   job.plan = 0;
+  job.used = {};
   job.last_lane.reset();
   job.devices = devices_of(*job.spec.times);
   job.urgency = urgency(options_.policy, job, standing(job), first_device(job));

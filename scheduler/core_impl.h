@@ -127,10 +127,10 @@ class Core::Impl {
   void choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);
-  void choose_help(TimePoint now);
+  void help(std::span<Lane*> group, TimePoint now);
   void choose_successors();
   const JobRecord* away_from(const Lane& home, TimePoint boundary) const;
-  bool stays_away(const JobRecord&, const Urgency&) const;
+  bool stays_away(const JobRecord&, const Urgency&, TimePoint boundary) const;
   bool displaced(const Lane&) const;
   // Urgent lanes (urgent_lanes.cpp).
   void choose_on_urgent_lane(Lane&, TimePoint boundary, TimePoint now);

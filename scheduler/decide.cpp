@@ -115,6 +115,7 @@ void Core::Impl::project(TimePoint now) {
   }
   std::sort(order_.begin(), order_.end(), gets_there_first);
   ready_.rewind();
+  const bool reserving = !tasks_.empty() || !shares_.servers().empty();
   bool cores_taken = false;
   for (auto first = order_.begin(); first != order_.end();) {
     const TimePoint boundary = (*first)->boundary;
@@ -122,12 +123,12 @@ void Core::Impl::project(TimePoint now) {
         std::find_if(first, order_.end(), [&](Lane* lane) { return lane->boundary != boundary; });
     // Idle lanes first: what they have room for takes no core from anybody.
     if (boundary > now && !std::exchange(cores_taken, true)) take_cores(now);
-    choose_reserved({first, last}, boundary, now);
+    if (reserving) choose_reserved({first, last}, boundary, now);
     choose({first, last}, boundary, now);
     assign({first, last});
+    if (reserving) help({first, last}, now);
     first = last;
   }
-  choose_help(now);
   choose_successors();
 }
 
@@ -147,18 +148,18 @@ const JobRecord* Core::Impl::away_from(const Lane& home, TimePoint boundary) con
   return away;
 }
 
-// Whether a job that another lane helps with has nothing to go home for: its home is busy with more urgent
-// work.
-bool Core::Impl::stays_away(const JobRecord& job, const Urgency& key) const {
+// Whether a job that another lane helps with has no place at home at that instant.
+bool Core::Impl::stays_away(const JobRecord& job, const Urgency& key, TimePoint boundary) const {
   const Lane& home = lanes_[job.home().value];
   if (home.status != Lane::Status::up) return true;
   const Lane& busy = home.urgent && lanes_[home.urgent->value].front ? lanes_[home.urgent->value] : home;
-  return busy.front && busy.front.job->urgency < key;
+  if (!busy.front) return false;
+  if (busy.boundary > boundary) return true;
+  return busy.next != nullptr && busy.next->urgency < key;
 }
 
 // Each lane's own reserved work comes before all else.
 void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now) {
-  if (tasks_.empty() && shares_.servers().empty()) return;
   for (Lane* lane : group) {
     if (lane->closed || lane->is_urgent()) continue;
     const bool holds = lane->front && !ends_there(lane->front, boundary) &&
@@ -180,20 +181,17 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
   }
 }
 
-// Lanes that nothing else needs help with reserved work that waits for more urgent work at home.
-void Core::Impl::choose_help(TimePoint now) {
-  if (tasks_.empty()) return;
-  for (Lane* lane : order_) {
+// Lanes that nothing else needs help with reserved work that waits at home.
+void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
+  for (Lane* lane : group) {
     if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent()) continue;
-    if (lane->front && !ends_there(lane->front, lane->boundary)) continue;
-    while (JobRecord* ready = ready_.peek_reserved(device_bit(lane->device))) {
+    JobRecord* ready = nullptr;
+    do {
+      ready = ready_.peek_reserved(device_bit(lane->device));
+      if (ready == nullptr || lanes_[ready->home().value].device != lane->device) break;
       ready_.pass(*ready);
-      const Lane& home = lanes_[ready->home().value];
-      if (home.device != lane->device || !stays_away(*ready, ready->urgency)) continue;
-      if (!prepare(*ready, lane->device, lane->boundary, now)) continue;
-      lane->next = ready;
-      break;
-    }
+      if (prepare(*ready, lane->device, lane->boundary, now)) lane->next = ready;
+    } while (lane->next == nullptr);
   }
 }
 
@@ -271,7 +269,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
           ready == nullptr || options_.policy == Policy::fifo || (!lane.helps() && lane.key < ready->urgency);
       if (first) {
         ++holder;
-        lane.yields = lane.helps() && !stays_away(*lane.front.job, lane.key);
+        lane.yields = lane.helps() && !stays_away(*lane.front.job, lane.key, boundary);
         if (lane.yields) continue;
         if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);
         continue;

@@ -88,8 +88,10 @@ void ReadyQueues::insert(JobRecord& job) {
 }
 
 void ReadyQueues::erase(JobRecord& job) {
-  Jobs& jobs = queue_of(job).jobs;
-  jobs.erase(jobs.iterator_to(job));
+  Queue& queue = queue_of(job);
+  const auto at = queue.jobs.iterator_to(job);
+  if (queue.cursor == at) ++queue.cursor;
+  queue.jobs.erase(at);
   mandatory_ -= job.urgency.tier != Tier::optional;
 }
 

@@ -162,8 +162,8 @@ class ReadyQueues {
   void erase(JobRecord&);
   static bool contains(const JobRecord& job) { return job.by_urgency.is_linked(); }
 
-  // A walk through all queues at once, most urgent first. insert() and erase() of jobs that the walk has
-  // passed are allowed while it goes on.
+  // A walk through all queues at once, most urgent first. insert() of jobs that the walk has passed and erase() of
+  // any are allowed while it goes on.
   void rewind();
   // The most urgent job not passed yet that can run on one of `devices` and is not reserved work; nullptr:
   // none.

@@ -71,6 +71,7 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
 
 // Cores whose block in progress is less urgent than work that cannot wait for its end.
 void Core::Impl::take_cores(TimePoint now) {
+  if (options_.policy == Policy::fifo) return;
   const auto open = [&](const Lane& base) {
     if (base.status != Lane::Status::up || !base.urgent || !base.front || base.between_reports ||
         base.closed) {

@@ -153,7 +153,7 @@ TEST(Reservation, IsHelpedByAnIdleLaneWhileItsHomeIsBusyWithMoreUrgentWork) {
   JobSpec other = of_task(2, model(2, 10));
   other.task = TaskId{8};
   ASSERT_TRUE(s.core.submit(other, at(0)));
-  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 0/1: job 2 from 0");
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0");
 }
 
 // Its home sees it as if it ran there: nothing less urgent begins at home, and it comes home at the next
@@ -166,7 +166,7 @@ TEST(Reservation, KeepsItsHomeFreeOfLessUrgentWorkWhileItIsAway) {
   JobSpec away = of_task(2, model(3, 20));
   away.task = TaskId{8};
   ASSERT_TRUE(s.core.submit(away, at(0)));
-  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 0/1: job 2 from 0");
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0");
   s.can_withdraw = false;
   ASSERT_TRUE(s.core.submit(Script::spec(3, model(3, 10), at(500)), at(2)));
   EXPECT_EQ(s.decide(at(2)), "grant 0/2: job 3 from 0; stop 0/1 (more_urgent_work)")
