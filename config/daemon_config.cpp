@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <pwd.h>
 #include <sched.h>
 #include <set>
 #include <sys/un.h>
 
 #include "config/files.h"
+#include "config/ranks.h"
 #include "config/text.h"
 #include "config/toml_reader.h"
 
@@ -17,6 +20,7 @@ namespace {
 constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fifo", "imprecise"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::array<std::string_view, 2> kBackends{"onednn", "synthetic"};
+constexpr std::array<std::string_view, 3> kPreemptions{"boundary", "as-needed", "instant"};
 constexpr int kMaxLanes = 64;
 constexpr double kLeastWeight = 1e-3;
 constexpr int kMaxCore = 4095;
@@ -161,6 +165,8 @@ class Reader {
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       read_cores(table, d, pinned, c.warnings);
+      d.preemption = table.choice("preemption", kPreemptions, d.preemption);
+      if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
       threads += d.lanes * d.threads;
       table.close();
       c.devices.push_back(std::move(d));
@@ -191,6 +197,26 @@ class Reader {
                               std::to_string(d.lanes * d.threads) +
                               " (lanes x threads), or none for no pinning");
     }
+  }
+
+  // An urgent lane takes the core of the lane that it preempts: it must be on the same one, and outrank it.
+  void check_preemption(TomlTable& table, DeviceConfig& d, std::vector<std::string>& warnings) {
+    std::string why;
+    if (d.cores.empty()) {
+      why = "its lanes are not pinned; give it `cores`";
+      if (d.preemption == "instant") {
+        table.fail("preemption",
+                   "found \"instant\" for lanes that are not pinned; give this device `cores`, "
+                   "or write \"as-needed\" or \"boundary\"");
+      }
+    } else if (!machine_.no_real_time.empty()) {
+      why = "this process cannot take a real-time rank (" + machine_.no_real_time +
+            "); allow it with LimitRTPRIO=" + std::to_string(kDaemonPriority) + " or `ulimit -r`";
+    }
+    if (why.empty()) return;
+    warnings.push_back("device " + d.name + ": urgent jobs wait for the end of the block in progress, for " +
+                       why + "; or accept it with preemption = \"boundary\"");
+    d.preemption = "boundary";
   }
 
   std::string usable() const {
@@ -249,6 +275,17 @@ class Reader {
   const Machine& machine_;
 };
 
+// Tries it, for what decides it (privileges, limits, control groups) is spread over the system.
+std::string why_no_real_time() {
+  const int policy = ::sched_getscheduler(0);
+  sched_param before{};
+  ::sched_getparam(0, &before);
+  const sched_param wanted{kDaemonPriority};
+  if (::sched_setscheduler(0, SCHED_FIFO, &wanted) != 0) return std::strerror(errno);
+  ::sched_setscheduler(0, policy, &before);
+  return {};
+}
+
 }  // namespace
 
 std::string_view name(BackendKind b) {
@@ -262,6 +299,10 @@ std::span<const std::string_view> log_level_names() {
   return kLogLevels;
 }
 
+std::span<const std::string_view> preemption_names() {
+  return kPreemptions;
+}
+
 Machine Machine::here() {
   Machine m;
   cpu_set_t set;
@@ -270,6 +311,7 @@ Machine Machine::here() {
   for (int i = 0; i < CPU_SETSIZE; ++i) {
     if (CPU_ISSET(i, &set)) m.cores.push_back(i);
   }
+  m.no_real_time = why_no_real_time();
   m.uid_of = [](const std::string& user) -> std::optional<uid_t> {
     passwd entry{};
     passwd* found_entry = nullptr;
@@ -302,7 +344,7 @@ std::string summary(const DaemonConfig& c) {
   for (const DeviceConfig& d : c.devices) {
     out += "device " + d.name + ": " + std::string(name(d.backend)) + ", lanes " + std::to_string(d.lanes) +
            ", threads per lane " + std::to_string(d.threads) +
-           (d.cores.empty() ? ", not pinned" : ", pinned") + "\n";
+           (d.cores.empty() ? ", not pinned" : ", pinned") + ", preemption " + d.preemption + "\n";
   }
   for (const TenantConfig& t : c.tenants) {
     out +=

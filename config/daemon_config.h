@@ -31,6 +31,13 @@ struct DeviceConfig {
   int threads = 1;  // per lane
   // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.
   std::vector<int> cores{};
+  // One of preemption_names(). Where that cannot be had, the reader of the file has put "boundary" here and a
+  // sentence among the warnings.
+  std::string preemption = "as-needed";
+
+  // Whether each lane has an urgent lane beside it, and how many lanes that makes.
+  bool has_urgent_lanes() const { return preemption != "boundary"; }
+  int all_lanes() const { return has_urgent_lanes() ? 2 * lanes : lanes; }
   friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
 };
 
@@ -105,10 +112,13 @@ struct DaemonConfig {
 
 std::span<const std::string_view> policy_names();
 std::span<const std::string_view> log_level_names();
+std::span<const std::string_view> preemption_names();
 
 // What the file's checks need to know of the machine. Injected so that tests do not depend on theirs.
 struct Machine {
   std::vector<int> cores;  // that this process may run on, ascending
+  // Why this process cannot take a real-time rank, in the system's words; "": it can.
+  std::string no_real_time{};
   std::function<std::optional<uid_t>(const std::string& user)> uid_of;
   static Machine here();
 };

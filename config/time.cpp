@@ -100,6 +100,12 @@ TimePoint SystemClock::now() const {
   return TimePoint{std::chrono::seconds{t.tv_sec} + Duration{t.tv_nsec}};
 }
 
+Duration thread_cpu_time() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds{t.tv_sec} + Duration{t.tv_nsec};
+}
+
 void VirtualClock::advance_to(TimePoint to) {
   EINET_CHECK(to >= now_, "time is monotone");
   now_ = to;

@@ -1,5 +1,5 @@
 // Time: durations and instants in whole nanoseconds, their text form ("1.5ms"), and the clock that is
-// injected wherever time is read. Only SystemClock reads the machine's clock.
+// injected wherever time is read. Only what is here reads the machine's clocks.
 #pragma once
 
 #include <chrono>
@@ -42,6 +42,10 @@ class SystemClock final : public Clock {
  public:
   TimePoint now() const override;
 };
+
+// Processor time that the calling thread has used so far; a system call. Stands still while others have its
+// core.
+Duration thread_cpu_time();
 
 // Time that moves only when told to. One thread.
 class VirtualClock final : public Clock {

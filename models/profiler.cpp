@@ -4,7 +4,6 @@
 #include <fstream>
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 #include <vector>
 
 #include "config/time.h"
@@ -13,14 +12,6 @@ namespace einet {
 namespace {
 
 constexpr int kWarmUpRounds = 20;
-
-// The processor time of this thread. A lane outranks what else runs on its core, so time that others took
-// here while we measured is no part of a block's.
-Duration thread_time() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
-}
 
 // As a lane: at real-time rank where that is allowed, so that nothing cools the caches in between. The
 // thread's own rank comes back with the end of the object.
@@ -88,11 +79,12 @@ Result<EtProfile> measure_times(Backend& backend, const Package& package, const 
   for (int round = -kWarmUpRounds; round < options.rounds; ++round) {
     if (auto ok = (*lane)->begin({ElementType::u8, image}, state); !ok) return ok.error();
     for (int b = 0; b < blocks; ++b) {
-      const Duration start = thread_time();
+      // As lanes account for their blocks: what others took of this core meanwhile is no part of them.
+      const Duration start = thread_cpu_time();
       if (auto ok = (*lane)->run_trunk(b, state); !ok) return ok.error();
-      const Duration middle = thread_time();
+      const Duration middle = thread_cpu_time();
       if (auto ok = (*lane)->run_exit(b, state, scores); !ok) return ok.error();
-      const Duration end = thread_time();
+      const Duration end = thread_cpu_time();
       if (round < 0) continue;
       trunk[static_cast<std::size_t>(b)].push_back(middle - start);
       exit[static_cast<std::size_t>(b)].push_back(end - middle);

@@ -30,7 +30,8 @@ TraceNames names_of(const DaemonConfig& config, const Catalog& catalog) {
   TraceNames names;
   for (const TenantConfig& t : config.tenants) names.tenants.push_back(t.name);
   for (std::uint32_t m = 0; m < catalog.size(); ++m) names.models.push_back(catalog.model(ModelId{m}).name);
-  for (const DeviceConfig& d : config.devices) names.devices.insert(names.devices.end(), d.lanes, d.name);
+  for (const DeviceConfig& d : config.devices)
+    names.devices.insert(names.devices.end(), d.all_lanes(), d.name);
   return names;
 }
 

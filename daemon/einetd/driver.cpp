@@ -30,6 +30,13 @@ Policy policy_of(const std::string& name) {
   return static_cast<Policy>(at - words.begin());
 }
 
+Preemption preemption_of(const std::string& name) {
+  const auto words = preemption_words();
+  const auto found = std::find(words.begin(), words.end(), name);
+  EINET_CHECK(found != words.end(), "the configuration was checked");
+  return static_cast<Preemption>(found - words.begin());
+}
+
 Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
     : parts_(parts),
       report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
@@ -42,7 +49,7 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
       timer_(parts.io) {
   for (std::uint32_t d = 0; d < parts.config.devices.size(); ++d) {
     first_lane_.push_back(LaneId{static_cast<std::uint32_t>(lanes_.size())});
-    for (int i = 0; i < parts.config.devices[d].lanes; ++i) {
+    for (int i = 0; i < parts.config.devices[d].all_lanes(); ++i) {
       Lane lane;
       lane.device = DeviceId{d};
       lane.index = i;
@@ -119,14 +126,26 @@ void Driver::cancel_all() {
 
 // ---- from lanes ----
 
-void Driver::attach(DeviceId device, lane::DaemonEnd& end) {
+LaneId Driver::lane_id(DeviceId device, int index) const {
+  return LaneId{first_lane_[device.value].value + static_cast<std::uint32_t>(index)};
+}
+
+void Driver::attach(DeviceId device, lane::DaemonEnd& end, UrgentLanes urgent_lanes) {
   EINET_CHECK(workers_[device.value] == nullptr, "a device has one worker at a time");
   workers_[device.value] = &end;
   report_.device_up(device);
-  for (int i = 0; i < end.lanes(); ++i) {
-    const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
+  const DeviceConfig& config = parts_.config.devices[device.value];
+  for (int i = 0; i < config.lanes; ++i) {
+    const LaneId id = lane_id(device, i);
     lanes_[id.value].end = &end;
     core_.lane_up(id, device, parts_.clock.now());
+    report_.lane_up(id);
+  }
+  if (urgent_lanes == UrgentLanes::leave) return;
+  for (int i = 0; i < config.lanes; ++i) {
+    const LaneId id = lane_id(device, config.lanes + i);
+    lanes_[id.value].end = &end;
+    core_.urgent_lane_up(id, lane_id(device, i), preemption_of(config.preemption), parts_.clock.now());
     report_.lane_up(id);
   }
 }
@@ -137,12 +156,10 @@ void Driver::detach(DeviceId device, LaneLoss loss) {
 }
 
 void Driver::drop(DeviceId device, LaneLoss loss) {
-  const lane::DaemonEnd* worker = std::exchange(workers_[device.value], nullptr);
-  if (worker == nullptr) return;
-  const int lanes = worker->lanes();
-  for (int i = 0; i < lanes; ++i) {
-    const LaneId id{first_lane_[device.value].value + static_cast<std::uint32_t>(i)};
-    lanes_[id.value].end = nullptr;
+  if (std::exchange(workers_[device.value], nullptr) == nullptr) return;
+  for (int i = parts_.config.devices[device.value].all_lanes(); i-- > 0;) {
+    const LaneId id = lane_id(device, i);
+    if (std::exchange(lanes_[id.value].end, nullptr) == nullptr) continue;
     lanes_[id.value].posted.clear();
     core_.lane_lost(id, loss, parts_.clock.now());
     report_.lane_lost(id, loss);
@@ -201,15 +218,15 @@ bool Driver::take(LaneId id, const lane::Report& report) {
                       .start = report.start,
                       .end = report.end,
                       .answer = std::nullopt,
-                      .used = report.end - report.start};
+                      .used = report.used};
     if (report.answer) {
       block.answer = ExitAnswer{report.block, report.answer->top_class, report.answer->confidence};
     }
     if (!core_.block_done(block, parts_.clock.now())) return false;
     ++lane.blocks;
     ++counters_.blocks;
-    lane.busy += report.end - report.start;
-    job.lane_time += report.end - report.start;
+    lane.busy += report.used;
+    job.lane_time += report.used;
     const Place place{id, lane.device};
     if (!job.first_block) {
       job.first_block = report.start;
@@ -258,6 +275,7 @@ void Driver::grant(const Grant& g, Reason reason) {
                                                 .classes = model.classes,
                                                 .first_block = g.first_block,
                                                 .exits = g.exits,
+                                                .reserved_blocks = g.reserved_blocks,
                                                 .input_offset = job.submission.input.offset(),
                                                 .input_bytes = job.submission.input.size(),
                                                 .input_type = job.submission.input_type});
@@ -343,6 +361,7 @@ std::vector<LaneView> Driver::lanes() const {
   std::vector<LaneView> out;
   for (const Lane& lane : lanes_) {
     LaneView view{.device = lane.device,
+                  .index = lane.index,
                   .up = lane.end != nullptr,
                   .job = {},
                   .model = {},

@@ -23,6 +23,7 @@ namespace einet {
 // A lane as status shows it.
 struct LaneView {
   DeviceId device;
+  int index = 0;  // within its device, whose lanes come first, then their urgent lanes in the same order
   bool up = false;
   JobId job;  // 0: none
   ModelId model;
@@ -60,9 +61,11 @@ class Driver final : private Commands, private Observer {
   bool cancel(JobId, std::optional<TenantId>);
   void cancel_all();
 
+  // Whether urgent lanes that a device is configured with may be used.
+  enum class UrgentLanes : std::uint8_t { leave, use };
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
-  // The channel must live until it is detached.
-  void attach(DeviceId, lane::DaemonEnd&);
+  // The channel must live until it is detached. Precondition of `use`: it has them.
+  void attach(DeviceId, lane::DaemonEnd&, UrgentLanes);
   void detach(DeviceId, LaneLoss);
 
   // Takes what the lanes have reported, lets time pass, decides, and sets the timer. To be called after
@@ -102,6 +105,7 @@ class Driver final : private Commands, private Observer {
   void job_state(JobId, JobState from, JobState to, TimePoint) override;
   void preempted(LaneId, JobId victim, JobId by, TimePoint) override;
 
+  LaneId lane_id(DeviceId, int index) const;
   enum class More : std::uint8_t { no, yes };
   void collect();
   void collect(DeviceId);
@@ -129,6 +133,7 @@ class Driver final : private Commands, private Observer {
   TimePoint timer_at_ = kNever;
 };
 
-Policy policy_of(const std::string& name);  // one of policy_names()
+Policy policy_of(const std::string& name);          // one of policy_names()
+Preemption preemption_of(const std::string& name);  // one of preemption_names()
 
 }  // namespace einet

@@ -8,9 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "config/ranks.h"
+
 namespace einet {
 namespace {
-constexpr int kRealTimePriority = 10;  // above every ordinary thread, below interrupt threads (50) and audio
 constexpr int kNice = -10;
 constexpr int kLaneNice = 5;
 }  // namespace
@@ -18,14 +19,15 @@ constexpr int kLaneNice = 5;
 Rank take_daemon_rank() {
   ::prctl(PR_SET_TIMERSLACK, 1);  // release times and deadlines are met to the microsecond, not to 50 of them
   Rank rank;
-  const sched_param parameter{.sched_priority = kRealTimePriority};
+  const sched_param parameter{.sched_priority = kDaemonPriority};
   if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0) {
-    rank.words = "fifo " + std::to_string(kRealTimePriority);
+    rank.words = "fifo " + std::to_string(kDaemonPriority);
+    rank.real_time = Rank::RealTime::yes;
     return rank;
   }
   rank.warning = std::string("no real-time rank (") + std::strerror(errno) +
                  "); preemption may take milliseconds while all cores are busy; allow it with LimitRTPRIO=" +
-                 std::to_string(kRealTimePriority) + " or `ulimit -r`";
+                 std::to_string(kDaemonPriority) + " or `ulimit -r`";
   rank.lane_nice = kLaneNice;
   const sched_param ordinary{};
   ::sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &ordinary);

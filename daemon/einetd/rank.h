@@ -3,12 +3,15 @@
 // value, and the lanes step back where that is all there is.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace einet {
 
 struct Rank {
-  std::string words;    // "fifo 40", "nice -10", "nice 0"
+  enum class RealTime : std::uint8_t { no, yes };
+  RealTime real_time = RealTime::no;
+  std::string words;    // "fifo 10", "nice -10", "nice 0"
   std::string warning;  // empty, or a sentence: which rank could not be had, and how to allow it
   int lane_nice = 0;    // the nice value that the lanes should take so that this thread outranks them
 };

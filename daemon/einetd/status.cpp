@@ -104,16 +104,16 @@ wire::Status StatusView::status(std::optional<TenantId> of) const {
 
 void StatusView::add_lanes(wire::Status& s) const {
   const std::vector<LaneView> lanes = parts_.driver.lanes();
-  for (std::uint32_t i = 0, in_device = 0; i < lanes.size(); ++i) {
+  for (std::uint32_t i = 0; i < lanes.size(); ++i) {
     const LaneView& lane = lanes[i];
-    in_device = i > 0 && lanes[i - 1].device == lane.device ? in_device + 1 : 0;
     const DeviceConfig& device = parts_.config.devices[lane.device.value];
     const WorkerView worker = parts_.supervisor.view(lane.device);
     wire::LaneInfo& info = *s.add_lanes();
     info.set_lane(i);
     info.set_device(device.name);
-    info.set_cores(cores_of_lane(device, static_cast<int>(in_device)));
-    info.set_rank(worker.rank);
+    info.set_urgent(lane.index >= device.lanes);
+    info.set_cores(cores_of_lane(device, lane.index % device.lanes));
+    info.set_rank(info.urgent() ? worker.urgent_rank : worker.rank);
     info.set_state(!lane.up ? "down" : lane.job == JobId{} ? "idle" : "busy");
     info.set_job(lane.job.value);
     if (lane.job != JobId{}) info.set_model(parts_.catalog.model(lane.model).name);
@@ -168,6 +168,10 @@ void StatusView::add_counters(wire::Status& s) const {
 void StatusView::add_warnings(wire::Status& s) const {
   if (!parts_.rank.warning.empty()) s.add_warnings(parts_.rank.warning);
   for (const std::string& words : parts_.config.warnings) s.add_warnings(words);
+  for (std::uint32_t d = 0; d < parts_.config.devices.size(); ++d) {
+    const std::string words = parts_.supervisor.view(DeviceId{d}).warning;
+    if (!words.empty()) s.add_warnings(words);
+  }
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
     if (!model.loaded())

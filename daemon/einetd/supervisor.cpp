@@ -5,6 +5,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include "config/ranks.h"
+
 namespace einet {
 namespace {
 
@@ -54,17 +56,33 @@ void Supervisor::start() {
 
 WorkerView Supervisor::view(DeviceId id) const {
   const Worker& w = workers_[id.value];
-  return {.pid = w.process ? w.process->pid() : 0,
-          .restarts = std::max(0, w.starts - 1),
-          .rank = "nice " + std::to_string(parts_.rank.lane_nice)};
+  WorkerView view{.pid = w.process ? w.process->pid() : 0, .restarts = std::max(0, w.starts - 1)};
+  view.rank = "nice " + std::to_string(parts_.rank.lane_nice);
+  view.urgent_rank = view.rank;
+  if (w.places == lane::Places::all && parts_.rank.real_time == Rank::RealTime::yes) {
+    view.rank += "/fifo " + std::to_string(kReservedLanePriority);
+    view.urgent_rank = "fifo " + std::to_string(kUrgentLanePriority);
+  }
+  if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
+    view.warning =
+        "device " + device_name(w) +
+        ": urgent jobs wait for the end of the block in progress, for its worker could not take the "
+        "cores or the real-time rank of its lanes; the log has the reasons";
+  }
+  return view;
+}
+
+bool Supervisor::preempts(const Worker& w) const {
+  return w.process && w.places == lane::Places::all &&
+         w.process->channel().lanes() > parts_.config.devices[w.device.value].lanes;
 }
 
 // ---- a worker's life ----
 
 void Supervisor::start(Worker& w) {
   ++w.starts;
-  auto process = WorkerProcess::start(parts_.worker, parts_.config.devices[w.device.value],
-                                      parts_.rank.lane_nice, parts_.arena.fd());
+  auto process = WorkerProcess::start(parts_.worker, parts_.config.devices[w.device.value], parts_.rank,
+                                      parts_.arena.fd());
   if (!process) {
     parts_.log.error("worker not started", {{"device", device_name(w)}, {"reason", process.error().message}});
     for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
@@ -122,9 +140,10 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     if (line->severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
     return parts_.log.error("worker says", fields);
   }
-  if (std::holds_alternative<lane::Ready>(message)) {
+  if (const auto* ready = std::get_if<lane::Ready>(&message)) {
     if (w.state != State::starting) return kill(w, "it said twice that it is ready");
     w.state = State::loading;
+    w.places = ready->places;
     return load_next(w);
   }
   auto* loaded = std::get_if<lane::ModelLoaded>(&message);
@@ -168,10 +187,11 @@ void Supervisor::load_next(Worker& w) {
 void Supervisor::went_up(Worker& w) {
   w.state = State::up;
   w.up_since = parts_.clock.now();
-  w.waiting_since.assign(static_cast<std::size_t>(w.process->channel().lanes()), kNever);
+  w.patience.assign(static_cast<std::size_t>(w.process->channel().lanes()), Patience());
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
   if (!done_) {
-    parts_.driver.attach(w.device, w.process->channel());
+    parts_.driver.attach(w.device, w.process->channel(),
+                         preempts(w) ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
     parts_.driver.pump();
   }
   settle(w);
@@ -258,20 +278,30 @@ bool Supervisor::hangs(Worker& w, TimePoint now) {
     }
   }
   const Duration limit = longest + parts_.config.worker.hang;
-  const lane::DaemonEnd& channel = w.process->channel();
-  for (int lane = 0; lane < channel.lanes(); ++lane) {
-    const std::optional<TimePoint> running = channel.running_since(lane);
-    if (running && now - *running > limit) return true;
-    TimePoint& waiting = w.waiting_since[static_cast<std::size_t>(lane)];
-    if (running || channel.outstanding(lane) == 0) {
-      waiting = kNever;
-    } else if (waiting == kNever) {
-      waiting = now;
-    } else if (now - waiting > limit) {
-      return true;
-    }
+  for (int lane = 0; lane < w.process->channel().lanes(); ++lane) {
+    if (hangs(w, lane, now, limit)) return true;
   }
   return false;
+}
+
+// While its urgent lane has the core a lane gets no further: that time does not count.
+bool Supervisor::hangs(Worker& w, int lane, TimePoint now, Duration limit) {
+  const lane::DaemonEnd& channel = w.process->channel();
+  const int urgent = lane + parts_.config.devices[w.device.value].lanes;
+  Duration stood_still{};
+  if (urgent < channel.lanes()) {
+    stood_still = channel.ran(urgent);
+    if (const auto since = channel.running_since(urgent)) stood_still += std::max(now - *since, Duration{0});
+  }
+  Patience& patience = w.patience[static_cast<std::size_t>(lane)];
+  const std::optional<TimePoint> running = channel.running_since(lane);
+  const bool waits = !running && channel.outstanding(lane) > 0;
+  if (!running && !waits) {
+    patience.since = kNever;
+  } else if (patience.since == kNever || patience.running != running) {
+    patience = {.running = running, .since = running.value_or(now), .stood_still = stood_still};
+  }
+  return patience.since != kNever && now - patience.since - (stood_still - patience.stood_still) > limit;
 }
 
 // ---- the end ----

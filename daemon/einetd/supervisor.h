@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -20,9 +21,11 @@ namespace einet {
 
 // As status shows it.
 struct WorkerView {
-  pid_t pid = 0;     // 0: none runs
-  int restarts = 0;  // since the daemon started
-  std::string rank;  // of its lanes
+  pid_t pid = 0;              // 0: none runs
+  int restarts = 0;           // since the daemon started
+  std::string rank{};         // of its lanes: "nice 0", or "nice 0/fifo 3" for ordinary and reserved work
+  std::string urgent_rank{};  // of its urgent lanes
+  std::string warning{};      // why it cannot preempt as configured; "": it can
 };
 
 // One thread: the io_context's.
@@ -54,6 +57,12 @@ class Supervisor {
 
  private:
   enum class State : std::uint8_t { down, starting, loading, up };
+  // For how long a lane has been at one thing.
+  struct Patience {
+    std::optional<TimePoint> running;  // its block, by when that began; empty: none runs
+    TimePoint since = kNever;          // the block's begin, or since when work waits that it has not begun
+    Duration stood_still{};            // at that time, all in all, so that its urgent lane could run
+  };
   struct Worker {
     DeviceId device;
     State state = State::down;
@@ -63,10 +72,11 @@ class Supervisor {
     std::unique_ptr<boost::asio::steady_timer> restart;
     std::size_t answered = 0;     // models loaded, refused or passed over
     std::vector<ModelId> deadly;  // models that killed it while it loaded them: not tried again
-    TimePoint heard{};            // when it last said something; for its start
+    lane::Places places = lane::Places::missing;
+    TimePoint heard{};  // when it last said something; for its start
     TimePoint up_since{};
-    std::vector<TimePoint> waiting_since;  // by lane: has work and has not begun it
-    Duration delay{};                      // before the next restart
+    std::vector<Patience> patience;  // by lane
+    Duration delay{};                // before the next restart
     int starts = 0;
     bool settled = false;
   };
@@ -84,6 +94,9 @@ class Supervisor {
   void kill(Worker&, const std::string& why);
   void check_hangs();
   bool hangs(Worker&, TimePoint now);
+  bool hangs(Worker&, int lane, TimePoint now, Duration limit);
+  // Whether it has urgent lanes that work as they should.
+  bool preempts(const Worker&) const;
   const std::string& device_name(const Worker& w) const { return parts_.config.devices[w.device.value].name; }
 
   Parts parts_;

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/ranks.h"
+
 namespace einet {
 namespace {
 
@@ -61,9 +63,10 @@ int spawn(pid_t& pid, const std::filesystem::path& program, const DeviceConfig& 
 }  // namespace
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesystem::path& program,
-                                                            const DeviceConfig& device, int lane_nice,
+                                                            const DeviceConfig& device, const Rank& rank,
                                                             int arena_fd) {
-  Result<lane::DaemonEnd> channel = lane::DaemonEnd::create(device.lanes);
+  const bool real_time = rank.real_time == Rank::RealTime::yes;
+  Result<lane::DaemonEnd> channel = lane::DaemonEnd::create(real_time ? device.all_lanes() : device.lanes);
   if (!channel) return channel.error();
   auto sockets = lane::ControlSocket::make_pair();
   if (!sockets) return sockets.error();
@@ -85,7 +88,9 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
   configure.lanes = device.lanes;
   configure.threads = device.threads;
   configure.cores = device.cores;
-  configure.nice = lane_nice;
+  configure.nice = rank.lane_nice;
+  if (real_time) configure.reserved_priority = kReservedLanePriority;
+  if (real_time && device.has_urgent_lanes()) configure.urgent_priority = kUrgentLanePriority;
   configure.down = UniqueFd(::dup(worker->channel_.down_fd()));
   configure.up = UniqueFd(::dup(worker->channel_.up_fd()));
   configure.doorbell = UniqueFd(::dup(worker->channel_.doorbell_fd()));

@@ -9,6 +9,7 @@
 
 #include "config/daemon_config.h"
 #include "config/unique_fd.h"
+#include "daemon/einetd/rank.h"
 #include "ipc/lane/control.h"
 #include "ipc/lane/daemon_end.h"
 
@@ -16,9 +17,10 @@ namespace einet {
 
 class WorkerProcess {
  public:
-  // Starts `program` for a device and sends it Configure. Error: the system's words.
+  // Starts `program` for a device and sends it Configure: with urgent lanes if the device is to have them and
+  // this process has its real-time rank. Error: the system's words.
   static Result<std::unique_ptr<WorkerProcess>> start(const std::filesystem::path& program,
-                                                      const DeviceConfig&, int lane_nice, int arena_fd);
+                                                      const DeviceConfig&, const Rank&, int arena_fd);
   // Kills the process if it still runs, and waits for its end.
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;

@@ -6,9 +6,14 @@
 
 namespace einet {
 
-WorkerLane::WorkerLane(int lane, const ModelTable& models, SlotTable& jobs, std::span<const std::byte> arena,
-                       std::function<void(const std::string&)> complain)
-    : lane_(lane), models_(models), jobs_(jobs), arena_(arena), complain_(std::move(complain)) {
+WorkerLane::WorkerLane(int lane, LanePlace& place, const ModelTable& models, SlotTable& jobs,
+                       std::span<const std::byte> arena, std::function<void(const std::string&)> complain)
+    : lane_(lane),
+      place_(place),
+      models_(models),
+      jobs_(jobs),
+      arena_(arena),
+      complain_(std::move(complain)) {
   scores_.reserve(lane::kMaxClasses);
 }
 

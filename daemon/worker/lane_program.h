@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/worker/lane_place.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
 #include "ipc/lane/worker_end.h"
@@ -16,10 +17,12 @@ namespace einet {
 // One lane's thread.
 class WorkerLane final : public lane::LaneProgram {
  public:
-  // `arena` and the tables outlive it. `complain` gets a sentence for each grant that fails.
-  WorkerLane(int lane, const ModelTable&, SlotTable&, std::span<const std::byte> arena,
+  // `place` is this lane's; it, `arena` and the tables outlive it. `complain` gets a sentence for each grant
+  // that fails.
+  WorkerLane(int lane, LanePlace& place, const ModelTable&, SlotTable&, std::span<const std::byte> arena,
              std::function<void(const std::string&)> complain);
 
+  void take_rank(lane::Rank rank) override { place_.take_rank(rank); }
   bool begin(const lane::GrantMessage&) override;
   bool trunk(int block) override;
   std::span<const float> exit(int block) override;
@@ -31,6 +34,7 @@ class WorkerLane final : public lane::LaneProgram {
   bool succeeded(const Result<void>&);
 
   int lane_;
+  LanePlace& place_;
   const ModelTable& models_;
   SlotTable& jobs_;
   std::span<const std::byte> arena_;

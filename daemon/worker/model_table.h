@@ -1,5 +1,5 @@
-// The models that a worker has loaded, each with one LaneModel per lane. Filled by the control thread while
-// the lanes run; nothing is ever taken out.
+// The models that a worker has loaded, each with one LaneModel per lane (weights are shared). Filled by the
+// control thread while the lanes run; nothing is ever taken out.
 #pragma once
 
 #include <array>

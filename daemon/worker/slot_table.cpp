@@ -7,34 +7,33 @@
 namespace einet {
 
 Result<TrunkState*> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
-  Slot* slot = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    slot = &slots_[grant.job_slot];  // stays where it is when others come
-    const std::string where = "job slot " + std::to_string(grant.job_slot);
-    if (slot->in_use) return error(where + " is in use by another lane");
-    if (grant.first_block != 0) {
-      if (slot->job != grant.job || slot->model != grant.model) return error(where + " holds another job");
-      if (slot->next_block != grant.first_block) {
-        return error(where + " is before block " + std::to_string(slot->next_block) + ", not " +
-                     std::to_string(grant.first_block));
-      }
+  Slot& slot = slots_[grant.job_slot];
+  const auto complaint = [&](const std::string& why) {
+    return error("job slot " + std::to_string(grant.job_slot) + why);
+  };
+  if (slot.in_use.exchange(true, std::memory_order_acquire)) return complaint(" is in use by another lane");
+  const auto refuse = [&](const std::string& why) {
+    slot.in_use.store(false, std::memory_order_release);
+    return complaint(why);
+  };
+  if (grant.first_block != 0) {
+    if (slot.job != grant.job || slot.model != grant.model) return refuse(" holds another job");
+    if (slot.next_block != grant.first_block) {
+      return refuse(" is before block " + std::to_string(slot.next_block) + ", not " +
+                    std::to_string(grant.first_block));
     }
-    slot->job = grant.job;
-    slot->model = grant.model;
-    slot->in_use = true;
   }
-  // Ours alone until put_back: memory is allocated outside the lock.
-  if (!slot->state || slot->state->size() < size) slot->state = std::make_unique<TrunkState>(size);
-  return slot->state.get();
+  slot.job = grant.job;
+  slot.model = grant.model;
+  if (!slot.state || slot.state->size() < size) slot.state = std::make_unique<TrunkState>(size);
+  return slot.state.get();
 }
 
-void SlotTable::put_back(std::uint32_t slot, int next_block) {
-  const std::lock_guard lock(mutex_);
-  Slot& s = slots_.at(slot);
-  EINET_CHECK(s.in_use, "a job's state put back twice");
-  s.next_block = next_block;
-  s.in_use = false;
+void SlotTable::put_back(std::uint32_t number, int next_block) {
+  Slot& slot = slots_[number];
+  EINET_CHECK(slot.in_use.load(std::memory_order_relaxed), "a job's state put back twice");
+  slot.next_block = next_block;
+  slot.in_use.store(false, std::memory_order_release);
 }
 
 }  // namespace einet

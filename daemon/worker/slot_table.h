@@ -2,10 +2,10 @@
 // state belongs to one lane at a time. Memory stays with its slot for the next job.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <unordered_map>
+#include <vector>
 
 #include "config/bytes.h"
 #include "config/result.h"
@@ -14,7 +14,7 @@
 
 namespace einet {
 
-// Any thread.
+// Any thread; nobody ever waits: an urgent lane must not wait for the lane that it keeps from running.
 class SlotTable {
  public:
   // Hands out the state of the grant's job, at least `size` large: a fresh one for first_block 0, else the
@@ -26,14 +26,13 @@ class SlotTable {
 
  private:
   struct Slot {
+    std::atomic<bool> in_use = false;  // guards the rest
     JobId job;
     ModelId model;
     int next_block = 0;
-    bool in_use = false;
     std::unique_ptr<TrunkState> state;
   };
-  std::mutex mutex_;  // held for a few instructions; lanes meet here once per grant
-  std::unordered_map<std::uint32_t, Slot> slots_;
+  std::vector<Slot> slots_ = std::vector<Slot>(lane::kMaxJobSlots);
 };
 
 }  // namespace einet

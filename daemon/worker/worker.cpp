@@ -1,19 +1,17 @@
 #include "daemon/worker/worker.h"
 
-#include <cerrno>
+#include <atomic>
 #include <cstdlib>
-#include <cstring>
+#include <latch>
 #include <memory>
 #include <pthread.h>
-#include <sched.h>
 #include <string>
-#include <sys/resource.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include "config/time.h"
+#include "daemon/worker/lane_place.h"
 #include "daemon/worker/lane_program.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
@@ -41,29 +39,8 @@ Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) 
                "\"; build it with EINET_WITH_ONEDNN=ON");
 }
 
-std::string words(const char* what) {
-  return std::string(what) + ": " + std::strerror(errno);
-}
-
-// Core and rank of the calling thread. What cannot be had is a warning: the lane runs all the same.
-std::string take_place(const lane::Configure& configure, int lane) {
-  std::string missing;
-  auto complain = [&](const char* what) { missing += (missing.empty() ? "" : "; ") + words(what); };
-  if (!configure.cores.empty()) {
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    for (int i = lane * configure.threads; i < (lane + 1) * configure.threads; ++i) {
-      CPU_SET(configure.cores[static_cast<std::size_t>(i)], &cores);
-    }
-    if (::sched_setaffinity(0, sizeof cores, &cores) != 0) complain("cannot be pinned to its cores");
-  }
-  if (configure.realtime_priority > 0) {
-    const sched_param parameter{configure.realtime_priority};
-    if (::sched_setscheduler(0, SCHED_FIFO, &parameter) != 0) complain("cannot get its real-time rank");
-  } else if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), configure.nice) != 0) {
-    complain("cannot get its nice value");
-  }
-  return missing;
+int lanes_of(const lane::Configure& configure) {
+  return configure.urgent_priority > 0 ? 2 * configure.lanes : configure.lanes;
 }
 
 class Worker {
@@ -74,7 +51,7 @@ class Worker {
     auto channel =
         lane::WorkerEnd::map(configure.down.get(), configure.up.get(), std::move(configure.doorbell));
     if (!channel) return channel.error();
-    if (channel->lanes() != configure.lanes) return error("the lane channel has another number of lanes");
+    if (channel->lanes() != lanes_of(configure)) return error("the lane channel has another number of lanes");
     auto arena = lane::map_for_reading(configure.arena.get(), ByteCount{0});
     if (!arena) return within("arena", arena.error());
     return std::unique_ptr<Worker>(new Worker(control, std::move(configure), std::move(*backend),
@@ -96,6 +73,12 @@ class Worker {
     return !std::holds_alternative<lane::Shutdown>(message);
   }
 
+  // Once every lane has taken its place.
+  lane::Places places() {
+    placed_.wait();
+    return places_;
+  }
+
   void send(lane::FromWorker message) {
     // Fails when the daemon is gone; then the next receive says so.
     (void)control_.send(message, lane::Waiting::block);
@@ -109,23 +92,27 @@ class Worker {
         backend_(std::move(backend)),
         channel_(std::move(channel)),
         arena_(std::move(arena)),
-        models_(*backend_, configure_.lanes) {
+        models_(*backend_, lanes_of(configure_)),
+        placed_(lanes_of(configure_)) {
     // Models are made ready for a lane's number of threads.
     backend_->enter_lane();
-    for (int lane = 0; lane < configure_.lanes; ++lane) {
+    for (int lane = 0; lane < lanes_of(configure_); ++lane) {
       threads_.emplace_back([this, lane] { live(lane); });
     }
   }
 
   void live(int lane) {
     ::pthread_setname_np(::pthread_self(), ("lane " + std::to_string(lane)).c_str());
-    if (const std::string missing = take_place(configure_, lane); !missing.empty()) {
+    LanePlace place(configure_, lane);
+    if (const std::string missing = place.take(); !missing.empty()) {
       log(control_, lane::Severity::warning, "lane " + std::to_string(lane) + " " + missing);
+      places_ = lane::Places::missing;
     }
+    placed_.count_down();
     backend_->enter_lane();
     lane::LaneEnd end = channel_.lane(lane, clock_);
     WorkerLane program(
-        lane, models_, jobs_, {arena_.data(), arena_.size()},
+        lane, place, models_, jobs_, {arena_.data(), arena_.size()},
         [this](const std::string& sentence) { log(control_, lane::Severity::warning, sentence); });
     lane::run_lane(end, program);
   }
@@ -138,6 +125,8 @@ class Worker {
   const lane::Mapping arena_;
   ModelTable models_;
   SlotTable jobs_;
+  std::latch placed_;
+  std::atomic<lane::Places> places_ = lane::Places::all;
   std::vector<std::jthread> threads_;
 };
 
@@ -170,7 +159,7 @@ int run_worker(lane::ControlSocket control) {
       return 1;
     }
     worker = std::move(*made);
-    worker->send(lane::Ready{});
+    worker->send(lane::Ready{worker->places()});
   }
 }
 

@@ -172,10 +172,22 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
   }
   if (from.nice() < -20 || from.nice() > 19) return bad("nice", std::to_string(from.nice()), "-20 to 19");
   to.nice = from.nice();
-  if (from.realtime_priority() > 99) {
-    return bad("realtime_priority", std::to_string(from.realtime_priority()), "0 to 99");
+  if (from.reserved_priority() > 99) {
+    return bad("reserved_priority", std::to_string(from.reserved_priority()), "0 to 99");
   }
-  to.realtime_priority = static_cast<int>(from.realtime_priority());
+  to.reserved_priority = static_cast<int>(from.reserved_priority());
+  if (from.urgent_priority() > 99 ||
+      (from.urgent_priority() > 0 && from.urgent_priority() <= from.reserved_priority())) {
+    return bad("urgent_priority", std::to_string(from.urgent_priority()),
+               "0, or reserved_priority + 1 to 99");
+  }
+  to.urgent_priority = static_cast<int>(from.urgent_priority());
+  if (to.urgent_priority > 0 && (to.cores.empty() || 2 * to.lanes > kMaxLanes)) {
+    return bad(
+        "urgent_priority",
+        "given for " + std::to_string(to.lanes) + " lanes on " + std::to_string(to.cores.size()) + " cores",
+        "with pinned lanes, at most " + std::to_string(kMaxLanes / 2));
+  }
   if (fds.size() != kConfigureFds) {
     return bad("configure", "sent with " + std::to_string(fds.size()) + " descriptors", "4");
   }
@@ -204,7 +216,8 @@ Result<std::string> encode(const ToWorker& message) {
                    configure.set_threads(static_cast<std::uint32_t>(from.threads));
                    for (int core : from.cores) configure.add_cores(static_cast<std::uint32_t>(core));
                    configure.set_nice(from.nice);
-                   configure.set_realtime_priority(static_cast<std::uint32_t>(from.realtime_priority));
+                   configure.set_reserved_priority(static_cast<std::uint32_t>(from.reserved_priority));
+                   configure.set_urgent_priority(static_cast<std::uint32_t>(from.urgent_priority));
                  },
                  [&](const LoadModel& from) {
                    to.mutable_load_model()->set_model(from.model.value);
@@ -219,7 +232,7 @@ Result<std::string> encode(const ToWorker& message) {
 Result<std::string> encode(const FromWorker& message) {
   wire::FromWorker to;
   std::visit(Overloaded{
-                 [&](const Ready&) { to.mutable_ready(); },
+                 [&](const Ready& from) { to.mutable_ready()->set_all_places(from.places == Places::all); },
                  [&](const ModelLoaded& from) {
                    to.mutable_model_loaded()->set_model(from.model.value);
                    pack_description(from.description, *to.mutable_model_loaded());
@@ -265,7 +278,7 @@ Result<FromWorker> decode_from_worker(std::string_view packet) {
   if (!parse(from, packet)) return error("control message: not a message from a worker");
   switch (from.kind_case()) {
     case wire::FromWorker::kReady:
-      return FromWorker(Ready{});
+      return FromWorker(Ready{from.ready().all_places() ? Places::all : Places::missing});
     case wire::FromWorker::kModelLoaded: {
       if (from.model_loaded().model() >= kMaxModels) {
         return bad("model", std::to_string(from.model_loaded().model()),

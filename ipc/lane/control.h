@@ -28,11 +28,15 @@ namespace einet::lane {
 
 struct Configure {
   std::string backend;  // "onednn", "synthetic"
-  int lanes = 1;        // 1 … kMaxLanes
+  int lanes = 1;        // 1 … kMaxLanes, urgent lanes not counted
   int threads = 1;      // per lane, 1 … 1024; OMP_NUM_THREADS of the worker's environment must say the same
   std::vector<int> cores;  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned
-  int nice = 0;            // of the lanes: -20 … 19
-  int realtime_priority = 0;  // 0: ordinary scheduling; 1 … 99: SCHED_FIFO with it
+  int nice = 0;            // of the lanes while they do ordinary work: -20 … 19
+  // SCHED_FIFO priority of a lane while it does reserved work or waits for work; 0: ordinary scheduling.
+  int reserved_priority = 0;  // 0 … 99
+  // 0: no urgent lanes. Else the channel has 2 * lanes lanes, and lane `lanes` + i is the urgent lane of lane
+  // i: on its cores, always with this SCHED_FIFO priority.
+  int urgent_priority = 0;  // 0, or reserved_priority + 1 … 99 where lanes are pinned
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
 };
@@ -49,8 +53,16 @@ using ToWorker = std::variant<Configure, LoadModel, Shutdown>;
 
 // ---- from the worker ----
 
+// What the lanes were given of what they were configured with.
+enum class Places : std::uint8_t {
+  all,      // every lane has its cores and may take its ranks
+  missing,  // log lines said what is not to be had; the lanes run all the same
+};
+
 // The lanes run.
-struct Ready {};
+struct Ready {
+  Places places = Places::missing;
+};
 
 struct PartTime {
   Duration p50{}, p99{}, max{};  // 0 <= p50 <= p99 <= max

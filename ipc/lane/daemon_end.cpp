@@ -113,6 +113,7 @@ void DaemonEnd::post(int lane, const GrantMessage& grant) {
   to.classes.store(static_cast<std::uint16_t>(grant.classes), kRelaxed);
   to.blocks.store(static_cast<std::uint8_t>(grant.blocks), kRelaxed);
   to.first_block.store(static_cast<std::uint8_t>(grant.first_block), kRelaxed);
+  to.reserved_blocks.store(static_cast<std::uint8_t>(grant.reserved_blocks), kRelaxed);
   to.input_type.store(static_cast<std::uint8_t>(grant.input_type), kRelaxed);
   down.number[slot].store(grant.number.value, kRelease);
   down.newest.store(grant.number.value, kRelease);
@@ -210,6 +211,7 @@ DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Hand
     if (gave_up ? !posted->withdrawn_late : record.job != posted->message.job.value) {
       return violation("job " + std::to_string(record.job) + " under grant " + std::to_string(record.grant));
     }
+    if (!has_block && record.used_ns != 0) return violation("processor time without a block");
     if (!gave_up && (record.block != posted->next_block || record.block >= posted->message.blocks)) {
       return violation("block " + std::to_string(record.block) + "; expected " +
                        std::to_string(posted->next_block));
@@ -234,8 +236,12 @@ DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Hand
   report.finished = end_of(record.flags);
   if (has_block) {
     report.block = record.block;
+    // Two clocks, read one after the other: a little more than end - start is no lie.
+    report.used =
+        record.used_ns == kUsedTooLong ? end - start : std::min(Duration{record.used_ns}, end - start);
     ++posted->next_block;
     l.end = end;
+    l.ran += end - start;
   }
   if ((record.flags & kExit) != 0) {
     report.answer = Answer{static_cast<int>(record.top_class), record.confidence};

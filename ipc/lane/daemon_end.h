@@ -107,6 +107,9 @@ class DaemonEnd {
   // limit only); nothing if none runs.
   std::optional<TimePoint> running_since(int lane) const;
 
+  // The time of all blocks that the lane has reported: the sum of their end - start.
+  Duration ran(int lane) const { return lanes_[static_cast<std::size_t>(lane)].ran; }
+
   // Lets the lanes return once they are at a boundary and wakes those that sleep: an orderly end. Grants
   // outstanding get no reports any more.
   void close();
@@ -124,6 +127,7 @@ class DaemonEnd {
     GrantNumber reported;          // of the newest report
     std::uint64_t drained = 0;     // records
     std::optional<TimePoint> end;  // of the last block reported
+    Duration ran{};                // the sum of all blocks reported
   };
   enum class Drained : std::uint8_t { report, nothing_to_say, end_of_ring, violation };
 

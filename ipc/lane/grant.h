@@ -24,9 +24,16 @@ struct GrantMessage {
   int classes = 0;  // of the model: 1 … kMaxClasses
   int first_block = 0;
   ExitMask exits = 0;              // none at or behind `blocks`; posted with one at or behind first_block
+  int reserved_blocks = 0;         // blocks below this one run with Rank::reserved: 0 … blocks
   std::uint64_t input_offset = 0;  // the input lies in the arena; read when first_block is 0
   std::uint64_t input_bytes = 0;
   InputType input_type = InputType::u8;
+};
+
+// How hard a lane holds its core against other processes.
+enum class Rank : std::uint8_t {
+  ordinary,  // best-effort work shares it with them
+  reserved,  // guaranteed work, and a lane that waits for work, does not
 };
 
 // Whether every field is in its range. The exits may have become too few meanwhile (DaemonEnd::set_exits).
@@ -57,6 +64,10 @@ struct Report {
   // lane that runs on, `start` is the end of the block before. Without a block: both are when it ended.
   TimePoint start;
   TimePoint end;
+  // Processor time of the lane's thread between them: less than end - start if others had its core meanwhile,
+  // never more. By the worker's word: only that bound is checked. Of a lane with several threads it is that
+  // of its first. A block of more than 4.29 s of it counts as end - start.
+  Duration used{};
   // End of the last block that this lane ran before, whoever's it was; nothing if there was none. On the
   // first block of an urgent grant, start - previous is what the hand-over cost.
   std::optional<TimePoint> previous;

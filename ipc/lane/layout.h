@@ -16,8 +16,8 @@
 
 namespace einet::lane {
 
-inline constexpr std::uint32_t kVersion = 0x454c'0001;  // *down* begins with it; any change here counts it up
-inline constexpr int kMaxLanes = 64;
+inline constexpr std::uint32_t kVersion = 0x454c'0002;  // *down* begins with it; any change here counts it up
+inline constexpr int kMaxLanes = 128;                   // of one worker, urgent lanes included
 inline constexpr int kMaxClasses = 1024;
 // Grants posted to a lane and not ended, at most.
 inline constexpr std::size_t kSlots = 8;
@@ -46,6 +46,7 @@ struct alignas(kLine) GrantSlot {
   Word<std::uint16_t> classes;
   Word<std::uint8_t> blocks;
   Word<std::uint8_t> first_block;
+  Word<std::uint8_t> reserved_blocks;
   Word<std::uint8_t> input_type;  // InputType
 };
 static_assert(sizeof(GrantSlot) == kLine);
@@ -83,7 +84,7 @@ struct alignas(kLine) Record {
   Word<std::uint64_t> what;  // block | flags << 8 | classes << 16 | top_class << 32
   Word<std::uint64_t> start_ns;
   Word<std::uint64_t> end_ns;
-  Word<std::uint64_t> answer;  // the confidence's bits
+  Word<std::uint64_t> answer;  // the confidence's bits | used_ns << 32
   Word<std::uint64_t> checksum;
 };
 static_assert(sizeof(Record) == kLine);

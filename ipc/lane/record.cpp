@@ -14,9 +14,8 @@ constexpr std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
 
 std::uint64_t checksum(const RecordData& r, std::span<const float> scores) {
   std::uint64_t hash = 0x243F'6A88'85A3'08D3;
-  for (std::uint64_t word :
-       {r.sequence, r.grant, r.job, pack_what(r), static_cast<std::uint64_t>(r.start_ns),
-        static_cast<std::uint64_t>(r.end_ns), std::uint64_t{std::bit_cast<std::uint32_t>(r.confidence)}}) {
+  for (std::uint64_t word : {r.sequence, r.grant, r.job, pack_what(r), static_cast<std::uint64_t>(r.start_ns),
+                             static_cast<std::uint64_t>(r.end_ns), pack_answer(r)}) {
     hash = mix(hash, word);
   }
   for (float score : scores) hash = mix(hash, std::bit_cast<std::uint32_t>(score));
@@ -43,7 +42,9 @@ Fetched fetch(const LaneUp& up, std::uint64_t sequence, RecordData& data,
   data.top_class = static_cast<std::uint32_t>(what >> 32);
   data.start_ns = static_cast<std::int64_t>(from.start_ns.load(relaxed));
   data.end_ns = static_cast<std::int64_t>(from.end_ns.load(relaxed));
-  data.confidence = std::bit_cast<float>(static_cast<std::uint32_t>(from.answer.load(relaxed)));
+  const std::uint64_t answer = from.answer.load(relaxed);
+  data.confidence = std::bit_cast<float>(static_cast<std::uint32_t>(answer));
+  data.used_ns = static_cast<std::uint32_t>(answer >> 32);
   const std::uint64_t expected = from.checksum.load(relaxed);
   if (data.classes > kMaxClasses) return Fetched::nonsense;
   const ScoreRow& row = up.scores[sequence % kRing];

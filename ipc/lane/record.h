@@ -27,15 +27,21 @@ struct RecordData {
   std::int64_t start_ns = 0;  // CLOCK_MONOTONIC: the boundary at which the block began
   std::int64_t end_ns = 0;    // and the one at which it ended
   float confidence = 0;       // score of the top class
+  std::uint32_t used_ns = 0;  // processor time of the block; kUsedTooLong: it does not fit
   friend bool operator==(const RecordData&, const RecordData&) = default;
 };
 
 // Over every field and all scores. It guards against a worker that went mad, not against a clever one.
 std::uint64_t checksum(const RecordData&, std::span<const float> scores);
 
+inline constexpr std::uint32_t kUsedTooLong = ~std::uint32_t{0};
+
 constexpr std::uint64_t pack_what(const RecordData& r) {
   return r.block | std::uint64_t{r.flags} << 8 | std::uint64_t{r.classes} << 16 |
          std::uint64_t{r.top_class} << 32;
+}
+constexpr std::uint64_t pack_answer(const RecordData& r) {
+  return std::bit_cast<std::uint32_t>(r.confidence) | std::uint64_t{r.used_ns} << 32;
 }
 
 // Writes record `data.sequence` and commits it. Precondition: the daemon has drained the record that was in
@@ -56,7 +62,7 @@ void commit(LaneUp& up, const RecordData& data, std::span<const float> scores, S
   put(to.what, pack_what(data));
   put(to.start_ns, static_cast<std::uint64_t>(data.start_ns));
   put(to.end_ns, static_cast<std::uint64_t>(data.end_ns));
-  put(to.answer, std::uint64_t{std::bit_cast<std::uint32_t>(data.confidence)});
+  put(to.answer, pack_answer(data));
   put(to.checksum, checksum(data, scores));
   step();
   to.sequence.store(data.sequence, std::memory_order_release);  // the only commit point

@@ -85,6 +85,7 @@ std::optional<GrantMessage> LaneEnd::next_grant() {
     grant.classes = slot_->classes.load(kRelaxed);
     grant.first_block = slot_->first_block.load(kRelaxed);
     grant.exits = slot_->exits.load(kRelaxed);
+    grant.reserved_blocks = slot_->reserved_blocks.load(kRelaxed);
     grant.input_offset = slot_->input_offset.load(kRelaxed);
     grant.input_bytes = slot_->input_bytes.load(kRelaxed);
     grant.input_type = static_cast<InputType>(slot_->input_type.load(kRelaxed));
@@ -114,6 +115,8 @@ void LaneEnd::report(const BlockDone& done, End end) {
   record.flags = static_cast<std::uint8_t>(kBlock | flag_of(end));
   record.start_ns = to_ns(done.start);
   record.end_ns = to_ns(done.end);
+  record.used_ns =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(done.used.count(), 0, std::int64_t{kUsedTooLong}));
   if (done.answer) {
     record.flags |= kExit;
     record.classes = static_cast<std::uint16_t>(done.scores.size());
@@ -202,9 +205,15 @@ const Down& WorkerEnd::down() const {
 }
 
 void run_lane(LaneEnd& lane, LaneProgram& program) {
-  while (const auto grant = lane.next_grant()) {
+  for (;;) {
+    if (!lane.has_work()) program.take_rank(Rank::reserved);  // so that it wakes at once
+    const auto grant = lane.next_grant();
+    if (!grant) return;
     int block = grant->first_block;
+    const auto rank = [&] { return block < grant->reserved_blocks ? Rank::reserved : Rank::ordinary; };
+    program.take_rank(rank());
     auto control = lane.at_boundary();
+    Duration used_before = thread_cpu_time();
     const End at_once = control.stop != 0             ? End::stopped
                         : !is_legal(*grant)           ? End::failed
                         : control.exits >> block == 0 ? End::done
@@ -215,6 +224,7 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
       continue;
     }
     for (End end = End::none; end == End::none; ++block) {
+      program.take_rank(rank());
       BlockDone done;
       done.block = block;
       done.start = control.now;
@@ -231,6 +241,8 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
       }
       control = lane.at_boundary();
       done.end = control.now;
+      const Duration used = thread_cpu_time();
+      done.used = used - std::exchange(used_before, used);
       const bool finished = block + 1 == grant->blocks || control.exits >> (block + 1) == 0;
       end = finished ? End::done : control.stop != 0 ? End::stopped : End::none;
       if (end != End::none) program.end(block + 1);

@@ -21,6 +21,7 @@ struct BlockDone {
   int block = 0;
   TimePoint start;
   TimePoint end;
+  Duration used{};  // processor time of the lane's thread between them
   std::optional<Answer> answer;
   std::span<const float> scores;  // if there is an answer: one per class
 };
@@ -30,6 +31,8 @@ class LaneEnd {
  public:
   LaneEnd(const Down&, LaneUp*, int lane, int doorbell_fd, const Clock&);
 
+  // Whether a grant waits: next_grant() would not sleep.
+  bool has_work() const { return next().number.value != 0; }
   // The next grant, as the daemon wrote it; sleeps on a futex until there is one. Grants withdrawn meanwhile
   // are passed over. Nothing: the channel is closing.
   std::optional<GrantMessage> next_grant();
@@ -97,10 +100,13 @@ class WorkerEnd {
 };
 
 // What a lane runs. Called by run_lane from the lane's thread alone, in the order begin, then trunk (and
-// exit) per block, then end.
+// exit) per block, then end; take_rank in between.
 class LaneProgram {
  public:
   virtual ~LaneProgram() = default;
+  // What follows, a block or a wait for work, has this rank. Called at every boundary: to change nothing must
+  // cost nothing.
+  virtual void take_rank(Rank) {}
   // Finds or makes the job's state. False: the grant cannot be run here, and fails; no `end` follows.
   virtual bool begin(const GrantMessage&) = 0;
   // False: the block failed, and with it the grant.

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <vector>
 
 #include "config/check.h"
+#include "config/time.h"
 #include "models/input.h"
 
 namespace einet {
@@ -20,12 +20,6 @@ std::uint64_t hash(std::span<const std::byte> bytes) {
 
 int label_of(std::uint64_t h, int classes) {
   return static_cast<int>(h % static_cast<std::uint64_t>(classes));
-}
-
-Duration thread_cpu_time() {
-  timespec t{};
-  EINET_CHECK(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0, "every thread has a CPU clock");
-  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
 }
 
 void burn(Duration time) {

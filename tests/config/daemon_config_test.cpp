@@ -40,10 +40,11 @@ TEST(DaemonConfig, NeedsOnlyADevice) {
   ASSERT_TRUE(c) << c.error().message;
   EXPECT_EQ(c->policy, "imprecise");
   ASSERT_EQ(c->devices.size(), 1u);
-  EXPECT_EQ(c->devices[0], DeviceConfig{.name = "cpu"});
+  EXPECT_EQ(c->devices[0].lanes, 1);
+  EXPECT_EQ(c->devices[0].threads, 1);
+  EXPECT_EQ(c->devices[0].backend, BackendKind::onednn);
   ASSERT_EQ(c->tenants.size(), 1u);
   EXPECT_EQ(c->tenants[0], (TenantConfig{.name = "default", .uid = std::nullopt}));
-  EXPECT_THAT(c->warnings, ElementsAre());
 }
 
 TEST(DaemonConfig, TheExampleShowsEveryKeyWithItsDefault) {
@@ -97,6 +98,7 @@ backend = "synthetic"
 lanes = 2
 threads = 2
 cores = [0, 1, 2, 5]
+preemption = "instant"
 [tenant.camera]
 max_priority = 7
 max_tasks = 3
@@ -117,6 +119,9 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->worker.hang, std::chrono::seconds(3));
   EXPECT_EQ(c->devices[0].backend, BackendKind::synthetic);
   EXPECT_THAT(c->devices[0].cores, ElementsAre(0, 1, 2, 5));
+  EXPECT_EQ(c->devices[0].preemption, "instant");
+  EXPECT_EQ(c->devices[0].all_lanes(), 4);
+  EXPECT_THAT(c->warnings, ElementsAre());
   ASSERT_EQ(c->tenants.size(), 3u);
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
   EXPECT_EQ(c->promote_at_laxity, std::chrono::milliseconds(2));
@@ -177,8 +182,49 @@ TEST(DaemonConfig, ChecksAcrossKeys) {
   EXPECT_THAT(error_of(with_cpu("[tenant.'a b']\nuid = 1")), HasSubstr("a tenant's name has"));
 }
 
+constexpr const char* kPinned = "[[device]]\nname = 'cpu'\ncores = [1]\n";
+
+TEST(DaemonConfig, PinnedLanesMayTakeTheCoreAsNeeded) {
+  const auto c = parse(kPinned);
+  ASSERT_TRUE(c) << c.error().message;
+  EXPECT_EQ(c->devices[0].preemption, "as-needed");
+  EXPECT_EQ(c->devices[0].all_lanes(), 2);
+  EXPECT_THAT(c->warnings, ElementsAre());
+}
+
+TEST(DaemonConfig, SaysWhyJobsArePreemptedAtBoundariesAndHowToAllowMore) {
+  const auto unpinned = parse(kCpu);
+  ASSERT_TRUE(unpinned);
+  EXPECT_EQ(unpinned->devices[0].preemption, "boundary");
+  EXPECT_EQ(unpinned->devices[0].all_lanes(), 1);
+  EXPECT_THAT(unpinned->warnings, ElementsAre(HasSubstr("give it `cores`")));
+  EXPECT_THAT(summary(*unpinned), HasSubstr("give it `cores`"));
+
+  Machine ordinary = machine();
+  ordinary.no_real_time = "Operation not permitted";
+  for (const char* asked : {"", "preemption = 'as-needed'", "preemption = 'instant'"}) {
+    const auto c = parse_daemon_config(std::string(kPinned) + asked, "/etc/einet/einetd.toml", ordinary);
+    ASSERT_TRUE(c) << c.error().message;
+    EXPECT_EQ(c->devices[0].preemption, "boundary");
+    EXPECT_THAT(c->warnings, ElementsAre(testing::AllOf(HasSubstr("real-time rank (Operation not permitted)"),
+                                                        HasSubstr("LimitRTPRIO=10"))));
+  }
+  for (const std::string file : {kPinned, kCpu}) {
+    const auto content = parse_daemon_config(file + "preemption = 'boundary'", "/etc/e.toml", ordinary);
+    ASSERT_TRUE(content);
+    EXPECT_THAT(content->warnings, ElementsAre());
+  }
+}
+
+TEST(DaemonConfig, RefusesInstantPreemptionOfLanesThatAreNotPinned) {
+  EXPECT_THAT(error_of(std::string(kCpu) + "preemption = 'instant'"),
+              HasSubstr("3:14: device[0].preemption: found \"instant\" for lanes that are not pinned"));
+  EXPECT_THAT(error_of(std::string(kPinned) + "preemption = 'at once'"),
+              HasSubstr("expected boundary, as-needed or instant"));
+}
+
 TEST(DaemonConfig, WarnsWhereLanesWillWaitForEachOther) {
-  const auto many = parse(std::string(kCpu) + "lanes = 5");
+  const auto many = parse(std::string(kCpu) + "lanes = 5\npreemption = 'boundary'");
   ASSERT_TRUE(many);
   ASSERT_EQ(many->warnings.size(), 1u);
   EXPECT_THAT(many->warnings[0], HasSubstr("5 threads, this machine has 4 cores"));

@@ -62,7 +62,8 @@ Configure some_configuration() {
   configure.threads = 2;
   configure.cores = {0, 1, 2, 3};
   configure.nice = 5;
-  configure.realtime_priority = 3;
+  configure.reserved_priority = 3;
+  configure.urgent_priority = 5;
   configure.down = some_file();
   configure.up = some_file();
   configure.doorbell = some_file();
@@ -78,7 +79,8 @@ TEST(Control, ConfigurationArrivesWithItsDescriptors) {
   EXPECT_EQ(out.threads, 2);
   EXPECT_EQ(out.cores, (std::vector<int>{0, 1, 2, 3}));
   EXPECT_EQ(out.nice, 5);
-  EXPECT_EQ(out.realtime_priority, 3);
+  EXPECT_EQ(out.reserved_priority, 3);
+  EXPECT_EQ(out.urgent_priority, 5);
   for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
   }
@@ -90,7 +92,9 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(load.model, ModelId{7});
   EXPECT_EQ(load.path, "/models/a.einet");
   through(pair.daemon, pair.worker, Shutdown{});
-  through(pair.worker, pair.daemon, Ready{});
+  for (const Places places : {Places::all, Places::missing}) {
+    EXPECT_EQ(through(pair.worker, pair.daemon, Ready{places}).places, places);
+  }
   const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no"});
   EXPECT_EQ(refused.model, ModelId{3});
   EXPECT_EQ(refused.reason, "no");
@@ -180,8 +184,10 @@ TEST(Control, ABadConfigurationIsRefused) {
   const std::vector<std::function<void(Configure&)>> lies{
       [](auto& c) { c.lanes = 0; },         [](auto& c) { c.lanes = kMaxLanes + 1; },
       [](auto& c) { c.threads = 0; },       [](auto& c) { c.cores.pop_back(); },
-      [](auto& c) { c.nice = 20; },         [](auto& c) { c.realtime_priority = 100; },
+      [](auto& c) { c.nice = 20; },         [](auto& c) { c.reserved_priority = 100; },
+      [](auto& c) { c.cores.clear(); },     [](auto& c) { c.urgent_priority = 100; },
       [](auto& c) { c.cores[0] = 100000; }, [](auto& c) { c.backend = std::string(100, 'x'); },
+      [](auto& c) { c.urgent_priority = c.reserved_priority; },
   };
   for (const auto& lie : lies) {
     Configure configure = some_configuration();

@@ -87,6 +87,13 @@ TEST(MadWorker, EveryFieldIsChecked) {
          s.record.classes = 0;
          s.scores.clear();
        }},
+      {"processor time without a block",
+       [](Says& s) {
+         s.record.flags = kStopped;
+         s.record.used_ns = 1;
+         s.record.classes = 0;
+         s.scores.clear();
+       }},
       {"scores without an exit", [](Says& s) { s.record.flags = kBlock; }},
       {"too few scores",
        [](Says& s) {

@@ -29,6 +29,7 @@ RecordData some_record(std::uint64_t sequence) {
   record.start_ns = 1000;
   record.end_ns = 2000;
   record.confidence = 0.25F;
+  record.used_ns = 800;
   return record;
 }
 

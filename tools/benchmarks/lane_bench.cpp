@@ -35,12 +35,6 @@ constexpr ModelId kUrgent{1};      // one short block
 constexpr int kLaneNice = 5;
 constexpr int kRealTimePriority = 10;
 
-Duration cpu_time() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
-}
-
 // Blocks that burn CPU time and walk through more memory than a core's first cache holds.
 class BurningProgram final : public LaneProgram {
  public:
@@ -49,8 +43,8 @@ class BurningProgram final : public LaneProgram {
     return true;
   }
   bool trunk(int) override {
-    const Duration end = cpu_time() + block_time_;
-    while (cpu_time() < end) {
+    const Duration end = thread_cpu_time() + block_time_;
+    while (thread_cpu_time() < end) {
       for (std::size_t i = 0; i < 512; ++i) numbers_[(at_ + i) % numbers_.size()] *= 1.0001F;
       at_ += 512;
     }

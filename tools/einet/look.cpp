@@ -59,12 +59,12 @@ Json to_json(const wire::Status& status) {
            {"lanes", Json::array()},      {"tenants", Json::array()},
            {"counters", Json::object()},  {"warnings", Json::array()}};
   for (const wire::LaneInfo& lane : status.lanes()) {
-    Json row{{"lane", lane.lane()},        {"device", lane.device()},
-             {"cores", lane.cores()},      {"rank", lane.rank()},
-             {"state", lane.state()},      {"job", nullptr},
-             {"model", lane.model()},      {"busy", format_duration(Duration{lane.busy_ns()})},
-             {"blocks", lane.blocks()},    {"worker_pid", lane.worker_pid()},
-             {"restarts", lane.restarts()}};
+    Json row{{"lane", lane.lane()},         {"device", lane.device()},
+             {"cores", lane.cores()},       {"rank", lane.rank()},
+             {"state", lane.state()},       {"job", nullptr},
+             {"model", lane.model()},       {"busy", format_duration(Duration{lane.busy_ns()})},
+             {"blocks", lane.blocks()},     {"worker_pid", lane.worker_pid()},
+             {"restarts", lane.restarts()}, {"urgent", lane.urgent()}};
     if (lane.job() != 0) row["job"] = lane.job();
     out["lanes"].push_back(row);
   }
@@ -92,8 +92,9 @@ void show(const wire::Status& status, std::ostream& out, std::ostream& err) {
   for (const wire::LaneInfo& lane : status.lanes()) {
     const double busy = static_cast<double>(lane.busy_ns()) /
                         static_cast<double>(std::max(status.uptime_ns(), std::int64_t{1}));
-    lanes.add({lane_text(lane.device(), lane.lane()), lane.cores().empty() ? "any" : escape(lane.cores()),
-               escape(lane.rank()), escape(lane.state()), lane.job() == 0 ? "-" : std::to_string(lane.job()),
+    lanes.add({lane_text(lane.device(), lane.lane()) + (lane.urgent() ? " urgent" : ""),
+               lane.cores().empty() ? "any" : escape(lane.cores()), escape(lane.rank()), escape(lane.state()),
+               lane.job() == 0 ? "-" : std::to_string(lane.job()),
                lane.model().empty() ? "-" : escape(lane.model()), percent(busy),
                std::to_string(lane.blocks()), std::to_string(lane.worker_pid()),
                std::to_string(lane.restarts())});

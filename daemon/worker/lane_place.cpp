@@ -1,0 +1,57 @@
+#include "daemon/worker/lane_place.h"
+
+#include <cerrno>
+#include <cstring>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace einet {
+
+LanePlace::LanePlace(const lane::Configure& configure, int lane)
+    : kind_(lane >= configure.lanes ? Kind::urgent : Kind::base),
+      nice_(configure.nice),
+      priority_(kind_ == Kind::urgent ? configure.urgent_priority : configure.reserved_priority) {
+  if (configure.cores.empty()) return;
+  const auto first = configure.cores.begin() + lane % configure.lanes * configure.threads;
+  cores_.assign(first, first + configure.threads);
+}
+
+std::string LanePlace::take() {
+  std::string missing;
+  const auto complain = [&](const char* what) {
+    missing += (missing.empty() ? "" : "; ") + std::string(what) + ": " + std::strerror(errno);
+  };
+  if (!cores_.empty()) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (const int core : cores_) CPU_SET(core, &set);
+    if (::sched_setaffinity(0, sizeof set, &set) != 0) complain("cannot be pinned to its cores");
+  }
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice_) != 0) {
+    complain("cannot get its nice value");
+  }
+  if (priority_ == 0) return missing;
+  if (!become(SCHED_FIFO)) {
+    complain("cannot get its real-time rank");
+  } else if (kind_ == Kind::base) {
+    rank_ = lane::Rank::reserved;
+  }
+  return missing;
+}
+
+bool LanePlace::become(int policy) const {
+  const sched_param parameter{policy == SCHED_FIFO ? priority_ : 0};
+  // A lane's further threads start with its first parallel work. Those of an urgent lane keep its rank for
+  // good, as it does; those of another lane must not keep a rank that it changes.
+  const int flags = kind_ == Kind::base ? SCHED_RESET_ON_FORK : 0;
+  return ::sched_setscheduler(0, policy | flags, &parameter) == 0;
+}
+
+void LanePlace::take_rank(lane::Rank rank) {
+  if (!rank_ || rank == *rank_) return;
+  become(rank == lane::Rank::reserved ? SCHED_FIFO : SCHED_OTHER);
+  rank_ = rank;
+}
+
+}  // namespace einet

@@ -1,0 +1,40 @@
+// Where a lane's thread runs and how hard it holds its core: its cores, its nice value, its real-time rank.
+// Which rank is right when is not decided here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/lane/control.h"
+#include "ipc/lane/grant.h"
+
+namespace einet {
+
+// Of one lane. One thread: the one that called take().
+class LanePlace {
+ public:
+  // Precondition: the configuration has this lane (2 * lanes of them where it has urgent ones).
+  LanePlace(const lane::Configure&, int lane);
+
+  // Pins the calling thread and gives it its rank: an urgent lane's for good, another lane's as while it
+  // waits for work. "" or what cannot be had, with the system's words; the lane runs all the same.
+  std::string take();
+
+  // Rank::reserved: the real-time rank, so that no ordinary process takes the core. A system call when the
+  // rank changes, else nothing. Does nothing on an urgent lane, nor where take() could not have the rank.
+  void take_rank(lane::Rank);
+
+ private:
+  enum class Kind : std::uint8_t { base, urgent };
+  bool become(int policy) const;
+
+  Kind kind_;
+  std::vector<int> cores_;  // empty: not pinned
+  int nice_;
+  int priority_;                    // SCHED_FIFO; 0: none
+  std::optional<lane::Rank> rank_;  // of now; empty: it does not change
+};
+
+}  // namespace einet
