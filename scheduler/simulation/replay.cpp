@@ -126,7 +126,7 @@ class Player final : private Commands, private Observer {
       urgent.lane.act(now_);
       const auto base = lanes_.find(*urgent.base);
       if (base == lanes_.end()) continue;
-      urgent.lane.busy() ? base->second.lane.suspend(now_) : base->second.lane.resume(now_);
+      urgent.lane.in_block() ? base->second.lane.suspend(now_) : base->second.lane.resume(now_);
     }
     for (auto& [id, lane] : lanes_) {
       if (!lane.base) lane.lane.act(now_);

@@ -84,7 +84,7 @@ class Run final : private Commands, private Observer, private SimulatedWork {
     for (std::size_t i = lanes; i < lanes_.size(); ++i) {
       lanes_[i].act(now);
       SimulatedLane& base = lanes_[i - lanes];
-      lanes_[i].busy() ? base.suspend(now) : base.resume(now);
+      lanes_[i].in_block() ? base.suspend(now) : base.resume(now);
     }
     for (std::size_t i = 0; i < lanes; ++i) lanes_[i].act(now);
     bool reported = false;

@@ -46,8 +46,8 @@ class SimulatedLane {
   void act(TimePoint now);
   // When it next has something to do by itself: a trunk or an exit that ends; kNever: idle or suspended.
   TimePoint next_event() const { return next_event_; }
-  // Whether a grant is being run.
-  bool busy() const { return running_.has_value(); }
+  // Whether a block is in progress.
+  bool in_block() const { return in_block_; }
 
   // Another lane has the core, or has left it again. What ends at `now` ends; then the block in progress
   // stands still, and nothing new begins. Idempotent. Preconditions as for `act`.

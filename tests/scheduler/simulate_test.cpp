@@ -157,7 +157,7 @@ TEST(Simulate, WritesBothFilesTheSameEveryTime) {
   std::ostringstream words;
   std::string before;
   for (const char* out : {"one.csv", "two.csv"}) {
-    EXPECT_EQ(run_simulate({folder.path() / "set.toml", folder.path() / out}, words), 0);
+    EXPECT_EQ(run_simulate({folder.path() / "set.toml", folder.path() / out}, words, words), 0);
     const std::string both = *read_file(folder.path() / out, kMaxSetBytes) +
                              *read_file(folder.path() / (std::string(out) + ".jobs"), kMaxSetBytes);
     EXPECT_TRUE(before.empty() || both == before);
@@ -171,7 +171,7 @@ TEST(Simulate, LeavesNoFileAndOneLineForABadSet) {
   ASSERT_TRUE(write_file(folder.path() / "set.toml", "policy = \"edf\"\nhorizon = \"1\\nms\"\n"));
   for (const char* set : {"set.toml", "missing\n.toml"}) {
     std::ostringstream words;
-    EXPECT_EQ(run_simulate({folder.path() / set, folder.path() / "out.csv"}, words), 2);
+    EXPECT_EQ(run_simulate({folder.path() / set, folder.path() / "out.csv"}, words, words), 2);
     EXPECT_EQ(words.str().find('\n'), words.str().size() - 1) << words.str();
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "out.csv"));
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "out.csv.jobs"));
@@ -179,9 +179,9 @@ TEST(Simulate, LeavesNoFileAndOneLineForABadSet) {
   // Nor for a place that cannot be written to.
   ASSERT_TRUE(write_file(folder.path() / "good.toml", kSet));
   std::ostringstream words;
-  EXPECT_EQ(run_simulate({folder.path() / "good.toml", folder.path() / "no" / "out.csv"}, words), 2);
+  EXPECT_EQ(run_simulate({folder.path() / "good.toml", folder.path() / "no" / "out.csv"}, words, words), 2);
   std::filesystem::create_directory(folder.path() / "folder");
-  EXPECT_EQ(run_simulate({folder.path() / "good.toml", folder.path() / "folder"}, words), 2);
+  EXPECT_EQ(run_simulate({folder.path() / "good.toml", folder.path() / "folder"}, words, words), 2);
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "folder.jobs"));
 }
 

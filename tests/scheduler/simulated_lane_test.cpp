@@ -40,7 +40,7 @@ TEST_F(ALane, ReportsABlockWithItsExitAndThenTheEndOfItsGrant) {
   EXPECT_EQ(records[1].block->used, Duration{14});
   EXPECT_EQ(records[1].block->answer->exit, 1);
   EXPECT_EQ(records[2].ended, GrantEnd::done);
-  EXPECT_FALSE(lane.busy());
+  EXPECT_FALSE(lane.in_block());
 }
 
 TEST_F(ALane, StandsStillWhileItIsSuspendedAndDoesNotCountThatTime) {
@@ -88,7 +88,7 @@ TEST_F(ALane, BeginsWhatIsPostedDuringASuspensionAfterIt) {
   post(1, 0b1);
   lane.act(at(0));
   EXPECT_TRUE(lane.waits(GrantNumber{1}));
-  EXPECT_FALSE(lane.busy());
+  EXPECT_FALSE(lane.in_block());
   lane.resume(at(7));
   lane.act(at(7));
   EXPECT_EQ(lane.next_event(), at(17));

@@ -147,7 +147,14 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
            {{"cancel", "-5"}, "einet: JOB: found \"-5\"; expected a whole number from 1 to "},
            {{"status", "--nonsense"}, "einet: The following argument was not expected: --nonsense"},
            {{"--timeout", "x", "status"}, "einet: --timeout: \"x\" is not a duration"},
-           {{"simulate", "x.toml"}, "einet: --csv is required"},
+           {{"simulate"}, "einet: SET, --replay or --random is required"},
+           {{"simulate", "--random"}, "einet: --random: a number of worlds or --seconds is needed"},
+           {{"simulate", "--random", "0"},
+            "einet: --random: found \"0\"; expected a whole number from 1 to "},
+           {{"simulate", "--random", "5", "x.toml"}, "einet: "},
+           {{"simulate", "x.toml", "--seed", "3"}, "einet: --seed requires --random"},
+           {{"simulate", "--random", "5", "--seed", "-3"},
+            "einet: --seed: found \"-3\"; expected a whole number"},
        }) {
     const Ran ran = einet(c.arguments);
     EXPECT_EQ(ran.code, 2) << c.words;

@@ -20,6 +20,7 @@
 #include "tools/einet/replay.h"
 #include "tools/einet/simulate.h"
 #include "tools/einet/submit.h"
+#include "tools/einet/worlds.h"
 
 namespace einet::cli {
 namespace {
@@ -52,6 +53,8 @@ struct Said {
   PlanArguments plan;
   SimulateArguments simulate;
   ReplayArguments replay;
+  bool random = false;
+  WorldsArguments worlds;
 };
 
 // An option that takes a duration ("10ms"); `sign` "+" may stand in front of it.
@@ -154,14 +157,22 @@ Examples:
 
 void add_simulate(CLI::App& app, Said& said) {
   CLI::App& simulate = add_command(
-      app, "simulate", "Run a task set, or a recorded load again, on simulated lanes (no daemon needed)",
-      R"(Examples:
+      app, "simulate",
+      "Run a task set, a recorded load or random worlds on simulated lanes (no daemon needed)",
+      R"(With --random, worlds are made up in which clients, lanes and clocks do everything that they may, and
+every guarantee of the scheduler is checked after every event (an event: a call into the decision
+core, or a command out of it). The first world that breaks one is made small and written to
+scenario-SEED.toml in this folder, which "einet simulate" replays. Exit code: 1 if a guarantee broke.
+
+Examples:
   einet simulate set.toml --csv out.csv
   einetd --record load.jsonl
   einet simulate --replay load.jsonl --policy fifo
+  einet simulate --random 10000 --seed 7
+  einet simulate scenario-7.toml
 
 )");
-  CLI::Option* set = simulate.add_option("SET", said.simulate.set, "SET.toml");
+  CLI::Option* const set = simulate.add_option("SET", said.simulate.set, "SET.toml, or SCENARIO.toml");
   simulate.add_option("--csv", said.simulate.csv, "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs")
       ->type_name("OUT.csv");
   CLI::Option* replay =
@@ -184,10 +195,36 @@ void add_simulate(CLI::App& app, Said& said) {
           "Replay under this policy [the recorded one]")
       ->type_name("POLICY")
       ->needs(replay);
-  simulate.final_callback([&said, set, replay] {
-    if (replay->count() > 0) return;
-    if (set->count() == 0) throw CLI::RequiredError("SET or --replay");
-    if (said.simulate.csv.empty()) throw CLI::RequiredError("--csv");
+  CLI::Option* const random = simulate.add_option_function<std::string>(
+      "--random",
+      [&said](const std::string& text) {
+        said.random = true;
+        if (!text.empty()) said.worlds.count = number<std::uint64_t>("--random", text, 1, kMost);
+      },
+      "Check so many random worlds [until the time is over]");
+  random->expected(0, 1)->type_name("N")->excludes(set)->excludes(replay);
+  number_option<std::uint64_t>(simulate, "--seed", "Of the first world; the others follow [1]", 0, kMost / 2,
+                               [&said](std::uint64_t n) { said.worlds.seed = n; })
+      ->type_name("S")
+      ->needs(random);
+  number_option<double>(simulate, "--seconds", "End after this time [none]", 0.0, 1e9,
+                        [&said](double n) { said.worlds.seconds = n; })
+      ->type_name("T")
+      ->needs(random);
+  simulate
+      .add_flag_callback(
+          "--no-check", [&said] { said.worlds.checks = Checks::off; },
+          "Only run: how fast the scheduler is by itself")
+      ->needs(random);
+  simulate.final_callback([&said, set, replay, random] {
+    if (set->count() + replay->count() + random->count() == 0) {
+      throw CLI::RequiredError("SET, --replay or --random");
+    }
+    const WorldsArguments without_end;
+    if (random->count() != 0 && said.worlds.count == without_end.count &&
+        said.worlds.seconds == without_end.seconds) {
+      throw CLI::ValidationError("--random", "a number of worlds or --seconds is needed");
+    }
   });
 }
 
@@ -249,7 +286,8 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
     said.replay.output = said.json ? ReplayArguments::Output::json : ReplayArguments::Output::table;
     return run_replay(said.replay, out, err);
   }
-  if (command == "simulate") return run_simulate(said.simulate, err);
+  if (command == "simulate" && said.random) return run_worlds(said.worlds, out, err);
+  if (command == "simulate") return run_simulate(said.simulate, out, err);
   said.submit.colours = said.invert ? Colours::inverted : Colours::as_they_are;
   using Follow = SubmitArguments::Follow;
   said.submit.follow = said.follow ? Follow::every_exit : Follow::outcome_only;

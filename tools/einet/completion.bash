@@ -23,7 +23,7 @@ _einet() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy)
+      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"; else ((position++)); fi ;;
@@ -35,7 +35,7 @@ _einet() {
     submit) options="$options --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
-    simulate) options="--csv --replay --policy --json --help" ;;
+    simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
   esac
   if [[ "$current" == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))

@@ -5,15 +5,16 @@
 #include <system_error>
 
 #include "config/files.h"
+#include "scheduler/simulation/scenario.h"
 #include "scheduler/simulation/simulate.h"
+#include "tools/einet/worlds.h"
 
 namespace einet {
 namespace {
 
-Result<void> simulate_file(const SimulateArguments& arguments) {
-  const Result<std::string> text = read_file(arguments.set, kMaxSetBytes);
-  if (!text) return text.error();
-  const Result<TaskSet> set = parse_task_set(*text, arguments.set.string());
+Result<void> simulate_set(const SimulateArguments& arguments, std::string_view text) {
+  if (arguments.csv.empty()) return error("--csv is required");
+  const Result<TaskSet> set = parse_task_set(text, arguments.set.string());
   if (!set) return set.error();
   const Result<SimulationResult> result = simulate(*set);
   if (!result) return within(arguments.set.string(), result.error());
@@ -30,8 +31,10 @@ Result<void> simulate_file(const SimulateArguments& arguments) {
 
 }  // namespace
 
-int run_simulate(const SimulateArguments& arguments, std::ostream& words) {
-  const Result<void> done = simulate_file(arguments);
+int run_simulate(const SimulateArguments& arguments, std::ostream& out, std::ostream& words) {
+  const Result<std::string> text = read_file(arguments.set, kMaxSetBytes);
+  if (text && is_scenario(*text)) return replay_scenario(arguments.set, *text, out, words);
+  const Result<void> done = text ? simulate_set(arguments, *text) : text.error();
   if (done) return 0;
   // A file's name or its text may hold anything; the message stays on its line.
   std::string message = done.error().message;

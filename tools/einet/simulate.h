@@ -10,11 +10,12 @@ namespace einet {
 
 struct SimulateArguments {
   std::filesystem::path set;  // SET.toml
-  std::filesystem::path csv;  // OUT.csv; the jobs go to OUT.csv.jobs
+  std::filesystem::path csv;  // OUT.csv; the jobs go to OUT.csv.jobs; empty for a scenario
 };
 
 // Returns the exit code: 0, also when jobs missed their deadlines; 2 for an invalid set or a file that cannot
-// be read or written: then one line is written to `words` that names the place, and no output file.
-int run_simulate(const SimulateArguments&, std::ostream& words);
+// be read or written: then one line is written to `words` that names the place, and no output file. A file
+// that holds a scenario is replayed (worlds.h).
+int run_simulate(const SimulateArguments&, std::ostream& out, std::ostream& words);
 
 }  // namespace einet

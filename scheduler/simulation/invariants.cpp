@@ -1,0 +1,631 @@
+#include "scheduler/simulation/invariants.h"
+
+#include <algorithm>
+
+namespace einet {
+namespace {
+
+std::string job_words(JobId id) {
+  return "job " + std::to_string(id.value);
+}
+std::string lane_words(std::size_t lane) {
+  return "lane " + std::to_string(lane);
+}
+
+bool nothing_surprises(const Scenario& s) {
+  return s.times == TrueTimes::expected && s.late_reports == 0 && s.races == 0 &&
+         std::all_of(s.jobs.begin(), s.jobs.end(),
+                     [](const Scenario::Job& j) { return j.overrun == Duration{}; });
+}
+
+Duration worst_of(const BlockTime& time) {
+  return time.worst_trunk + time.worst_exit;
+}
+
+}  // namespace
+
+Invariants::Invariants(const Scenario& scenario, const Core& core, std::vector<Violation>& violations,
+                       ScenarioResult::Counts& counts)
+    : scenario_(scenario),
+      core_(core),
+      violations_(violations),
+      counts_(counts),
+      strict_(nothing_surprises(scenario)),
+      punctual_(scenario.late_reports == 0 && scenario.races == 0),
+      jobs_(scenario.jobs.size()),
+      tasks_(scenario.tasks.size()) {
+  for (const Scenario::Job& job : scenario.jobs) {
+    if (job.task && job.overrun > Duration{}) tasks_[*job.task].overruns = true;
+    longest_overrun_ = std::max(longest_overrun_, job.overrun);
+  }
+}
+
+void Invariants::violation(std::string_view invariant, TimePoint now, const std::string& what) {
+  violations_.push_back({std::string(invariant), format_duration(now.time_since_epoch()) + ": " + what});
+}
+
+// --- Into the core ---
+
+void Invariants::submitted(const JobSpec& asked, const boost::system::result<Accepted, Reason>& result,
+                           std::size_t jobs_before, TimePoint now) {
+  Truth& j = truth(asked.id);
+  j.spec = asked;
+  j.job = &scenario_.jobs[asked.id.value - 1];
+  const std::string what = job_words(asked.id);
+  const bool full = jobs_before >= scenario_.max_jobs;
+  TaskTruth* const task = asked.task == TaskId{} ? nullptr : &tasks_[asked.task.value - 1];
+  const bool no_task = task != nullptr && !task->reservation;
+  if (result.has_error()) {
+    const bool holds = [&] {
+      switch (result.error()) {
+        case Reason::queue_full:
+          return full;
+        case Reason::no_such_task:
+          return no_task;
+        case Reason::no_lane:
+          return counts_.lost_lanes > 0;
+        case Reason::deadline_before_release:
+          return task == nullptr && asked.deadline <= asked.release;
+        case Reason::deadline_in_past:
+          return task == nullptr && asked.deadline <= now;
+        default:
+          return false;
+      }
+    }();
+    counts_.rejected_full += result.error() == Reason::queue_full;
+    if (!holds) violation("protocol", now, what + " was rejected: " + std::string(name(result.error())));
+    return;
+  }
+  if (full) violation("sums", now, what + " was accepted beyond the bound of the queue");
+  if (no_task) violation("protocol", now, what + " was accepted for a task that is not there");
+  j.accepted = true;
+  ++counts_.jobs;
+  present_.push_back(asked.id.value - 1);
+  if (task != nullptr && task->reservation) {
+    const Reservation& r = *task->reservation;
+    const TimePoint release = std::max(asked.release, task->next_release);
+    // A task that has overrun waits longer.
+    const bool penalised = task->has_overrun && result->release > release;
+    if ((result->release != release && !penalised) || result->deadline != result->release + r.deadline) {
+      violation("overrun", now,
+                what + " of a task is released at " + format_duration(result->release.time_since_epoch()) +
+                    ", not at " + format_duration(release.time_since_epoch()));
+    }
+    task->next_release = result->release + r.period;
+    j.reservation = r;
+    j.spec.priority = r.priority;
+    j.spec.mandatory_exit = r.mandatory_exit;
+    j.exempt = task->overruns;
+  } else if (result->release != asked.release || result->deadline != asked.deadline) {
+    violation("protocol", now, what + " has other times than it asked for");
+  }
+  j.spec.release = result->release;
+  j.spec.deadline = result->deadline;
+}
+
+bool Invariants::can_cancel(JobId id) const {
+  const Truth& j = jobs_[id.value - 1];
+  return j.accepted && j.state != JobState::ended && j.state != JobState::gone;
+}
+
+void Invariants::cancelled(JobId id) {
+  truth(id).cancelled = true;
+}
+
+void Invariants::reserved(TaskId id, const Reservation& reservation) {
+  tasks_[id.value - 1].reservation = reservation;
+  for (const std::size_t i : present_) {
+    Truth& j = jobs_[i];
+    if (j.spec.task == id && j.reservation) j.reservation = reservation;
+  }
+}
+
+void Invariants::unreserved(TaskId id) {
+  tasks_[id.value - 1].reservation.reset();
+  for (const std::size_t i : present_) {
+    if (jobs_[i].spec.task == id) jobs_[i].reservation.reset();
+  }
+}
+
+void Invariants::longest_block(Duration longest) {
+  longest_block_ = longest;
+}
+
+void Invariants::lane_up(LaneId id, DeviceId device, std::optional<LaneId> base, Preemption preemption) {
+  if (lanes_.size() <= id.value) lanes_.resize(id.value + 1);
+  LaneTruth& l = lanes_[id.value];
+  l.device = device;
+  l.up = true;
+  l.preemption = preemption;
+  if (!base) return;
+  l.base = base->value;
+  lanes_[base->value].urgent = id.value;
+}
+
+// The state of every job that the core believes there dies with the lane.
+void Invariants::lane_lost(LaneId id) {
+  ++counts_.lost_lanes;
+  const std::size_t lane = id.value;
+  lanes_[lane].up = false;
+  lanes_[lane].current = {};
+  for (const std::size_t i : present_) {
+    Truth& j = jobs_[i];
+    if (j.running == lane) j.running.reset();
+    const bool here = j.holder ? j.holder == lane : j.last_lane == lane;
+    if (!here) continue;
+    j.holder.reset();
+    j.last_lane.reset();
+    j.next_block = 0;
+    j.stop_told = false;
+  }
+}
+
+Invariants::Truth* Invariants::holder_of(LaneId lane, GrantNumber number) {
+  for (const std::size_t i : present_) {
+    if (jobs_[i].holder == lane.value && jobs_[i].grant == number) return &jobs_[i];
+  }
+  return nullptr;
+}
+
+void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
+  Truth* const held = holder_of(lane, record.grant);
+  if (held == nullptr) {
+    return violation("protocol", now, "a record of " + lane_words(lane.value) + " is of no grant");
+  }
+  if (!record.block) {
+    held->holder.reset();
+    held->stop_told = false;
+    if (record.ended == GrantEnd::done) held->done_at = now;
+    return;
+  }
+  const BlockReport& block = *record.block;
+  LaneTruth& l = lanes_[lane.value];
+  Duration& used = lanes_[l.base.value_or(lane.value)].used;
+  used += block.used;
+  if (used > now.time_since_epoch() || block.used > block.end - block.start) {
+    violation("one-lane", now, "the lanes of a core have used more time than has passed");
+  }
+  const auto& times = held->spec.times->on_device[l.device.value];
+  const Duration worst = worst_of(times[static_cast<std::size_t>(block.block)]);
+  Duration excess = block.used - (held->reservation ? worst : std::max(worst, longest_block_));
+  const bool was_within = held->reservation && held->used <= held->reservation->budget;
+  held->used += block.used;
+  if (was_within) excess = std::max(excess, held->used - held->reservation->budget);
+  excess_ += std::max(Duration{}, excess);
+
+  const bool in_time = block.end <= held->spec.deadline || held->spec.on_miss == OnMiss::keep_on;
+  if (!held->finished && in_time) {
+    if (block.answer) {
+      held->best_exit = std::max(held->best_exit, block.answer->exit);
+      held->target_reached |= block.answer->confidence >= held->spec.target_confidence;
+    }
+    if (block.block == held->spec.times->blocks() - 1) {
+      held->all_blocks_in_time = block.end <= held->spec.deadline;
+    }
+  }
+  const bool has_exits = !held->spec.times->accuracy.empty();
+  const bool ends_mandatory = has_exits ? block.answer && block.answer->exit >= held->spec.mandatory_exit
+                                        : block.block == held->spec.times->blocks() - 1;
+  if (ends_mandatory && !held->mandatory_at) held->mandatory_at = block.end;
+}
+
+void Invariants::told(LaneId lane, const LaneRecord& record, bool known, TimePoint now) {
+  if (!known) {
+    violation("protocol", now, "the core does not know what " + lane_words(lane.value) + " reports");
+  }
+  const Truth* const held = record.block ? holder_of(lane, record.grant) : nullptr;
+  if (held == nullptr) return;
+  const auto view = core_.job(held->spec.id);
+  if (view && view->best.exit < held->best_exit && view->state != JobState::ended) {
+    violation("quality", now,
+              job_words(held->spec.id) + " holds the answer of exit " + std::to_string(view->best.exit) +
+                  " after that of exit " + std::to_string(held->best_exit));
+  }
+}
+
+// --- Out of it ---
+
+void Invariants::granted(const Grant& g, TimePoint now) {
+  Truth& j = truth(g.job);
+  const std::string what = job_words(g.job);
+  if (j.holder) violation("one-lane", now, what + " is granted to two lanes");
+  if (j.running) violation("one-lane", now, what + " is granted while it runs");
+  if (j.finished) violation("outcome", now, what + " is granted after its outcome");
+  if (j.spec.release > now) violation("time", now, what + " is granted before its release");
+  if (!lanes_[g.lane.value].up) violation("protocol", now, what + " is granted to a lost lane");
+  j.holder = g.lane.value;
+  j.grant = g.number;
+  j.told_exits = g.exits;
+  j.stop_told = false;
+}
+
+void Invariants::stop_told(LaneId lane, GrantNumber number) {
+  if (Truth* const j = holder_of(lane, number)) j->stop_told = true;
+}
+
+void Invariants::taken_back(LaneId lane, GrantNumber number) {
+  if (Truth* const j = holder_of(lane, number)) j->holder.reset();
+}
+
+void Invariants::exits_set(LaneId lane, GrantNumber number, ExitMask exits) {
+  ++counts_.replans;
+  if (Truth* const j = holder_of(lane, number)) j->told_exits = exits;
+}
+
+void Invariants::finished(JobId id, Outcome outcome, Reason why, TimePoint now) {
+  Truth& j = truth(id);
+  ++counts_.outcomes[outcome];
+  const std::string what =
+      job_words(id) + " ended as " + std::string(name(outcome)) + " (" + std::string(name(why)) + ")";
+  if (!j.accepted) violation("outcome", now, what + " without having been accepted");
+  if (j.finished) violation("outcome", now, what + " a second time");
+  j.finished = true;
+  if (j.spec.on_miss == OnMiss::stop && now > j.spec.deadline + Duration{1}) {
+    violation("time", now, what + " late");
+  }
+  check_outcome(j, outcome, what, now);
+  check_guarantee(j, outcome, now);
+}
+
+void Invariants::check_outcome(const Truth& j, Outcome outcome, const std::string& what, TimePoint now) {
+  const auto& accuracy = j.spec.times->accuracy;
+  const bool exits = !accuracy.empty();
+  const bool suffices = j.best_exit >= std::max(0, j.spec.mandatory_exit);
+  const auto wrong = [&](const char* words) { violation("outcome", now, what + words); };
+  switch (outcome) {
+    case Outcome::completed: {
+      // Exits that the lane has passed are out of reach.
+      const bool nothing_better =
+          exits && suffices &&
+          std::all_of(accuracy.begin() + std::max(j.best_exit, j.next_block), accuracy.end(),
+                      [&](double a) { return a <= accuracy[static_cast<std::size_t>(j.best_exit)]; });
+      if (!j.all_blocks_in_time && !j.target_reached && !nothing_better) wrong(", but was not");
+      break;
+    }
+    case Outcome::deadline:
+      if (!exits || !suffices) wrong(" without a sufficient answer");
+      break;
+    case Outcome::missed:
+      if (exits ? suffices : j.all_blocks_in_time) wrong(" with a sufficient answer");
+      break;
+    case Outcome::cancelled:
+      if (!j.cancelled) wrong(" without being asked");
+      break;
+    case Outcome::failed:
+      if (counts_.lost_lanes == 0) wrong(" without a reason");
+      break;
+    case Outcome::rejected:
+      wrong(" after it was accepted");
+  }
+}
+
+// The mandatory part of reserved work is ready at its deadline, or as much later as all that has broken its
+// terms can explain.
+void Invariants::check_guarantee(const Truth& j, Outcome outcome, TimePoint now) {
+  const bool promised = j.reservation && !j.exempt && punctual_ && scenario_.losses.empty();
+  if (!promised || outcome == Outcome::cancelled) return;
+  ++counts_.guaranteed;
+  if (j.mandatory_at && *j.mandatory_at <= j.spec.deadline + excess_) return;
+  if (!j.mandatory_at && (excess_ > Duration{} || j.target_reached)) return;
+  const bool others = excess_ > Duration{};
+  violation(others ? "overrun" : "guarantee", now,
+            job_words(j.spec.id) + " of task " + std::to_string(j.spec.task.value) +
+                " has no mandatory answer at its deadline " +
+                format_duration(j.spec.deadline.time_since_epoch()) +
+                (j.mandatory_at ? ", but at " + format_duration(j.mandatory_at->time_since_epoch()) : "") +
+                (others ? " (others overran by " + format_duration(excess_) + ")" : ""));
+}
+
+void Invariants::freed(JobId id, TimePoint now) {
+  Truth& j = truth(id);
+  const std::string what = job_words(id);
+  if (j.freed) violation("outcome", now, what + " is freed twice");
+  if (!j.finished) violation("outcome", now, what + " is freed before its outcome");
+  if (j.running) violation("outcome", now, what + " is freed while it runs");
+  if (j.holder) violation("outcome", now, what + " is freed while a lane has its grant");
+  j.freed = true;
+  std::erase(present_, id.value - 1);
+}
+
+void Invariants::state_changed(JobId id, JobState from, JobState to, TimePoint now) {
+  Truth& j = truth(id);
+  if (j.state != from || !is_legal(from, to)) {
+    violation("state", now,
+              job_words(id) + " goes from " + std::string(name(from)) + " to " + std::string(name(to)) +
+                  "; it was " + std::string(name(j.state)));
+  }
+  j.state = to;
+}
+
+void Invariants::overran(JobId id, TaskId task, TimePoint now) {
+  ++counts_.overran;
+  Truth& j = truth(id);
+  if (!j.reservation || j.spec.task != task || j.used <= j.reservation->budget) {
+    violation("overrun", now, job_words(id) + " is said to have overrun, and has not");
+  }
+  tasks_[task.value - 1].has_overrun = true;
+  j.reservation.reset();
+}
+
+// --- On the lanes ---
+
+void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
+  LaneTruth& l = lanes_[lane.value];
+  const JobId before = l.current;
+  block_ended(l);
+  ++counts_.blocks;
+  Truth& j = truth(id);
+  const std::string what = job_words(id) + " block " + std::to_string(block);
+  if (j.running) violation("one-lane", now, what + " runs on two lanes");
+  if (j.finished) violation("outcome", now, what + " begun after the job's outcome");
+  if (j.freed) violation("outcome", now, what + " begun after the job was freed");
+  if (j.stop_told) violation("order", now, what + " begun after the stop");
+  if (block != j.next_block) {
+    violation("order", now, what + " out of order, expected " + std::to_string(j.next_block));
+  }
+  if (block > 0 && j.last_lane && lanes_[*j.last_lane].device != l.device) {
+    violation("order", now, what + " runs far from its state");
+  }
+  if (now > j.spec.deadline && j.spec.on_miss == OnMiss::stop) {
+    violation("time", now, what + " begun after the deadline");
+  }
+  j.running = lane.value;
+  l.current = id;
+  l.block = block;
+  l.begun = now;
+  l.continued = before == id;
+  l.plan = j.told_exits;
+  if (punctual_ && !l.base) check_home(lane.value, j, now);
+}
+
+void Invariants::check_home(std::size_t lane, const Truth& begun, TimePoint now) {
+  const LaneTruth& l = lanes_[lane];
+  const Candidate next = candidate(begun, l, l.block, begun.best_exit, l.plan);
+  for (const std::size_t i : present_) {
+    const Truth& away = jobs_[i];
+    if (!away.reservation || away.reservation->home.value != lane || !away.running || away.finished) continue;
+    if (away.running == lane || away.running == l.urgent) continue;
+    const LaneTruth& there = lanes_[*away.running];
+    if (mandatory_done(away, there.block, away.best_exit)) continue;
+    if (prefers(lane, candidate(away, l, there.block, away.best_exit, there.plan), next)) {
+      violation("home", now,
+                job_words(begun.spec.id) + " begins on " + lane_words(lane) +
+                    ", the home of the more urgent " + job_words(away.spec.id) + ", which is away");
+    }
+  }
+}
+
+void Invariants::block_ended(LaneTruth& l) {
+  if (l.current == JobId{}) return;
+  Truth& j = truth(l.current);
+  j.last_lane = j.running;
+  j.running.reset();
+  j.next_block = l.block + 1;
+  l.current = {};
+}
+
+void Invariants::lane_rests(LaneId lane) {
+  block_ended(lanes_[lane.value]);
+}
+
+// --- In between ---
+
+void Invariants::instant_over(TimePoint now, bool all_told) {
+  if (now < last_) violation("time", now, "time goes back");
+  last_ = now;
+  if (core_.job_count() != present_.size()) {
+    violation("sums", now,
+              "the core counts " + std::to_string(core_.job_count()) + " jobs; there are " +
+                  std::to_string(present_.size()));
+  }
+  for (const std::size_t i : present_) {
+    const Truth& j = jobs_[i];
+    if (j.reservation && !j.finished && j.used > j.reservation->budget &&
+        !mandatory_done(j, j.next_block, j.best_exit)) {
+      violation("overrun", now, job_words(j.spec.id) + " has used more than its budget and keeps its rank");
+    }
+  }
+  if (!all_told) return;
+  if (strict_) {
+    check_starts(now);
+    check_urgent_lanes(now);
+  }
+  check_quiet(now);
+}
+
+void Invariants::run_over(TimePoint now) {
+  for (const Truth& j : jobs_) {
+    const std::string what = job_words(j.spec.id);
+    if (j.accepted && !j.finished) violation("drain", now, what + " has no outcome");
+    if (j.accepted && !j.freed) violation("drain", now, what + " was never freed");
+  }
+  if (core_.job_count() != 0) violation("drain", now, "the core still holds jobs");
+}
+
+bool Invariants::mandatory_done(const Truth& j, int next_block, int best_exit) const {
+  if (j.spec.times->accuracy.empty()) return next_block >= j.spec.times->blocks();
+  return best_exit >= std::max(0, j.spec.mandatory_exit);
+}
+
+Candidate Invariants::candidate(const Truth& j, const LaneTruth& l, int next_block, int best_exit,
+                                ExitMask plan) const {
+  Candidate c{.number = j.spec.id.value,
+              .release = j.spec.release,
+              .deadline = j.spec.deadline,
+              .priority = j.spec.priority};
+  const std::size_t tenant = j.job->tenant;
+  const bool has_tenant = tenant < scenario_.tenants.size();
+  const bool done = mandatory_done(j, next_block, best_exit);
+  const auto& accuracy = j.spec.times->accuracy;
+  if (j.reservation && !done) {
+    c.work = Candidate::Work::reserved;
+    c.home = j.reservation->home;
+  } else if (done && scenario_.policy == Policy::imprecise && !accuracy.empty()) {
+    c.work = Candidate::Work::optional;
+    const double held = best_exit < 0 ? 0 : accuracy[static_cast<std::size_t>(best_exit)];
+    const double weight = has_tenant ? scenario_.tenants[tenant].weight : 1;
+    c.worth = weight * worth_of(*j.spec.times, l.device, next_block, plan, held);
+  }
+  c.open = c.work != Candidate::Work::reserved && has_tenant && scenario_.tenants[tenant].budget.has_value();
+  c.shared = true;
+  return c;
+}
+
+Candidate Invariants::waiting_candidate(const Truth& j, const LaneTruth& l) const {
+  const auto view = core_.job(j.spec.id);
+  return candidate(j, l, j.next_block, j.best_exit, view ? view->plan : 0);
+}
+
+Candidate Invariants::running_candidate(const Truth& j, const LaneTruth& l) const {
+  const bool executes = (j.told_exits & exit_bit(l.block)) != 0 && !j.spec.times->accuracy.empty();
+  return candidate(j, l, l.block + 1, executes ? std::max(l.block, j.best_exit) : j.best_exit, j.told_exits);
+}
+
+bool Invariants::prefers(std::size_t lane, const Candidate& a, const Candidate& b) const {
+  return by_rules(scenario_.policy, id_of(lane), a, b) == std::partial_ordering::less;
+}
+
+// Whether a job waits that the lane could take.
+bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
+  if (j.freed || j.finished || j.running) return false;
+  const auto& on_device = j.spec.times->on_device;
+  if (l.device.value >= on_device.size() || on_device[l.device.value].empty()) return false;
+  return j.next_block == 0 || !j.last_lane || lanes_[*j.last_lane].device == l.device;
+}
+
+bool Invariants::has_home_work(std::size_t lane) const {
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [&](const TaskTruth& t) { return t.reservation && t.reservation->home.value == lane; });
+}
+
+bool Invariants::may_use_urgent(const Truth& j, std::size_t base) const {
+  if (!has_home_work(base)) return true;
+  if (!j.reservation || j.reservation->home.value != base) return false;
+  const Preemption preemption = lanes_[*lanes_[base].urgent].preemption;
+  return preemption == Preemption::instant || j.reservation->patience < kForever;
+}
+
+bool Invariants::leaves(const Truth& j, TimePoint now) {
+  return j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now;
+}
+
+bool Invariants::waits(const Truth& j, TimePoint now) {
+  return (j.state == JobState::ready || j.state == JobState::granted) && !leaves(j, now);
+}
+
+// Nothing that waits is more urgent than what begins now.
+void Invariants::check_starts(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& l = lanes_[i];
+    if (!l.up || l.base || l.current == JobId{} || l.begun != now) continue;
+    if (scenario_.policy == Policy::fifo && l.continued) continue;
+    const Truth& j = truth(l.current);
+    const Candidate begun = candidate(j, l, l.block, j.best_exit, l.plan);
+    ++counts_.compared;
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      // What a plan made anew at this instant has added comes after the lane has gone on.
+      if (!waits(other, now) || !may_run(other, l) || other.done_at == now) continue;
+      if (prefers(i, waiting_candidate(other, l), begun)) {
+        violation("rule", now,
+                  lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
+                      "; the more urgent " + job_words(other.spec.id) + " waits");
+      }
+    }
+  }
+}
+
+void Invariants::check_urgent_lanes(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& urgent = lanes_[i];
+    if (!urgent.up || !urgent.base) continue;
+    const LaneTruth& base = lanes_[*urgent.base];
+    if (urgent.current != JobId{} && urgent.begun == now) {
+      const Truth& j = truth(urgent.current);
+      const std::string what = job_words(j.spec.id) + " begins on the urgent " + lane_words(i);
+      if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
+      if (base.current == JobId{}) continue;
+      const Truth& suspended = truth(base.current);
+      if (!suspended.finished && !leaves(suspended, now) &&
+          prefers(*urgent.base, candidate(suspended, base, base.block, suspended.best_exit, base.plan),
+                  candidate(j, base, urgent.block, j.best_exit, urgent.plan))) {
+        violation("urgent", now, what + " over the more urgent " + job_words(suspended.spec.id));
+      }
+    }
+    const bool instant = urgent.preemption == Preemption::instant && scenario_.policy != Policy::fifo;
+    if (!instant || urgent.current != JobId{} || base.current == JobId{}) continue;
+    const Truth& running = truth(base.current);
+    const Candidate in_progress = candidate(running, base, base.block, running.best_exit, base.plan);
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
+      if (prefers(*urgent.base, waiting_candidate(other, base), in_progress)) {
+        violation("urgent", now,
+                  job_words(other.spec.id) + " waits for the block of the less urgent " +
+                      job_words(running.spec.id) + " beside an idle urgent lane");
+      }
+    }
+  }
+}
+
+// Once all reports are read, lanes hold what the scheduling-point rule says.
+void Invariants::check_quiet(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& l = lanes_[i];
+    if (!l.up || l.base) continue;
+    const bool stands_still = l.urgent && lanes_[*l.urgent].current != JobId{};
+    if (stands_still) continue;
+    const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
+    const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
+    const Candidate continues = goes_on ? running_candidate(*running, l) : Candidate{};
+    bool posted_behind = false;
+    bool waits_for_home = false;
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      if (other.reservation && other.reservation->home.value == i && other.holder && other.holder != i) {
+        waits_for_home = true;
+      }
+      if (other.holder != i || &other == running) continue;
+      posted_behind = true;
+      if (goes_on && prefers_to_run(i, waiting_candidate(other, l), continues)) {
+        violation("preemption", now,
+                  job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +
+                      ", which was not told to stop");
+      }
+    }
+    for (const std::size_t x : present_) {
+      const Truth& ready = jobs_[x];
+      if (ready.state != JobState::ready || !may_run(ready, l)) continue;
+      const std::string what = job_words(ready.spec.id) + " is ready, and " + lane_words(i);
+      const bool only_helped =
+          waiting_candidate(ready, l).open || (ready.reservation && ready.reservation->home.value != i);
+      if (running == nullptr) {
+        if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
+      } else if (goes_on && prefers_to_run(i, waiting_candidate(ready, l), continues)) {
+        violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));
+      } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running, l)) {
+        violation("conserving", now, what + ", whose job ends, has no successor posted");
+      }
+    }
+  }
+}
+
+bool Invariants::ends_here(const Truth& running, const LaneTruth& l) const {
+  const auto view = core_.job(running.spec.id);
+  return view && view->plan >> l.block == 1;
+}
+
+// As `prefers`, but for a job that could make room for another: under fifo none does.
+bool Invariants::prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const {
+  return scenario_.policy != Policy::fifo && prefers(lane, a, b);
+}
+
+// Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
+bool Invariants::goes_on(const Truth& j, const LaneTruth& l, TimePoint now) const {
+  const Duration longest = longest_block_ + longest_overrun_;
+  const bool ends = j.finished || j.told_exits >> l.block <= 1;
+  const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
+  return !ends && !expires && !j.stop_told;
+}
+
+}  // namespace einet

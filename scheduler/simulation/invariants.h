@@ -1,0 +1,159 @@
+// What must hold in every run of the core, whatever lanes, clients and clocks do. It hears of everything that
+// goes into the core, comes out of it, and truly happens on the lanes, keeps the truth on its own, and writes
+// down every broken guarantee. It never looks into the core beyond its public introspection.
+//
+// The invariants, by the word that a violation carries:
+//   time        reports and outcomes come when they may; nothing starts after its deadline
+//   one-lane    a job is on one lane, and a lane runs one block; of a core's two lanes one makes progress
+//   order       blocks run in order, near the job's state, and not after a stop or an outcome
+//   state       a job goes only where its life allows
+//   outcome     one outcome per job, the right one; nothing after its end
+//   protocol    the core knows what it told its lanes, and answers its callers rightly
+//   rule        the work that starts is what the oracle (oracle.h) would choose
+//   conserving  no lane is idle beside work that it could do, no running job lacks a successor
+//   preemption  a lane does not go on with less urgent work than what waits
+//   urgent      an urgent lane runs only what may use it, and what cannot wait is not kept waiting
+//   home        while reserved work is away, its home lane starts nothing less urgent
+//   guarantee   accepted tasks miss nothing while blocks keep to their worst times
+//   overrun     a task that overruns or comes too early loses its rank or waits; others keep theirs
+//   quality     the best answer of a job never gets worse
+//   sums        what the core counts equals what can be counted; queues are bounded
+//   drain       in the end everything has left
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "scheduler/simulation/oracle.h"
+#include "scheduler/simulation/scenario_run.h"
+#include "scheduler/simulation/simulated_lane.h"
+
+namespace einet {
+
+class Invariants {
+ public:
+  // All outlive it. `violations` and `counts` are added to.
+  Invariants(const Scenario&, const Core&, std::vector<Violation>&, ScenarioResult::Counts&);
+
+  // --- Into the core. `now` as the core was told. ---
+  void submitted(const JobSpec&, const boost::system::result<Accepted, Reason>&, std::size_t jobs_before,
+                 TimePoint now);
+  // What the core must answer.
+  bool can_cancel(JobId) const;
+  void cancelled(JobId);
+  void reserved(TaskId, const Reservation&);
+  void unreserved(TaskId);
+  void lane_up(LaneId, DeviceId, std::optional<LaneId> base, Preemption);
+  void lane_lost(LaneId);
+  // The longest block of any model, by its worst times.
+  void longest_block(Duration);
+  // A record that the core is about to read; and that it has read, with its answer.
+  void telling(LaneId, const LaneRecord&, TimePoint now);
+  void told(LaneId, const LaneRecord&, bool known, TimePoint now);
+
+  // --- Out of it. ---
+  void granted(const Grant&, TimePoint now);
+  void stop_told(LaneId, GrantNumber);
+  void taken_back(LaneId, GrantNumber);
+  void exits_set(LaneId, GrantNumber, ExitMask);
+  void finished(JobId, Outcome, Reason, TimePoint now);
+  void freed(JobId, TimePoint now);
+  void state_changed(JobId, JobState from, JobState to, TimePoint now);
+  void overran(JobId, TaskId, TimePoint now);
+
+  // --- On the lanes. ---
+  // A block begins now; the one before it on this lane has ended.
+  void block_begun(LaneId, JobId, int block, TimePoint now);
+  // The lane has ended its block and begun no other.
+  void lane_rests(LaneId);
+
+  // --- In between. ---
+  // Everything that happens at `now` has happened. `all_told`: and the core has read all of it.
+  void instant_over(TimePoint now, bool all_told);
+  void run_over(TimePoint now);
+
+ private:
+  struct Truth {
+    JobSpec spec;  // as accepted
+    const Scenario::Job* job = nullptr;
+    bool accepted = false, finished = false, freed = false, cancelled = false;
+    JobState state = JobState::waiting;
+    std::optional<std::size_t> holder;  // lane of its grant, until the core was told that it ended
+    GrantNumber grant;
+    ExitMask told_exits = 0;
+    bool stop_told = false;
+    std::optional<std::size_t> running;  // lane of its block
+    std::optional<std::size_t> last_lane;
+    int next_block = 0;
+    int best_exit = -1;  // told to the core, in time
+    bool target_reached = false;
+    bool all_blocks_in_time = false;
+    std::optional<Reservation> reservation;  // of its task, while it may use it
+    Duration used{};                         // told
+    TimePoint done_at = kNever;              // when its newest grant had run to its end
+    bool exempt = false;                     // its own blocks, or the world, have broken the terms
+    std::optional<TimePoint> mandatory_at;   // when its mandatory part was truly ready
+  };
+  struct LaneTruth {
+    DeviceId device;
+    bool up = false;
+    std::optional<std::size_t> base;    // of an urgent lane
+    std::optional<std::size_t> urgent;  // of a base lane
+    Preemption preemption = Preemption::boundary;
+    JobId current;  // whose block it runs; 0: none
+    int block = 0;
+    TimePoint begun{};
+    bool continued = false;  // its block before was one of the same job
+    ExitMask plan = 0;       // as the lane knew it when the block began
+    Duration used{};         // told; never more than the time that has passed
+  };
+  struct TaskTruth {
+    std::optional<Reservation> reservation;
+    TimePoint next_release{};
+    bool overruns = false;     // blocks of its jobs do, sooner or later
+    bool has_overrun = false;  // the core has said so
+  };
+
+  void violation(std::string_view invariant, TimePoint now, const std::string& what);
+  Truth& truth(JobId id) { return jobs_[id.value - 1]; }
+  Truth* holder_of(LaneId, GrantNumber);
+  void block_ended(LaneTruth&);
+  void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
+  void check_guarantee(const Truth&, Outcome, TimePoint now);
+  void check_home(std::size_t lane, const Truth& begun, TimePoint now);
+  void check_starts(TimePoint now);
+  void check_urgent_lanes(TimePoint now);
+  void check_quiet(TimePoint now);
+  // What the rules see of a job that would go on with `next_block` on a lane.
+  Candidate candidate(const Truth&, const LaneTruth&, int next_block, int best_exit, ExitMask plan) const;
+  Candidate waiting_candidate(const Truth&, const LaneTruth&) const;
+  Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
+  bool may_run(const Truth&, const LaneTruth&) const;
+  bool may_use_urgent(const Truth&, std::size_t base) const;
+  bool goes_on(const Truth&, const LaneTruth&, TimePoint now) const;
+  bool mandatory_done(const Truth&, int next_block, int best_exit) const;
+  static bool leaves(const Truth&, TimePoint now);
+  static bool waits(const Truth&, TimePoint now);
+  bool ends_here(const Truth&, const LaneTruth&) const;
+  bool prefers(std::size_t lane, const Candidate& a, const Candidate& b) const;
+  bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
+  bool has_home_work(std::size_t lane) const;
+  static LaneId id_of(std::size_t lane) { return LaneId{static_cast<std::uint32_t>(lane)}; }
+
+  const Scenario& scenario_;
+  const Core& core_;
+  std::vector<Violation>& violations_;
+  ScenarioResult::Counts& counts_;
+  const bool strict_;    // nothing surprises the core: it must do at once what the rules say
+  const bool punctual_;  // the core hears of everything at once
+  Duration longest_block_{};
+  Duration longest_overrun_{};
+  std::vector<Truth> jobs_;  // by number - 1
+  std::vector<LaneTruth> lanes_;
+  std::vector<TaskTruth> tasks_;      // by number - 1
+  std::vector<std::size_t> present_;  // accepted and not freed; indices into jobs_
+  Duration excess_{};                 // lane time beyond all that was declared
+  TimePoint last_{};
+};
+
+}  // namespace einet
