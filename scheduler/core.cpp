@@ -375,6 +375,11 @@ void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
   count_homes();
 }
 
+Duration Core::Impl::longest_block(const JobRecord& job, DeviceId device, int block) const {
+  const double worst = static_cast<double>(worst_block_time(job, device, block).count());
+  return Duration{static_cast<std::int64_t>(worst * options_.margin)} + options_.overhead;
+}
+
 // A block has run: what its job may use shrinks by that.
 void Core::Impl::charge(JobRecord& job, const BlockReport& report, TimePoint now) {
   job.used += report.used;
@@ -406,7 +411,7 @@ void Core::Impl::overran(JobRecord& job, TimePoint now) {
 void Core::Impl::carry(TimePoint now) {
   for (Server* server : shares_.servers()) {
     const DeviceId device = lanes_[server->budget.home.value].device;
-    const auto needs = [&](const JobRecord& job) { return worst_block_time(job, device, job.next_block); };
+    const auto needs = [&](const JobRecord& job) { return longest_block(job, device, job.next_block); };
     if (JobRecord* job = server->carried) {
       if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
       const bool ready = job->state == JobState::ready || job->state == JobState::granted;

@@ -118,6 +118,7 @@ class Core::Impl {
   void put_down(JobRecord&);  // its budget carries it no longer
   std::size_t base_lanes() const;
   void count_homes();
+  Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it
   Duration time_ahead(const JobRecord&, DeviceId, TimePoint start) const;
 
   // Steps of a decision (decide.cpp).

@@ -21,8 +21,8 @@ bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const L
 Duration Core::Impl::worst_remaining(const Lane& base, TimePoint now) const {
   const HeldGrant& grant = base.front;
   if (!grant || grant.block >= grant.job->blocks()) return {};
-  const Duration worst = worst_block_time(*grant.job, base.device, grant.block);
-  return std::max(Duration{}, worst - (now - grant.block_start));
+  return std::max(Duration{},
+                  longest_block(*grant.job, base.device, grant.block) - (now - grant.block_start));
 }
 
 bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint now) const {

@@ -44,7 +44,9 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
       workers_(parts.config.devices.size()),
       core_({.policy = policy_of(parts.config.policy),
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
-             .promote_at_laxity = parts.config.promote_at_laxity},
+             .promote_at_laxity = parts.config.promote_at_laxity,
+             .margin = parts.config.admission.margin,
+             .overhead = parts.config.admission.overhead},
             *this, *this),
       timer_(parts.io) {
   for (std::uint32_t d = 0; d < parts.config.devices.size(); ++d) {
