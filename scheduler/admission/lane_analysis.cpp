@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <optional>
 
 #include "config/check.h"
@@ -58,18 +57,8 @@ class Analysis {
     if (load_.policy == Policy::fifo) {
       analyse_fifo();
     } else {
-      std::map<int, std::vector<std::size_t>, std::greater<>> levels;
       for (std::size_t i = 0; i < load_.tasks.size(); ++i) {
-        levels[load_.policy == Policy::edf ? 0 : load_.tasks[i].priority].push_back(i);
-      }
-      for (auto& [priority, members] : levels) {
-        level_ = std::move(members);
-        lower_.clear();
-        for (const auto& [other, tasks] : levels) {
-          if (other < priority) lower_.insert(lower_.end(), tasks.begin(), tasks.end());
-        }
-        analyse_level();
-        higher_.insert(higher_.end(), level_.begin(), level_.end());
+        if (bounds_[i].limit.empty()) analyse_level_of(i);  // once for all of a level
       }
     }
     return std::move(bounds_);
@@ -94,6 +83,21 @@ class Analysis {
   bool later(std::size_t other, std::int64_t length) const { return of(other).deadline - 1 > length; }
 
   // --- Levels: edf, fixed-priority, imprecise. ---
+
+  // A task is in the level of another if jobs of both are ordered by their deadlines. Where the order inside
+  // a priority is not known, each task is a level of its own, and all others of its priority are more urgent.
+  void analyse_level_of(std::size_t task) {
+    const bool own_level = load_.same_priority == SamePriority::any_order;
+    level_.clear();
+    higher_.clear();
+    lower_.clear();
+    for (std::size_t i = 0; i < load_.tasks.size(); ++i) {
+      const int more = load_.policy == Policy::edf ? 0 : load_.tasks[i].priority - load_.tasks[task].priority;
+      const bool same = more == 0 && (!own_level || i == task);
+      (same ? level_ : more >= 0 ? higher_ : lower_).push_back(i);
+    }
+    analyse_level();
+  }
 
   void analyse_level() {
     double asked = 0;
@@ -270,6 +274,7 @@ class Analysis {
     return std::any_of(load_.tasks.begin(), load_.tasks.end(), [&](const LaneTask& other) {
       const LaneTask& t = load_.tasks[task];
       if (load_.policy != Policy::edf && other.priority != t.priority) return other.priority < t.priority;
+      if (load_.same_priority == SamePriority::any_order) return &other != &t;
       return other.deadline - Duration{1} > t.deadline;
     });
   }

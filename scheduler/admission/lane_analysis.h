@@ -18,6 +18,12 @@ enum class Access : std::uint8_t {
   either,  // it may do one or the other: the analysis assumes the worse
 };
 
+// Which of two jobs with one priority goes first (fixed-priority, imprecise).
+enum class SamePriority : std::uint8_t {
+  by_deadline,
+  any_order,  // not known to the analysis
+};
+
 // What a task asks of its lane.
 struct LaneTask {
   std::string name;              // for words only
@@ -40,6 +46,7 @@ struct LaneServer {
 
 struct LaneLoad {
   Policy policy = Policy::edf;
+  SamePriority same_priority = SamePriority::by_deadline;
   std::vector<LaneTask> tasks;
   std::vector<LaneServer> servers;  // none with fifo
   // Longest block of work that all tasks outrank; 0: there is none. With fifo: 0.

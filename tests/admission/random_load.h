@@ -2,6 +2,8 @@
 // at least a period apart, blocks at most as long as said. What is adversarial about them is said at each.
 #pragma once
 
+#include <algorithm>
+#include <optional>
 #include <random>
 
 #include "scheduler/admission/lane_analysis.h"
@@ -156,6 +158,27 @@ inline Execution worst_execution(const LaneLoad& load, std::size_t task, std::in
       e.release(i, start + at, t.blocks);
       if (t.period == kForever) break;
     }
+  }
+  return e;
+}
+
+// A crowd around one instant: some tasks begin their longest block 1 ns before it, some release at it, some a
+// little later; all release as often as they may from then on.
+inline Execution crowd(Random& random, const LaneLoad& load, int lanes, Preemption preemption,
+                       std::int64_t horizon) {
+  Execution e(load, lanes, preemption);
+  for (std::size_t i = 0; i < load.tasks.size(); ++i) {
+    const LaneTask& t = load.tasks[i];
+    std::int64_t at = 100 + (pick(random, 0, 1) == 0 ? 0 : pick(random, 0, t.blocks.back().count()));
+    std::vector<Duration> times = t.blocks;
+    if (pick(random, 0, 1) == 0) {
+      const auto longest = std::max_element(t.blocks.begin(), t.blocks.end()) - t.blocks.begin();
+      std::fill(times.begin(), times.begin() + longest, Duration{1});  // over as soon as can be
+      at = 99 - longest;
+    }
+    e.release(i, at, times);
+    if (t.period == kForever) continue;
+    for (at += t.period.count(); at < horizon; at += t.period.count()) e.release(i, at, t.blocks);
   }
   return e;
 }

@@ -1,4 +1,4 @@
-// The lane analysis against the decision core itself, over random sets: no execution of an accepted set
+// The analyses against the decision core itself, over random sets: no execution of an accepted set
 // misses or exceeds a bound (soundness), and few sets are refused that the exact answer accepts (tightness).
 // The environment variable EINET_ADMISSION_SETS multiplies the number of sets.
 #include <array>
@@ -9,6 +9,7 @@
 
 #include "exact.h"
 #include "random_load.h"
+#include "scheduler/admission/global_analysis.h"
 
 namespace einet::admission_test {
 namespace {
@@ -43,6 +44,7 @@ std::string describe(const LaneLoad& load, Preemption preemption) {
 
 // The load of a plain set whose lane has an urgent lane with this preemption.
 LaneLoad with(LaneLoad load, Preemption preemption) {
+  if (load.policy == Policy::imprecise) load.same_priority = SamePriority::any_order;
   for (LaneTask& task : load.tasks) {
     task.access = preemption == Preemption::boundary  ? Access::waits
                   : preemption == Preemption::instant ? Access::takes
@@ -88,7 +90,7 @@ bool misses(const LaneLoad& load, const Execution& execution) {
   return false;
 }
 
-constexpr std::array kPolicies{Policy::edf, Policy::fixed_priority, Policy::fifo};
+constexpr std::array kPolicies{Policy::edf, Policy::fixed_priority, Policy::fifo, Policy::imprecise};
 
 LoadShape shape_for(Random& random) {
   LoadShape shape;
@@ -105,11 +107,14 @@ struct Count {
 
 // Random sets that `bounds` accepts, and how many of them have an execution that exceeds a bound.
 template <class F>
-Count soundness(int count, Policy policy, Preemption preemption, std::uint64_t seed, const F& bounds) {
+Count soundness(int count, Policy policy, Preemption preemption, std::uint64_t seed, const F& bounds,
+                int lanes = 1) {
   Count out;
   Random random(seed);
   for (int n = 0; n < count; ++n, ++out.sets) {
-    const LoadShape shape = shape_for(random);
+    LoadShape shape = shape_for(random);
+    if (lanes > 1) shape.tasks += lanes;
+    shape.utilisation *= lanes;
     const LaneLoad load = with(random_load(random, policy, shape), preemption);
     const std::vector<LaneBound> said = bounds(load);
     if (!accepted(said)) continue;
@@ -121,9 +126,10 @@ Count soundness(int count, Policy policy, Preemption preemption, std::uint64_t s
       }
       return false;
     };
-    bool broken = any_worst_execution(load, preemption, 3, exceeds);
+    bool broken = lanes == 1 && any_worst_execution(load, preemption, 3, exceeds);
     for (int k = 0; k < 4 && !broken; ++k) {
-      broken = exceeds(random_execution(random, load, 1, preemption, shape.period * 12));
+      broken = exceeds(random_execution(random, load, lanes, preemption, shape.period * 12)) ||
+               exceeds(crowd(random, load, lanes, preemption, shape.period * 6));
     }
     if (broken && ++out.broken == 1) out.first = describe(load, preemption);
   }
@@ -141,7 +147,7 @@ TEST(LaneSoundness, NoExecutionExceedsABound) {
 }
 
 TEST(LaneSoundness, NoExecutionExceedsABoundWhereTheCoreIsTaken) {
-  for (const Policy policy : {Policy::edf, Policy::fixed_priority}) {
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::imprecise}) {
     for (const Preemption preemption : {Preemption::instant, Preemption::as_needed}) {
       const Count c = soundness(sets(500), policy, preemption, 2, bounds_of);
       std::cout << name(policy) << ", " << name(preemption) << ": " << c.accepted << " of " << c.sets
@@ -177,8 +183,39 @@ TEST(LaneSoundness, AnAnalysisWithoutBlockingOrWithTooShortBlocksIsCaught) {
   }
 }
 
-TEST(LaneTightness, AcceptsNearlyAllSmallSetsThatTheExactTestAccepts) {
+TEST(GlobalSoundness, NoExecutionOnSeveralLanesExceedsABound) {
   for (const Policy policy : kPolicies) {
+    for (const int lanes : {2, 3, 4}) {
+      const auto bounds = [&](const LaneLoad& load) {
+        Effort effort;
+        return analyse_global(load, lanes, effort);
+      };
+      const Count c = soundness(sets(400), policy, Preemption::boundary, 7, bounds, lanes);
+      std::cout << name(policy) << ", " << lanes << " lanes: " << c.accepted << " of " << c.sets
+                << " sets accepted, " << c.broken << " broken\n";
+      EXPECT_EQ(c.broken, 0) << c.first;
+      EXPECT_GT(c.accepted, c.sets / 20);
+    }
+  }
+}
+
+// The negative control.
+TEST(GlobalSoundness, AnAnalysisWithTooShortBlocksIsCaught) {
+  const auto bounds = [&](const LaneLoad& load) {
+    LaneLoad cut = load;
+    for (LaneTask& task : cut.tasks) {
+      for (Duration& block : task.blocks) block = std::max(block * 2 / 3, Duration{1});
+    }
+    Effort effort;
+    return analyse_global(cut, 2, effort);
+  };
+  EXPECT_GT(soundness(200, Policy::edf, Preemption::boundary, 8, bounds, 2).broken, 0);
+}
+
+constexpr std::array kOrdered{Policy::edf, Policy::fixed_priority, Policy::fifo};
+
+TEST(LaneTightness, AcceptsNearlyAllSmallSetsThatTheExactTestAccepts) {
+  for (const Policy policy : kOrdered) {
     Random random(5);
     int exact = 0;
     int both = 0;
@@ -204,7 +241,7 @@ TEST(LaneTightness, AcceptsNearlyAllSmallSetsThatTheExactTestAccepts) {
 // Larger sets: a refusal is right if one of the worst executions misses. What is neither accepted nor shown
 // to miss counts against the analysis.
 TEST(LaneTightness, NearlyEveryRefusedSetHasAnExecutionThatMisses) {
-  for (const Policy policy : kPolicies) {
+  for (const Policy policy : kOrdered) {
     Random random(6);
     int fits = 0;
     int open = 0;

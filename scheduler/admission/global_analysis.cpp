@@ -1,0 +1,209 @@
+#include "scheduler/admission/global_analysis.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "config/check.h"
+
+namespace einet {
+namespace {
+
+__extension__ using Wide = __int128;
+constexpr std::int64_t kLimit = kForever.count();
+
+struct Demand {
+  std::int64_t period;
+  std::int64_t deadline;
+  int priority;
+  std::int64_t blocks;
+  std::int64_t cost = 0;
+  std::int64_t last = 0;
+  std::int64_t longest = 0;
+  std::int64_t response = 0;  // no job that meets its deadline ends later, as far as is known
+};
+
+// How another task's jobs stand to the job that is looked at.
+enum class Order : std::uint8_t { more_urgent, by_deadline, any, less_urgent };
+
+class Analysis {
+ public:
+  Analysis(const LaneLoad& load, int lanes, Effort& effort) : load_(load), lanes_(lanes), effort_(effort) {
+    EINET_CHECK(lanes >= 1 && load.servers.empty() && load.less_urgent_block == Duration{},
+                "tasks alone share the lanes");
+    for (const LaneTask& task : load.tasks) {
+      Demand d{.period = task.period.count(),
+               .deadline = task.deadline.count(),
+               .priority = task.priority,
+               .blocks = static_cast<std::int64_t>(task.blocks.size())};
+      Wide cost = 0;
+      for (const Duration block : task.blocks) {
+        cost += block.count();
+        d.longest = std::max(d.longest, block.count());
+      }
+      d.cost = static_cast<std::int64_t>(std::min<Wide>(cost, kLimit));
+      d.last = load.policy == Policy::fifo ? d.cost : task.blocks.back().count();
+      d.response = d.deadline;
+      demands_.push_back(d);
+    }
+  }
+
+  std::vector<LaneBound> run() {
+    std::vector<LaneBound> bounds(demands_.size());
+    if (asked_share(load_) > lanes_ + 1e-9) {
+      for (LaneBound& bound : bounds) {
+        bound.verdict = LaneBound::Verdict::overload;
+        bound.limit = "the lanes are asked for more than they have";
+      }
+      return bounds;
+    }
+    // What is known of the responses bounds what is carried into an interval; better bounds make better ones.
+    constexpr int kRounds = 8;
+    bool better = true;
+    for (int round = 0; round < kRounds && better; ++round) {
+      better = false;
+      for (std::size_t i = 0; i < demands_.size(); ++i) {
+        bounds[i] = look_at(i);
+        if (bounds[i].verdict != LaneBound::Verdict::fits) continue;
+        const std::int64_t response = bounds[i].response.count();
+        better |= response < demands_[i].response;
+        demands_[i].response = std::min(demands_[i].response, response);
+      }
+    }
+    return bounds;
+  }
+
+ private:
+  Order order(std::size_t other, std::size_t task) const {
+    if (load_.policy == Policy::edf) return Order::by_deadline;
+    const int more = demands_[other].priority - demands_[task].priority;
+    if (more != 0) return more > 0 ? Order::more_urgent : Order::less_urgent;
+    return load_.same_priority == SamePriority::any_order ? Order::any : Order::by_deadline;
+  }
+
+  // At most so many jobs of a task are there at once.
+  static std::int64_t at_once(const Demand& d) {
+    return d.period == kLimit ? 1 : (d.deadline - 1) / d.period + 1;
+  }
+
+  // What jobs of the task may run in an interval of length t: the first one as late as it may, the others as
+  // early. Where they are so long that they overlap, every job that may be there, for as long as it may.
+  static Wide work(const Demand& d, std::int64_t t) {
+    if (d.period == kLimit) return std::min(d.cost, t);
+    if (d.cost > d.period) return Wide{(t + d.response - 1) / d.period + 1} * std::min(d.cost, t);
+    const std::int64_t reach = t + std::max<std::int64_t>(d.response - d.cost, 0);
+    return Wide{reach / d.period} * d.cost + std::min(d.cost, reach % d.period);
+  }
+
+  // Of jobs whose deadlines lie, a period apart, in an interval of length t that ends with one: each has at
+  // most the time to its deadline.
+  static Wide due(const Demand& d, std::int64_t t) {
+    if (d.period == kLimit) return std::min(d.cost, t);
+    return Wide{t / d.period} * d.cost + std::min(d.cost, t % d.period);
+  }
+
+  // Of the own task's jobs before this one.
+  static Wide earlier(const Demand& d) {
+    if (d.period == kLimit || d.deadline <= d.period) return 0;
+    return due(d, d.deadline - d.period);
+  }
+
+  LaneBound look_at(std::size_t i) {
+    const Demand& own = demands_[i];
+    LaneBound bound;
+    std::int64_t waits = 1;  // the job starts its last block before it has waited for so long
+    Wide others = 0;
+    Wide blocks = 0;
+    while (effort_.left > 0) {
+      const Wide length = Wide{own.cost} - own.last + waits;
+      if (length > own.deadline) break;
+      others = more_urgent(i, static_cast<std::int64_t>(length), waits);
+      blocks = less_urgent(i, static_cast<std::int64_t>(length), waits);
+      if (others + blocks < Wide{lanes_} * waits) break;
+      waits = static_cast<std::int64_t>(std::min<Wide>((others + blocks) / lanes_ + 1, kLimit));
+    }
+    const Wide response = Wide{own.cost} + waits - 1;
+    bound.response = Duration{static_cast<std::int64_t>(std::min<Wide>(response, kLimit))};
+    bound.blocking = Duration{static_cast<std::int64_t>(std::min<Wide>(blocks / lanes_, waits - 1))};
+    const bool found = effort_.left > 0 && response <= own.deadline;
+    bound.verdict = found ? LaneBound::Verdict::fits : LaneBound::Verdict::unknown;
+    const Duration rest = bound.response - Duration{own.cost} - bound.blocking;
+    bound.limit = format_duration(Duration{own.cost}) + " own";
+    if (bound.blocking > Duration{}) bound.limit += ", " + format_duration(bound.blocking) + " blocking";
+    if (rest > Duration{}) bound.limit += ", " + format_duration(rest) + " of others";
+    if (!found) bound.limit += "; no bound was found within the deadline";
+    return bound;
+  }
+
+  Wide more_urgent(std::size_t i, std::int64_t length, std::int64_t waits) {
+    const Demand& own = demands_[i];
+    effort_.left -= std::min<std::uint64_t>(effort_.left, 2 * demands_.size());
+    Wide sum = std::min(earlier(own), Wide{waits} * (at_once(own) - 1));
+    for (std::size_t j = 0; j < demands_.size(); ++j) {
+      if (j == i) continue;
+      const Demand& d = demands_[j];
+      Wide most = 0;
+      if (load_.policy == Policy::fifo) {
+        most = due(d, d.response);  // released before, and not over
+      } else {
+        const Order o = order(j, i);
+        if (o == Order::less_urgent) continue;
+        most = work(d, length);
+        if (o == Order::by_deadline) most = std::min(most, due(d, own.deadline));
+      }
+      sum += std::min(most, Wide{waits} * at_once(d));
+    }
+    return sum;
+  }
+
+  // Blocks of less urgent jobs that the job may have to wait for. At its release, on every lane; later, where
+  // a more urgent job takes the lane at its boundary, on every other lane. No lane begins a less urgent block
+  // while the job waits, so between two such takings there is one that is more urgent and new.
+  Wide less_urgent(std::size_t i, std::int64_t length, std::int64_t waits) {
+    if (load_.policy == Policy::fifo) return 0;
+    const Demand& own = demands_[i];
+    Wide all = 0;  // whatever is in progress, it is not more than these tasks' work
+    Wide arrivals = 0;
+    first_.clear();
+    later_.clear();
+    for (std::size_t j = 0; j < demands_.size(); ++j) {
+      const Demand& d = demands_[j];
+      const Order o = j == i ? Order::less_urgent : order(j, i);
+      const std::int64_t at_most = std::min<std::int64_t>(at_once(d), lanes_) - (j == i ? 1 : 0);
+      if (o != Order::less_urgent) {
+        arrivals += d.period == kLimit ? 1 : (length - 1) / d.period + 1;
+      }
+      if (o == Order::more_urgent || at_most <= 0) continue;
+      const std::int64_t block = std::min(d.longest - 1, waits);
+      // A job that was there before, and has a later deadline, has a longer relative one.
+      const bool before = j != i && (o != Order::by_deadline || d.deadline - 1 > own.deadline);
+      if (before) first_.insert(first_.end(), static_cast<std::size_t>(at_most), block);
+      later_.insert(later_.end(), static_cast<std::size_t>(at_most), block);
+      all += std::min(j == i ? Wide{at_most} * d.cost : work(d, length), Wide{waits} * at_most);
+    }
+    const Wide takings = std::min<Wide>(own.blocks - 1, arrivals);
+    return std::min(all, largest(first_, lanes_) + takings * largest(later_, lanes_ - 1));
+  }
+
+  static Wide largest(std::vector<std::int64_t>& blocks, int count) {
+    const auto n = std::min<std::size_t>(blocks.size(), static_cast<std::size_t>(count));
+    std::partial_sort(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(n), blocks.end(),
+                      std::greater<>());
+    return std::accumulate(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(n), Wide{0});
+  }
+
+  const LaneLoad& load_;
+  int lanes_;
+  Effort& effort_;
+  std::vector<Demand> demands_;
+  std::vector<std::int64_t> first_;  // scratch
+  std::vector<std::int64_t> later_;
+};
+
+}  // namespace
+
+std::vector<LaneBound> analyse_global(const LaneLoad& load, int lanes, Effort& effort) {
+  return Analysis(load, lanes, effort).run();
+}
+
+}  // namespace einet
