@@ -95,44 +95,77 @@ class Analysis {
     return Wide{reach / d.period} * d.cost + std::min(d.cost, reach % d.period);
   }
 
-  // Of jobs whose deadlines lie, a period apart, in an interval of length t that ends with one: each has at
-  // most the time to its deadline.
-  static Wide due(const Demand& d, std::int64_t t) {
+  // Of jobs that end, a period apart, in an interval of length t: each has at most the time to its end.
+  static Wide ending(const Demand& d, std::int64_t t) {
+    if (t <= 0) return 0;
     if (d.period == kLimit) return std::min(d.cost, t);
     return Wide{t / d.period} * d.cost + std::min(d.cost, t % d.period);
   }
 
+  // Of jobs with deadlines in an interval of length t: they end before these by what their task has to spare.
+  static Wide due(const Demand& d, std::int64_t t) { return ending(d, t - (d.deadline - d.response)); }
+
   // Of the own task's jobs before this one.
-  static Wide earlier(const Demand& d) {
-    if (d.period == kLimit || d.deadline <= d.period) return 0;
-    return due(d, d.deadline - d.period);
+  static Wide earlier(const Demand& d) { return d.period == kLimit ? 0 : ending(d, d.response - d.period); }
+
+  // What other work may do while a job waits for `waits` in all, before it starts its last block.
+  struct Others {
+    Wide blocks;
+    Wide all;
+  };
+
+  Others others(std::size_t i, std::int64_t waits) {
+    const std::int64_t length = demands_[i].cost - demands_[i].last + waits;
+    const Wide blocks = less_urgent(i, length, waits);
+    return {blocks, std::min(more_urgent(i, length, waits) + blocks, any_work(i, length, waits))};
   }
 
   LaneBound look_at(std::size_t i) {
     const Demand& own = demands_[i];
     LaneBound bound;
-    std::int64_t waits = 1;  // the job starts its last block before it has waited for so long
-    Wide others = 0;
-    Wide blocks = 0;
-    while (effort_.left > 0) {
-      const Wide length = Wide{own.cost} - own.last + waits;
-      if (length > own.deadline) break;
-      others = more_urgent(i, static_cast<std::int64_t>(length), waits);
-      blocks = less_urgent(i, static_cast<std::int64_t>(length), waits);
-      if (others + blocks < Wide{lanes_} * waits) break;
-      waits = static_cast<std::int64_t>(std::min<Wide>((others + blocks) / lanes_ + 1, kLimit));
-    }
-    const Wide response = Wide{own.cost} + waits - 1;
-    bound.response = Duration{static_cast<std::int64_t>(std::min<Wide>(response, kLimit))};
-    bound.blocking = Duration{static_cast<std::int64_t>(std::min<Wide>(blocks / lanes_, waits - 1))};
-    const bool found = effort_.left > 0 && response <= own.deadline;
-    bound.verdict = found ? LaneBound::Verdict::fits : LaneBound::Verdict::unknown;
-    const Duration rest = bound.response - Duration{own.cost} - bound.blocking;
     bound.limit = format_duration(Duration{own.cost}) + " own";
-    if (bound.blocking > Duration{}) bound.limit += ", " + format_duration(bound.blocking) + " blocking";
-    if (rest > Duration{}) bound.limit += ", " + format_duration(rest) + " of others";
-    if (!found) bound.limit += "; no bound was found within the deadline";
+    // Any wait that others cannot fill on all lanes is a bound; a small one is looked for.
+    const std::int64_t most = own.deadline - own.cost + 1;
+    if (most < 1) {
+      bound.limit += ", more than the deadline";
+      return bound;
+    }
+    std::int64_t filled = 0;
+    std::int64_t waits = 1;
+    for (;;) {
+      const Wide all = others(i, waits).all;
+      if (all < Wide{lanes_} * waits) break;
+      if (waits == most || effort_.left == 0) {
+        bound.limit += "; it may have to wait for more than " + format_duration(Duration{most - 1});
+        return bound;
+      }
+      filled = waits;
+      waits = static_cast<std::int64_t>(
+          std::min<Wide>(std::max<Wide>(all / lanes_ + 1, waits + waits / 16), most));
+    }
+    while (filled + 1 < waits) {
+      const std::int64_t middle = filled + (waits - filled) / 2;
+      (others(i, middle).all < Wide{lanes_} * middle ? waits : filled) = middle;
+    }
+    bound.verdict = LaneBound::Verdict::fits;
+    bound.response = Duration{own.cost + waits - 1};
+    const auto blocking =
+        static_cast<std::int64_t>(std::min<Wide>(others(i, waits).blocks / lanes_, waits - 1));
+    bound.blocking = Duration{blocking};
+    if (blocking > 0) bound.limit += ", " + format_duration(bound.blocking) + " blocking";
+    if (blocking < waits - 1)
+      bound.limit += ", " + format_duration(Duration{waits - 1 - blocking}) + " of others";
     return bound;
+  }
+
+  // All that others can run, however urgent.
+  Wide any_work(std::size_t i, std::int64_t length, std::int64_t waits) const {
+    const std::int64_t own_jobs = 2 * at_once(demands_[i]) - 2;  // before and after this one
+    Wide sum = Wide{own_jobs} * std::min(demands_[i].cost, waits);
+    for (std::size_t j = 0; j < demands_.size(); ++j) {
+      if (j != i) sum += std::min(work(demands_[j], length), Wide{waits} * at_once(demands_[j]));
+    }
+    return sum;
   }
 
   Wide more_urgent(std::size_t i, std::int64_t length, std::int64_t waits) {
@@ -144,7 +177,7 @@ class Analysis {
       const Demand& d = demands_[j];
       Wide most = 0;
       if (load_.policy == Policy::fifo) {
-        most = due(d, d.response);  // released before, and not over
+        most = ending(d, d.response);  // released before, and not over
       } else {
         const Order o = order(j, i);
         if (o == Order::less_urgent) continue;
@@ -170,9 +203,10 @@ class Analysis {
       const Demand& d = demands_[j];
       const Order o = j == i ? Order::less_urgent : order(j, i);
       const std::int64_t at_most = std::min<std::int64_t>(at_once(d), lanes_) - (j == i ? 1 : 0);
-      if (o != Order::less_urgent) {
-        arrivals += d.period == kLimit ? 1 : (length - 1) / d.period + 1;
-      }
+      // Released while the job is there, and more urgent.
+      std::int64_t within = o == Order::less_urgent ? 0 : length;
+      if (o == Order::by_deadline) within = std::min(within, own.deadline - d.deadline);
+      if (within > 0) arrivals += d.period == kLimit ? 1 : (within - 1) / d.period + 1;
       if (o == Order::more_urgent || at_most <= 0) continue;
       const std::int64_t block = std::min(d.longest - 1, waits);
       // A job that was there before, and has a later deadline, has a longer relative one.

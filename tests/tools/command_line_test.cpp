@@ -124,7 +124,8 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
     std::string words;
   };
   for (const Case& c : std::vector<Case>{
-           {{}, "einet: name a command: status, models, submit, jobs, watch, cancel, plan or simulate"},
+           {{},
+            "einet: name a command: status, models, submit, jobs, watch, cancel, plan, simulate or analyze"},
            {{"sumbit"}, "einet: \"sumbit\" is no command; did you mean \"submit\"?"},
            {{"frobnicate"}, "einet: \"frobnicate\" is no command; allowed: status, models"},
            {{"\x1b[31m"}, "einet: \"\\x1b[31m\" is no command; allowed"},
@@ -168,8 +169,9 @@ TEST_F(CommandLine, HelpNamesEveryCommandAndExitCode) {
   const Ran ran = einet({"--help"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(ran.err, "");
-  for (const char* word : {"status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate",
-                           "  0  ", "  2  ", "  3  ", "  4  ", "  5  ", "  6  ", "  7  ", "EINET_SOCKET"}) {
+  for (const char* word :
+       {"status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate", "analyze", "  0  ",
+        "  1  ", "  2  ", "  3  ", "  4  ", "  5  ", "  6  ", "  7  ", "EINET_SOCKET"}) {
     EXPECT_NE(ran.out.find(word), std::string::npos) << word;
   }
   EXPECT_NE(einet({"submit", "--help"}).out.find("--mandatory-exit"), std::string::npos);

@@ -52,7 +52,7 @@ TEST(Completion, AbsentDaemonMeansNoModelNames) {
 
 TEST(Completion, KnowsEveryOptionThatHelpShows) {
   for (const char* command :
-       {"", "status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate"}) {
+       {"", "status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate", "analyze"}) {
     std::vector<const char*> argv{"einet"};
     if (*command != '\0') argv.push_back(command);
     argv.push_back("--help");

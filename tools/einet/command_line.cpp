@@ -13,6 +13,7 @@
 
 #include "config/daemon_config.h"
 #include "config/text.h"
+#include "tools/einet/analyze.h"
 #include "tools/einet/context.h"
 #include "tools/einet/exit_code.h"
 #include "tools/einet/look.h"
@@ -25,8 +26,8 @@
 namespace einet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 8> kCommands{"status", "models", "submit", "jobs",
-                                                    "watch",  "cancel", "plan",   "simulate"};
+constexpr std::array<std::string_view, 9> kCommands{"status", "models", "submit",   "jobs",   "watch",
+                                                    "cancel", "plan",   "simulate", "analyze"};
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
@@ -55,6 +56,7 @@ struct Said {
   ReplayArguments replay;
   bool random = false;
   WorldsArguments worlds;
+  AnalyzeArguments analyze;
 };
 
 // An option that takes a duration ("10ms"); `sign` "+" may stand in front of it.
@@ -260,6 +262,15 @@ void add_commands(CLI::App& app, Said& said) {
       ->type_name("NAME");
 
   add_simulate(app, said);
+
+  CLI::App& analyze = add_command(
+      app, "analyze", "Say whether a task set's jobs can miss their deadlines (no daemon needed)",
+      R"(For every task: a bound on its response time, the blocking in it, its slack, and what limits it. Tasks may
+release whenever they like, at least a period apart; blocks may take less time than said. Exits with 0 if no
+job of a task can miss, 1 if one can or it cannot be excluded, 2 if the set is invalid.
+
+)");
+  analyze.add_option("SET", said.analyze.set, "SET.toml")->required();
 }
 
 int start(const std::string& command, Said& said, std::ostream& out, std::ostream& err) {
@@ -280,6 +291,10 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
   if (command == "plan") {
     said.plan.output = said.json ? PlanArguments::Output::json : PlanArguments::Output::table;
     return run_plan(said.plan, out, err);
+  }
+  if (command == "analyze") {
+    said.analyze.output = said.json ? AnalyzeArguments::Output::json : AnalyzeArguments::Output::table;
+    return run_analyze(said.analyze, out, err);
   }
   if (command == "simulate" && !said.replay.recording.empty()) {
     said.replay.csv = said.simulate.csv;

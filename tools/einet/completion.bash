@@ -16,7 +16,7 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
 _einet() {
   local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
   # ":" splits words in bash; "static:25" is then completed behind it.
-  local commands='status models submit jobs watch cancel plan simulate'
+  local commands='status models submit jobs watch cancel plan simulate analyze'
   local options='--socket --tenant --timeout --json --help'
   local command='' position=0 i
   COMPREPLY=()
@@ -36,6 +36,7 @@ _einet() {
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
+    analyze) options="--json --help" ;;
   esac
   if [[ "$current" == -* ]]; then
     COMPREPLY=($(compgen -W "$options" -- "$current"))
@@ -55,7 +56,7 @@ _einet() {
       local jobs
       jobs=$("${COMP_WORDS[0]}" jobs --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
       COMPREPLY=($(compgen -W "$jobs" -- "$current")) ;;
-    plan|simulate) COMPREPLY=($(compgen -f -- "$current")) ;;
+    plan|simulate|analyze) COMPREPLY=($(compgen -f -- "$current")) ;;
   esac
 }
 complete -o filenames -F _einet einet

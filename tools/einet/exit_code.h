@@ -19,6 +19,7 @@ inline constexpr std::string_view kExitCodesHelp =
     R"(Exit codes:
   0  done; for submit: every job has an answer ("completed", or "deadline": the best
      answer at its deadline)
+  1  analyze: a job could miss its deadline
   2  usage: wrong arguments, or an input that cannot be read
   3  the daemon is unreachable, or the connection was lost
   4  rejected: a job was not accepted
