@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(policies));
   app.add_option("--trace,--record", trace,
                  "Instead of the configuration's `trace`: a file for one JSON line per event, which\n"
-                 "`einet simulate --replay` runs again");
+                 "`einet simulate --replay` runs again")
+      ->take_last();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -271,7 +271,7 @@ RC_GTEST_PROP(Recording, WhatIsAcceptedCanBeReplayedAndWhatIsNotNamesItsLine, ()
     RC_ASSERT(r.error().message.find('\n') == std::string::npos);
     return;
   }
-  for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::fifo}) {
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::fifo, Policy::imprecise}) {
     Recording recording = r->recording;
     recording.options.policy = policy;
     const Replay played = replay(recording);
