@@ -23,13 +23,12 @@
 #include "models/synthetic/synthetic_backend.h"
 #include "synthetic_package.h"
 #include "temporary_folder.h"
+#include "worker_harness.h"
 
 namespace einet::lane {
 namespace {
 
 using std::chrono::microseconds;
-
-constexpr std::size_t kArena = 1 << 16;
 
 // Exit status, or minus the signal. What it wrote goes into `text`.
 int run_by_hand(std::vector<std::string> arguments, std::string& text) {
@@ -89,117 +88,6 @@ TEST(WorkerByHand, ProfilesAPackageOnThisMachineOrSaysWhyNot) {
   text.clear();
   EXPECT_EQ(run_by_hand({"--profile", (folder.path() / "none.einet").string()}, text), measures ? 1 : 2);
   EXPECT_EQ(text.find("none.einet") != std::string::npos, measures) << text;
-}
-
-// A worker with its daemon's end.
-class WorkerHarness {
- public:
-  explicit WorkerHarness(const std::string& backend = "synthetic", int lanes = 2) {
-    auto end = DaemonEnd::create(lanes);
-    EXPECT_TRUE(end.has_value());
-    channel.emplace(std::move(*end));
-    auto memory = make_readable_by_others("arena", ByteCount{kArena});
-    EXPECT_TRUE(memory.has_value());
-    arena = std::move(*memory);
-    auto pair = ControlSocket::make_pair();
-    EXPECT_TRUE(pair.has_value());
-    control = std::move(pair->first);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, pair->second.get(), 50);
-    std::array<const char*, 5> argv{"einet-worker", "--control-fd", "50", "cpu", nullptr};
-    EXPECT_EQ(::posix_spawn(&pid, EINET_WORKER, &actions, nullptr, const_cast<char**>(argv.data()), environ),
-              0);
-    posix_spawn_file_actions_destroy(&actions);
-    Configure configure;
-    configure.backend = backend;
-    configure.lanes = lanes;
-    configure.down = UniqueFd(::dup(channel->down_fd()));
-    configure.up = UniqueFd(::dup(channel->up_fd()));
-    configure.doorbell = UniqueFd(::dup(channel->doorbell_fd()));
-    configure.arena = UniqueFd(::dup(arena.fd.get()));
-    send(std::move(configure));
-  }
-
-  ~WorkerHarness() {
-    if (pid == 0) return;
-    channel->close();
-    send(Shutdown{});
-    EXPECT_EQ(wait(), 0);
-  }
-
-  void send(ToWorker message) { EXPECT_TRUE(control.send(message, Waiting::block).has_value()); }
-
-  template <class T>
-  T receive() {
-    FromWorker message;
-    const auto received = control.receive(message, Waiting::block);
-    EXPECT_TRUE(received.has_value()) << received.error().message;
-    EXPECT_TRUE(std::holds_alternative<T>(message)) << "message " << message.index();
-    return std::get<T>(std::move(message));
-  }
-
-  ModelDescription load(ModelId id, const std::filesystem::path& path) {
-    send(LoadModel{id, path.string()});
-    return receive<ModelLoaded>().description;
-  }
-
-  // Exit status, or minus the signal.
-  int wait() {
-    int status = 0;
-    ::waitpid(std::exchange(pid, 0), &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
-  // Drains until nothing is outstanding, asleep meanwhile.
-  std::vector<Report> finish() {
-    std::vector<Report> reports;
-    for (;;) {
-      channel->disarm();
-      const auto drained = channel->drain(clock, [&](const Report& r) {
-        reports.push_back(r);
-        reports.back().scores = {};
-      });
-      EXPECT_TRUE(drained.has_value()) << drained.error().message;
-      std::size_t outstanding = 0;
-      for (int lane = 0; lane < channel->lanes(); ++lane) outstanding += channel->outstanding(lane);
-      if (!drained || outstanding == 0) return reports;
-      if (channel->arm() == Arm::reports_waiting) continue;
-      pollfd doorbell{channel->doorbell_fd(), POLLIN, 0};
-      if (::poll(&doorbell, 1, 60'000) != 1) {
-        ADD_FAILURE() << "nobody rang";
-        return reports;
-      }
-    }
-  }
-
-  SystemClock clock;
-  std::optional<DaemonEnd> channel;
-  SharedMemory arena;
-  ControlSocket control;
-  pid_t pid = 0;
-};
-
-test::SyntheticPackage small_package() {
-  test::SyntheticPackage want;
-  want.name = "small";
-  want.trunk = {microseconds(50), microseconds(50), microseconds(50)};
-  want.exit = {microseconds(10), microseconds(10), microseconds(10)};
-  want.accuracy = {0.5, 0.75, 1.0};
-  return want;
-}
-
-GrantMessage grant(std::uint64_t number, std::uint64_t job, int first_block, ExitMask exits) {
-  GrantMessage message;
-  message.number = GrantNumber{number};
-  message.job = JobId{job};
-  message.job_slot = static_cast<std::uint32_t>(job);
-  message.blocks = 3;
-  message.classes = 10;
-  message.first_block = first_block;
-  message.exits = exits;
-  message.input_bytes = 64;
-  return message;
 }
 
 class WorkerTest : public testing::Test {

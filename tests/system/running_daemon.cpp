@@ -20,17 +20,16 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Both outputs go to `output`.
-pid_t spawn(const std::string& program, std::vector<std::string> arguments, int output) {
-  arguments.insert(arguments.begin(), program);
+pid_t spawn(std::vector<std::string> command, int output) {
   std::vector<char*> argv;
-  for (std::string& a : arguments) argv.push_back(a.data());
+  for (std::string& a : command) argv.push_back(a.data());
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   pid_t pid = 0;
-  const int code = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int code = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   EINET_CHECK(code == 0, "the program can be started");
   return pid;
@@ -93,14 +92,19 @@ RunningDaemon::RunningDaemon(const DaemonSetup& setup, Start) {
   const std::filesystem::path file = folder() / "einetd.toml";
   EINET_CHECK(write_file(file, configuration(setup, folder())).has_value(),
               "the test's folder can be written");
-  arguments_ = {"--config", file.string(), "--trace", (folder() / "trace").string()};
-  arguments_.insert(arguments_.end(), setup.arguments.begin(), setup.arguments.end());
+  if (setup.rights == DaemonSetup::Rights::no_real_time) {
+    command_ = {"prlimit", "--rtprio=0"};
+    if (::geteuid() == 0) command_.insert(command_.end(), {"setpriv", "--bounding-set=-sys_nice"});
+  }
+  command_.insert(command_.end(),
+                  {EINETD_PROGRAM, "--config", file.string(), "--trace", (folder() / "trace").string()});
+  command_.insert(command_.end(), setup.arguments.begin(), setup.arguments.end());
 }
 
 void RunningDaemon::start() {
   EINET_CHECK(pid_ == 0, "it does not run yet");
   auto [read_end, write_end] = make_pipe();
-  pid_ = spawn(EINETD_PROGRAM, arguments_, write_end.get());
+  pid_ = spawn(command_, write_end.get());
   log_pipe_ = std::move(read_end);
   log_.clear();
 }
@@ -260,7 +264,9 @@ client::JobRequest job_of(const SyntheticPackage& model, int priority) {
 
 Ran run_einetd(const std::vector<std::string>& arguments) {
   auto [read_end, write_end] = make_pipe();
-  const pid_t pid = spawn(EINETD_PROGRAM, arguments, write_end.get());
+  std::vector<std::string> command{EINETD_PROGRAM};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  const pid_t pid = spawn(std::move(command), write_end.get());
   write_end.reset();
   Ran ran;
   char buffer[4096];

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "config/daemon_config.h"
 #include "ipc/client/client.h"
 #include "synthetic_package.h"
 #include "temporary_folder.h"
@@ -29,6 +30,7 @@ struct DaemonSetup {
   std::string tables{};                  // and tables
   std::vector<std::string> arguments{};  // of einetd
   std::string worker{};                  // the program; empty: the real one
+  enum class Rights { as_this_process, no_real_time } rights = Rights::as_this_process;
 };
 
 // "short": 2 blocks of 0.2 ms; "long": 40 blocks of 2 ms, each with an exit.
@@ -76,7 +78,7 @@ class RunningDaemon {
 
  private:
   bool read_log(std::chrono::steady_clock::time_point until);
-  std::vector<std::string> arguments_;
+  std::vector<std::string> command_;  // of einetd
   TemporaryFolder folder_;
   pid_t pid_ = 0;
   UniqueFd log_pipe_;

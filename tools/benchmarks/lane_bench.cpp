@@ -1,8 +1,9 @@
 // How fast the lane channel hands a lane from one job to another: real lanes in a process of their own,
 // pinned to the cores of this machine, driven by this thread as einetd drives them. First with every lane
-// busy (boundary to the urgent job's first block), then idle (a post, to its report). Prints what rank the
-// threads had: without a real-time rank for this thread the busy figures are the scheduler's, not the
-// channel's.
+// busy (boundary to the urgent job's first block), then with an urgent lane beside each (a post, to the first
+// block, while the lane's own block stands still), then idle (a post, to its report); in the end what a
+// boundary pays for its clocks and ranks. Prints what rank the threads had: without a real-time rank for this
+// thread the busy figures are the scheduler's, not the channel's.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "config/check.h"
+#include "config/ranks.h"
 #include "config/time.h"
 #include "ipc/lane/daemon_end.h"
 #include "ipc/lane/worker_end.h"
@@ -33,7 +35,6 @@ constexpr int kBackgroundBlocks = 64;
 constexpr ModelId kBackground{0};  // blocks of about a millisecond
 constexpr ModelId kUrgent{1};      // one short block
 constexpr int kLaneNice = 5;
-constexpr int kRealTimePriority = 10;
 
 // Blocks that burn CPU time and walk through more memory than a core's first cache holds.
 class BurningProgram final : public LaneProgram {
@@ -60,6 +61,15 @@ class BurningProgram final : public LaneProgram {
   std::array<float, 2> scores_{0.25F, 0.75F};
 };
 
+bool take_fifo(int priority) {
+  const sched_param parameter{priority};
+  return ::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0;
+}
+bool take_ordinary_rank() {
+  const sched_param parameter{};
+  return ::sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &parameter) == 0;
+}
+
 std::vector<int> cores_of_this_process() {
   cpu_set_t set;
   ::sched_getaffinity(0, sizeof set, &set);
@@ -70,6 +80,7 @@ std::vector<int> cores_of_this_process() {
   return cores;
 }
 
+// Lanes behind the first one of each core are urgent lanes.
 [[noreturn]] void live_as_worker(const DaemonEnd& daemon, const std::vector<int>& cores, int nice) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   auto end = WorkerEnd::map(daemon.down_fd(), daemon.up_fd(), UniqueFd(::dup(daemon.doorbell_fd())));
@@ -80,9 +91,10 @@ std::vector<int> cores_of_this_process() {
       lanes.emplace_back([&, lane] {
         cpu_set_t set;
         CPU_ZERO(&set);
-        CPU_SET(cores[static_cast<std::size_t>(lane)], &set);
+        CPU_SET(cores[static_cast<std::size_t>(lane) % cores.size()], &set);
         ::sched_setaffinity(0, sizeof set, &set);
         ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice);
+        if (static_cast<std::size_t>(lane) >= cores.size()) take_fifo(kUrgentLanePriority);
         const SystemClock clock;
         LaneEnd lane_end = end->lane(lane, clock);
         BurningProgram program;
@@ -96,8 +108,7 @@ std::vector<int> cores_of_this_process() {
 // The rank that this thread got, in words.
 std::string take_rank() {
   ::prctl(PR_SET_TIMERSLACK, 1);
-  const sched_param parameter{kRealTimePriority};
-  if (::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter) == 0) return "SCHED_FIFO";
+  if (take_fifo(kDaemonPriority)) return "SCHED_FIFO";
   if (::setpriority(PRIO_PROCESS, 0, -10) == 0) return "nice -10";
   return "nice 0";
 }
@@ -115,8 +126,12 @@ void print(const char* what, std::vector<Duration> samples) {
 
 class Bench {
  public:
-  Bench(DaemonEnd& daemon, int seconds)
-      : daemon_(daemon), until_(clock_.now() + std::chrono::seconds(seconds)), numbers_(lanes()) {}
+  // `lanes`: those that are not urgent.
+  Bench(DaemonEnd& daemon, std::size_t lanes, int seconds)
+      : daemon_(daemon),
+        lanes_(lanes),
+        until_(clock_.now() + std::chrono::seconds(seconds)),
+        numbers_(static_cast<std::size_t>(daemon.lanes())) {}
 
   // Every lane runs long jobs; at random times an urgent one is posted, then the running one is stopped.
   void busy() {
@@ -129,6 +144,18 @@ class Bench {
       urgent_ = {lane, post(lane, kUrgent), asked};
       post(lane, kBackground);
       daemon_.stop(static_cast<int>(lane), GrantNumber{running});
+      while (urgent_.number != 0) wait(nullptr);
+    }
+  }
+
+  // Every lane runs long jobs; at random times a job is posted to the urgent lane beside one.
+  void instant() {
+    for (std::size_t lane = 0; lane < lanes(); ++lane) post(lane, kBackground);
+    while (clock_.now() < until_) {
+      rest(microseconds(1500 + random_() % 3000));
+      const std::size_t lane = random_() % lanes();
+      const TimePoint asked = clock_.now();
+      urgent_ = {lanes() + lane, post(lanes() + lane, kUrgent), asked};
       while (urgent_.number != 0) wait(nullptr);
     }
   }
@@ -148,7 +175,9 @@ class Bench {
   void print_busy() const {
     print("boundary to the urgent job's first block", handover_);
     print("post to first block, beyond the rest of the running block", beyond_);
+    print("post to first block, all in all", whole_);
   }
+  void print_instant() const { print("post to an urgent lane, to its first block", whole_); }
   void print_idle() const {
     print("post to first block, lane asleep", beyond_);
     print("post to report, beyond the block", overhead_);
@@ -161,7 +190,7 @@ class Bench {
     TimePoint asked;
   };
 
-  std::size_t lanes() const { return static_cast<std::size_t>(daemon_.lanes()); }
+  std::size_t lanes() const { return lanes_; }
 
   std::uint64_t post(std::size_t lane, ModelId model) {
     GrantMessage grant;
@@ -193,7 +222,7 @@ class Bench {
     const auto drained = daemon_.drain(clock_, [&](const Report& report) { take(report); });
     EINET_CHECK(drained.has_value(), "the worker keeps to the rules");
     for (const std::size_t lane : ended_) {
-      if (daemon_.outstanding(static_cast<int>(lane)) == 0) post(lane, kBackground);
+      if (lane < lanes() && daemon_.outstanding(static_cast<int>(lane)) == 0) post(lane, kBackground);
     }
     ended_.clear();
   }
@@ -206,6 +235,7 @@ class Bench {
     }
     urgent_.number = 0;
     run_ = report.end - report.start;
+    whole_.push_back(report.start - urgent_.asked);
     // Stopped in the middle: the lane had a block to finish when it was asked.
     if (report.previous && *report.previous > urgent_.asked)
       handover_.push_back(report.start - *report.previous);
@@ -214,6 +244,7 @@ class Bench {
 
   SystemClock clock_;
   DaemonEnd& daemon_;
+  std::size_t lanes_;
   TimePoint until_;
   std::mt19937 random_{1};
   std::vector<std::uint64_t> numbers_;  // newest grant of each lane
@@ -221,18 +252,38 @@ class Bench {
   Urgent urgent_;
   std::vector<std::size_t> ended_;  // lanes that came to the end of a background job
   Duration run_{};
-  std::vector<Duration> handover_, beyond_, overhead_;
+  std::vector<Duration> handover_, beyond_, whole_, overhead_;
 };
 
 template <class Measure>
-void with_worker(const std::vector<int>& cores, int lane_nice, Measure&& measure) {
-  auto daemon = DaemonEnd::create(static_cast<int>(cores.size()));
+void with_worker(const std::vector<int>& cores, std::size_t lanes, int lane_nice, Measure&& measure) {
+  auto daemon = DaemonEnd::create(static_cast<int>(lanes));
   EINET_CHECK(daemon.has_value(), "a channel can be made");
   const pid_t worker = ::fork();
   if (worker == 0) live_as_worker(*daemon, cores, lane_nice);
   measure(*daemon);
   daemon->close();
   ::waitpid(worker, nullptr, 0);
+}
+
+// The mean time of what a boundary does, here on this thread.
+template <class Step>
+void print_cost(const char* what, Step&& step) {
+  constexpr int kTimes = 100'000;
+  const SystemClock clock;
+  const TimePoint start = clock.now();
+  for (int i = 0; i < kTimes; ++i) step();
+  std::printf("%-58s mean %7.3f us\n", what, to_us(clock.now() - start) / kTimes);
+}
+
+void print_boundary_costs(const std::string& rank) {
+  const SystemClock clock;
+  print_cost("reading the steady clock", [&] { (void)clock.now(); });
+  print_cost("reading the thread's processor time", [] { (void)thread_cpu_time(); });
+  if (rank != "SCHED_FIFO") return;
+  print_cost("to ordinary rank and back", [] {
+    EINET_CHECK(take_ordinary_rank() && take_fifo(kReservedLanePriority), "it had a real-time rank");
+  });
 }
 
 }  // namespace
@@ -242,21 +293,29 @@ int main(int argc, char** argv) {
   using namespace einet::lane;
   const int seconds = argc > 1 ? std::atoi(argv[1]) : 5;
   if (argc > 2 || seconds < 1) {
-    std::fputs("usage: bench_lane [SECONDS]   (each of two parts; default 5)\n", stderr);
+    std::fputs("usage: bench_lane [SECONDS]   (each of three parts; default 5)\n", stderr);
     return 2;
   }
   const auto cores = cores_of_this_process();
   const std::string rank = take_rank();
   const int lane_nice = rank == "SCHED_FIFO" ? 0 : kLaneNice;
   std::printf("lanes: %zu, pinned, nice %d; this thread: %s\n", cores.size(), lane_nice, rank.c_str());
-  with_worker(cores, lane_nice, [&](DaemonEnd& daemon) {
-    Bench bench(daemon, seconds);
+  with_worker(cores, cores.size(), lane_nice, [&](DaemonEnd& daemon) {
+    Bench bench(daemon, cores.size(), seconds);
     bench.busy();
     bench.print_busy();
   });
-  with_worker(cores, lane_nice, [&](DaemonEnd& daemon) {
-    Bench bench(daemon, seconds);
+  if (rank == "SCHED_FIFO") {
+    with_worker(cores, 2 * cores.size(), lane_nice, [&](DaemonEnd& daemon) {
+      Bench bench(daemon, cores.size(), seconds);
+      bench.instant();
+      bench.print_instant();
+    });
+  }
+  with_worker(cores, cores.size(), lane_nice, [&](DaemonEnd& daemon) {
+    Bench bench(daemon, cores.size(), seconds);
     bench.idle();
     bench.print_idle();
   });
+  print_boundary_costs(rank);
 }

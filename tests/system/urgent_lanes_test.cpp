@@ -1,0 +1,157 @@
+// Instant preemption with real processes: an urgent job takes the core from a block in progress, which goes
+// on afterwards; under preemption = "boundary", the negative control, none does. Where no real-time rank is
+// to be had, the daemon says so, works, and says how to allow it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Json = nlohmann::json;
+
+constexpr int kUrgentJobs = 20;
+
+const Machine& here() {
+  static const Machine machine = Machine::here();
+  return machine;
+}
+bool has_real_time() {
+  return here().no_real_time.empty();
+}
+
+std::string pinned(const std::string& preemption) {
+  return "lanes = 1\ncores = [" + std::to_string(here().cores.back()) + "]\npreemption = \"" + preemption +
+         "\"\n";
+}
+
+const auto says_why = AllOf(HasSubstr("urgent jobs wait for the end of the block in progress"),
+                            HasSubstr("real-time rank"), HasSubstr("LimitRTPRIO=10"));
+
+// Urgent jobs, each sent while a flood's block runs: how many ran wholly inside a block of another job.
+int run_inside_blocks(const std::string& preemption) {
+  const SyntheticPackage batch_model = model_of("batch", 4, 20ms, 0us);
+  const SyntheticPackage urgent_model = short_model();
+  RunningDaemon daemon({.models = {batch_model, urgent_model},
+                        .device = pinned(preemption),
+                        .arguments = {"--policy", "fixed-priority"}});
+  client::Client batch = daemon.connect("batch");
+  client::Client control = daemon.connect("control");
+  client::JobRequest batch_job = job_of(batch_model);
+  batch_job.plan = wire::ALL;
+  int blocks = 0;
+  const client::Handlers handlers{
+      .exit = [&](JobId, const client::Answer&) { ++blocks; },
+      .ended = [](const client::Ended& e) { EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason; }};
+  for (int i = 0; i < kUrgentJobs; ++i) {
+    while (batch.pending() < 2) EXPECT_TRUE(batch.post(batch_job, handlers));
+    for (const int before = blocks; blocks == before;) EXPECT_TRUE(batch.wait_any(kPatience));
+    const auto ended = control.run(job_of(urgent_model, 10), {}, kPatience);
+    EXPECT_TRUE(ended && ended->outcome == wire::COMPLETED);
+  }
+  while (batch.pending() > 0) EXPECT_TRUE(batch.wait_any(kPatience));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  const std::vector<Json> trace = daemon.trace();
+  EXPECT_EQ(broken_promises(trace), "");
+  int inside = 0;
+  for (const Json& urgent : trace) {
+    if (urgent["event"] != "block" || urgent["tenant"] != "control") continue;
+    for (const Json& other : trace) {
+      if (other["event"] != "block" || other["tenant"] != "batch") continue;
+      if (urgent["start_ns"] <= other["start_ns"] || urgent["end_ns"] >= other["end_ns"]) continue;
+      ++inside;
+      // The block paid for its own time alone.
+      EXPECT_LE(other["used_ns"].get<std::int64_t>(),
+                other["end_ns"].get<std::int64_t>() - other["start_ns"].get<std::int64_t>() -
+                    (urgent["end_ns"].get<std::int64_t>() - urgent["start_ns"].get<std::int64_t>()) +
+                    Duration(1ms).count());
+    }
+  }
+  return inside;
+}
+
+TEST(UrgentLanes, AnUrgentJobTakesTheCoreFromTheBlockInProgress) {
+  const int inside = run_inside_blocks("instant");
+  if (has_real_time()) {
+    EXPECT_GT(inside, 0);
+  } else {
+    EXPECT_EQ(inside, 0);
+  }
+}
+
+TEST(UrgentLanes, AtBoundariesItWaitsForTheBlocksEnd) {  // the negative control
+  EXPECT_EQ(run_inside_blocks("boundary"), 0);
+}
+
+TEST(UrgentLanes, StatusShowsThemOnTheCoreOfTheirBaseLaneOrSaysWhyThereAreNone) {
+  RunningDaemon daemon({.models = {short_model()}, .device = pinned("as-needed")});
+  const wire::Status status = daemon.status();
+  if (!has_real_time()) {
+    EXPECT_EQ(status.lanes_size(), 1);
+    EXPECT_THAT(status.warnings(), Contains(says_why));
+    return;
+  }
+  EXPECT_THAT(status.warnings(), IsEmpty());
+  ASSERT_EQ(status.lanes_size(), 2);
+  EXPECT_FALSE(status.lanes(0).urgent());
+  EXPECT_EQ(status.lanes(0).rank(), "nice 0/fifo 3");
+  EXPECT_TRUE(status.lanes(1).urgent());
+  EXPECT_EQ(status.lanes(1).rank(), "fifo 5");
+  EXPECT_EQ(status.lanes(1).state(), "idle");
+  EXPECT_EQ(status.lanes(1).cores(), status.lanes(0).cores());
+  EXPECT_EQ(status.lanes(1).device(), "cpu");
+}
+
+TEST(UrgentLanes, BothLanesComeBackWithTheirWorker) {
+  RunningDaemon daemon({.models = {short_model()}, .device = pinned("instant")});
+  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  EXPECT_TRUE(daemon.eventually([](const wire::Status& s) {
+    return std::all_of(s.lanes().begin(), s.lanes().end(), [](const wire::LaneInfo& lane) {
+      return lane.restarts() == 1 && lane.state() == "idle";
+    });
+  }));
+  EXPECT_EQ(daemon.connect("control").run(job_of(short_model()), {}, kPatience)->outcome, wire::COMPLETED);
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+// Urgent jobs keep a block from its core for longer than any block may run.
+TEST(UrgentLanes, ALaneThatStandsStillForUrgentJobsDoesNotHang) {
+  const SyntheticPackage heavy = model_of("heavy", 1, 50ms, 0us);
+  const SyntheticPackage rush = model_of("rush", 1, 20ms, 0us);
+  RunningDaemon daemon({.models = {heavy, rush},
+                        .device = pinned("instant"),
+                        .config = "policy = \"fixed-priority\"\n",
+                        .tables = "[worker]\nhang = \"1s\"\npath = \"" EINET_WORKER_PROGRAM "\"\n"});
+  client::Client batch = daemon.connect("batch");
+  client::Client control = daemon.connect("control");
+  const client::Handlers handlers{
+      .exit = {}, .ended = [](const client::Ended& e) { EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason; }};
+  EXPECT_TRUE(batch.post(job_of(heavy), handlers));
+  EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() != "idle"; }));
+  for (int i = 0; i < 80; ++i) EXPECT_TRUE(control.post(job_of(rush, 10), handlers));
+  while (control.pending() > 0) ASSERT_TRUE(control.wait_any(kPatience));
+  while (batch.pending() > 0) ASSERT_TRUE(batch.wait_any(kPatience));
+  EXPECT_EQ(daemon.status().lanes(0).restarts(), 0u) << daemon.log();
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(UrgentLanes, WithoutARealTimeRankTheDaemonSaysHowToAllowItAndWorks) {
+  RunningDaemon daemon(
+      {.models = {short_model()}, .device = pinned("instant"), .rights = DaemonSetup::Rights::no_real_time});
+  const wire::Status status = daemon.status();
+  ASSERT_EQ(status.lanes_size(), 1);
+  EXPECT_FALSE(status.lanes(0).urgent());
+  EXPECT_THAT(status.warnings(), Contains(says_why));
+  EXPECT_THAT(daemon.log(), says_why);
+  EXPECT_EQ(daemon.connect("control").run(job_of(short_model()), {}, kPatience)->outcome, wire::COMPLETED);
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+}  // namespace
+}  // namespace einet::test
