@@ -147,8 +147,9 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end, UrgentLanes urgent_la
   for (int i = 0; i < config.lanes; ++i) {
     const LaneId id = lane_id(device, config.lanes + i);
     lanes_[id.value].end = &end;
-    core_.urgent_lane_up(id, lane_id(device, i), preemption_of(config.preemption), parts_.clock.now());
-    report_.lane_up(id);
+    const Preemption preemption = preemption_of(config.preemption);
+    core_.urgent_lane_up(id, lane_id(device, i), preemption, parts_.clock.now());
+    report_.urgent_lane_up(id, lane_id(device, i), preemption);
   }
 }
 

@@ -219,6 +219,17 @@ void Reporter::lane_up(LaneId lane) {
   trace_lane(Kind::lane_up, lane, {}, nullptr, Reason::none);
 }
 
+void Reporter::urgent_lane_up(LaneId lane, LaneId base, Preemption preemption) {
+  if (parts_.trace == nullptr) return;
+  TraceEvent e;
+  e.kind = Kind::lane_up;
+  e.at = parts_.clock.now();
+  e.lane = lane;
+  e.base = base;
+  e.preemption = preemption;
+  parts_.trace->add(e);
+}
+
 void Reporter::lane_lost(LaneId lane, LaneLoss loss) {
   if (parts_.trace == nullptr) return;
   TraceEvent e;

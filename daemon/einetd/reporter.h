@@ -73,6 +73,7 @@ class Reporter {
   // The device's lanes come up next: what the models are on it.
   void device_up(DeviceId);
   void lane_up(LaneId);
+  void urgent_lane_up(LaneId, LaneId base, Preemption);
   void lane_lost(LaneId, LaneLoss);
 
  private:
