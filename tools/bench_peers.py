@@ -27,6 +27,8 @@ WARM_UP_S = 0.5
 START_S = 3  # a load's program and network are ready by then
 FIFO = ("chrt", "-f", "5")
 
+LAST_EXIT = {"vgg19": 15, "resnet101": 33}
+
 # Name: (prefix of the urgent one, prefix of the loads); None: it does not run.
 PLAIN = {
     "urgent alone": ((), None),
@@ -69,6 +71,11 @@ def run_plain(setup, variant, run):
     return times(urgent[1]) if urgent else None, [times(csv) for _, csv in loads]
 
 
+def whole(model):
+    """Options for jobs that are one whole network, as in a plain process: only the last exit, and no less is an answer."""
+    return "--plan", "last", "--mandatory-exit", str(LAST_EXIT[model])
+
+
 def run_einetd(setup, variant, run):
     preemption, has_urgent, has_load = EINETD[variant]
     config = bench_daemon.device(CORES, preemption=preemption)
@@ -76,11 +83,11 @@ def run_einetd(setup, variant, run):
     urgent = load = None
     with bench_daemon.Daemon(setup.programs, setup.out, run, setup.models, config) as daemon:
         if has_load:
-            arguments = ("--tenant", "load", "--model", "resnet101", "--in-flight", str(2 * CORES), "--plan", "last")
+            arguments = ("--tenant", "load", "--model", "resnet101", "--in-flight", str(2 * CORES), *whole("resnet101"))
             load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + 2 * START_S}s")
             time.sleep(START_S)
         if has_urgent:
-            arguments = ("--tenant", "urgent", "--model", "vgg19", "--priority", "10", "--plan", "last")
+            arguments = ("--tenant", "urgent", "--model", "vgg19", "--priority", "10", *whole("vgg19"))
             arguments += ("--every", f"{PERIOD_MS}ms", "--deadline", f"{PERIOD_MS}ms", "--length", f"{setup.seconds}s")
             urgent = daemon.load(f"{run}-urgent", *arguments, prefix=FIFO)
         for process in (load, urgent):

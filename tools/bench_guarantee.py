@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Whether accepted tasks keep their deadlines on real lanes, whatever else is sent. One lane. Accepted tasks use a given share
+of it, by the worst times that admission counts (profile maximum times margin); beside them run
+
+  flood     a tenant that keeps eight whole networks waiting: no task's job may miss
+  control   the same jobs without a reservation under `fifo`, which does not preempt: they must miss
+  overload  three tenants of different priority that ask for the rest of three times the lane: no task's job may miss, the
+            tenants get the better answers the higher their priority, rejections come at once
+
+    tools/bench_guarantee.py PROGRAMS OUT [--jobs N] [--share 0.85]
+
+PROGRAMS: a build's bin folder. OUT: a folder for raw data."""
+
+import argparse
+import os
+import pathlib
+import statistics
+import sys
+import tomllib
+from collections import Counter
+
+import bench_daemon
+from results import quantile, read_jobs
+
+MODELS = pathlib.Path(__file__).resolve().parent.parent / "models/pretrained"
+MARGIN = 1.2
+# (name, model, last exit, period in units of the shortest, priority): harmonic, the shorter the more urgent.
+TASKS = (
+    ("brake", "b-alexnet-digits", 2, 1, 90),
+    ("lidar", "fine-resnet-digits", 9, 4, 80),
+    ("camera", "fine-resnet-digits", 9, 4, 70),
+    ("map", "fine-resnet-digits", 9, 8, 60),
+)
+TENANTS = (("gold", 30), ("silver", 20), ("bronze", 10))  # of the overload, with their priorities
+BEST_EFFORT = "fine-resnet-digits"
+OVERLOAD = 3.0
+LANE_CORE = os.cpu_count() - 1
+
+
+def times_ns(model, which):
+    """Per block: trunk and exit."""
+
+    def ns(text):
+        number = text.rstrip("nums")
+        return float(number) * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[text[len(number) :]]
+
+    device = tomllib.loads((MODELS / f"{model}.einet/et.profile").read_text())["device"][0]
+    return [ns(t) for t in device["trunk"][which]], [ns(t) for t in device["exit"][which]]
+
+
+def whole_ns(model, which):
+    """All trunks and the last exit."""
+    trunks, exits = times_ns(model, which)
+    return sum(trunks) + exits[-1]
+
+
+class Setup:
+    def __init__(self, arguments):
+        self.programs, self.out, self.share = arguments.programs, arguments.out, arguments.share
+        demand = sum(MARGIN * whole_ns(model, "max") / units for _, model, _, units, _ in TASKS)
+        self.unit_ns = round(demand / self.share)
+        self.seconds = arguments.jobs * self.unit_ns / 1e9 / sum(1 / units for _, _, _, units, _ in TASKS)
+
+    def period(self, units):
+        return f"{units * self.unit_ns}ns"
+
+    def used(self):
+        """The share of the lane that the tasks use by median times."""
+        return sum(whole_ns(model, "p50") / units for _, model, _, units, _ in TASKS) / self.unit_ns
+
+    def config(self, policy):
+        device = f'[[device]]\nname = "cpu"\nlanes = 1\ncores = [{LANE_CORE}]\n'
+        tenants = bench_daemon.tenant("control", max_priority=100) + bench_daemon.tenant("flood")
+        for name, priority in TENANTS:
+            tenants += bench_daemon.tenant(name, max_priority=priority, max_jobs=8)
+        return f'policy = "{policy}"\n[admission]\nmargin = {MARGIN}\n{device}{tenants}'
+
+    def length(self):
+        return "--length", f"{self.seconds:.3f}s"
+
+
+def send_tasks(setup, daemon, run, reserved):
+    """Adds the tasks, or stands in for them with the same jobs without reservations, and starts sending."""
+    loads = []
+    for name, model, last, units, priority in TASKS:
+        if reserved:
+            options = ("--period", setup.period(units), "--deadline", setup.period(units), "--priority", str(priority))
+            daemon.einet("--tenant", "control", "task", "add", name, "--model", model, "--mandatory-exit", str(last), *options)
+            job = ("--task", name)
+        else:
+            job = ("--deadline", setup.period(units), "--priority", str(priority), "--mandatory-exit", str(last))
+        job += ("--tenant", "control", "--model", model, "--plan", "last", "--every", setup.period(units))
+        loads.append(daemon.load(f"{run}-{name}", *job, *setup.length(), prefix=("chrt", "-f", "5")))
+    if reserved:
+        print(daemon.einet("task", "list").stdout.rstrip())
+    return loads
+
+
+def task_jobs(setup, run):
+    jobs = [job for name, *_ in TASKS for job in read_jobs(setup.out / f"{run}-{name}.csv")]
+    late = [(int(j["finished_ns"]) - int(j["received_ns"])) / 1e6 for j in jobs]
+    kept = sum(j["outcome"] == "completed" for j in jobs)
+    outcomes = ", ".join(f"{n} {o}" for o, n in Counter(j["outcome"] for j in jobs).most_common())
+    lane_time = sum(int(j["lane_time_ns"]) for j in jobs) / 1e9 / setup.seconds
+    print(f"  tasks: {len(jobs)} jobs, {len(jobs) - kept} without their answer in time ({outcomes});")
+    print(f"  response p50 {quantile(late, 0.5):.2f} ms, p99 {quantile(late, 0.99):.2f} ms; lane used {lane_time:.2f}")
+    return len(jobs) - kept
+
+
+def flood(setup, run, policy, reserved):
+    with bench_daemon.Daemon(setup.programs, setup.out, run, MODELS, setup.config(policy)) as daemon:
+        beside = daemon.load(
+            f"{run}-flood", "--tenant", "flood", "--model", BEST_EFFORT, "--in-flight", "8", *setup.length()
+        )
+        for load in [*send_tasks(setup, daemon, run, reserved), beside]:
+            bench_daemon.wait(load)
+    lost = task_jobs(setup, run)
+    jobs = read_jobs(setup.out / f"{run}-flood.csv")
+    print(f"  flood: {sum(j['outcome'] == 'completed' for j in jobs) / setup.seconds:.0f} networks/s")
+    return lost
+
+
+def overload(setup):
+    full = whole_ns(BEST_EFFORT, "p50")
+    every = round(len(TENANTS) * full / (OVERLOAD - setup.used()))
+    with bench_daemon.Daemon(setup.programs, setup.out, "overload", MODELS, setup.config("imprecise")) as daemon:
+        loads = []
+        for name, priority in TENANTS:
+            job = ("--tenant", name, "--priority", str(priority), "--model", BEST_EFFORT, "--every", f"{every}ns")
+            loads.append(daemon.load(f"overload-{name}", *job, "--deadline", f"{round(3 * full)}ns", *setup.length()))
+        for load in [*send_tasks(setup, daemon, "overload", True), *loads]:
+            bench_daemon.wait(load)
+    lost = task_jobs(setup, "overload")
+    for name, priority in TENANTS:
+        jobs = read_jobs(setup.out / f"overload-{name}.csv")
+        answered = [j for j in jobs if j["exit"] != ""]
+        rejected = [(int(j["answered_ns"]) - int(j["sent_ns"])) / 1e6 for j in jobs if j["outcome"] == "rejected"]
+        right = sum(j["top_class"] == j["label"] for j in answered)
+        depth = statistics.mean(int(j["exit"]) for j in answered) if answered else float("nan")
+        line = f"  {name} (priority {priority}): {len(jobs)} jobs, answered {len(answered) / len(jobs):.3f},"
+        line += f" right {right / len(jobs):.3f}, mean exit {depth:.1f} of {len(times_ns(BEST_EFFORT, 'p50')[0]) - 1}"
+        if rejected:
+            line += f"; {len(rejected)} rejected after p50 {quantile(rejected, 0.5):.2f}, p99 {quantile(rejected, 0.99):.2f} ms"
+        print(line)
+    return lost
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("programs", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--jobs", type=int, default=10_000, help="of all tasks together, per part")
+    parser.add_argument("--share", type=float, default=0.85, help="of the lane, by admission's worst times")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    setup = Setup(arguments)
+    print(f"tasks use {setup.share:.2f} of the lane by worst times, {setup.used():.2f} by median times")
+    verdicts = []
+    print("flood, tasks accepted:")
+    verdicts.append(("0 misses beside a flood", flood(setup, "flood", "imprecise", True) == 0))
+    print("the same without reservations under fifo:")
+    verdicts.append(("misses in the control", flood(setup, "control", "fifo", False) > 0))
+    print(f"overload of {OVERLOAD:.0f} lanes' worth:")
+    verdicts.append(("0 misses in overload", overload(setup) == 0))
+    for words, reached in verdicts:
+        print(f"{words}: {'yes' if reached else 'NO'}")
+    sys.exit(not all(reached for _, reached in verdicts))
+
+
+if __name__ == "__main__":
+    main()
