@@ -157,6 +157,7 @@ void Invariants::lane_lost(LaneId id) {
     j.last_lane.reset();
     j.next_block = 0;
     j.stop_told = false;
+    j.used = {};
   }
 }
 
@@ -175,7 +176,7 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   if (!record.block) {
     held->holder.reset();
     held->stop_told = false;
-    if (record.ended == GrantEnd::done) held->done_at = now;
+    held->let_go_at = now;
     return;
   }
   const BlockReport& block = *record.block;
@@ -375,21 +376,23 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   l.begun = now;
   l.continued = before == id;
   l.plan = j.told_exits;
-  if (punctual_ && !l.base) check_home(lane.value, j, now);
 }
 
-void Invariants::check_home(std::size_t lane, const Truth& begun, TimePoint now) {
-  const LaneTruth& l = lanes_[lane];
-  const Candidate next = candidate(begun, l, l.block, begun.best_exit, l.plan);
+// Reserved work that is away counts at home as if it ran there.
+void Invariants::check_homes(TimePoint now) {
   for (const std::size_t i : present_) {
     const Truth& away = jobs_[i];
-    if (!away.reservation || away.reservation->home.value != lane || !away.running || away.finished) continue;
-    if (away.running == lane || away.running == l.urgent) continue;
+    if (!away.reservation || !away.running || away.finished) continue;
+    const std::size_t home = away.reservation->home.value;
+    const LaneTruth& l = lanes_[home];
     const LaneTruth& there = lanes_[*away.running];
-    if (mandatory_done(away, there.block, away.best_exit)) continue;
-    if (prefers(lane, candidate(away, l, there.block, away.best_exit, there.plan), next)) {
+    if (away.running == home || away.running == l.urgent || there.begun == now) continue;
+    if (l.current == JobId{} || l.begun != now || mandatory_done(away, there.block, away.best_exit)) continue;
+    const Truth& begun = truth(l.current);
+    if (prefers(home, candidate(away, l, there.block, away.best_exit, there.plan),
+                candidate(begun, l, l.block, begun.best_exit, l.plan))) {
       violation("home", now,
-                job_words(begun.spec.id) + " begins on " + lane_words(lane) +
+                job_words(begun.spec.id) + " begins on " + lane_words(home) +
                     ", the home of the more urgent " + job_words(away.spec.id) + ", which is away");
     }
   }
@@ -426,6 +429,7 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
     }
   }
   if (!all_told) return;
+  if (punctual_) check_homes(now);
   if (strict_) {
     check_starts(now);
     check_urgent_lanes(now);
@@ -501,6 +505,7 @@ bool Invariants::has_home_work(std::size_t lane) const {
 bool Invariants::may_use_urgent(const Truth& j, std::size_t base) const {
   if (!has_home_work(base)) return true;
   if (!j.reservation || j.reservation->home.value != base) return false;
+  if (mandatory_done(j, j.next_block, j.best_exit)) return false;
   const Preemption preemption = lanes_[*lanes_[base].urgent].preemption;
   return preemption == Preemption::instant || j.reservation->patience < kForever;
 }
@@ -524,8 +529,8 @@ void Invariants::check_starts(TimePoint now) {
     ++counts_.compared;
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
-      // What a plan made anew at this instant has added comes after the lane has gone on.
-      if (!waits(other, now) || !may_run(other, l) || other.done_at == now) continue;
+      // What a lane has only just let go of could not be given to another in time.
+      if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
       if (prefers(i, waiting_candidate(other, l), begun)) {
         violation("rule", now,
                   lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +

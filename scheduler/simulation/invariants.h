@@ -90,7 +90,7 @@ class Invariants {
     bool all_blocks_in_time = false;
     std::optional<Reservation> reservation;  // of its task, while it may use it
     Duration used{};                         // told
-    TimePoint done_at = kNever;              // when its newest grant had run to its end
+    TimePoint let_go_at = kNever;            // when its newest grant ended on its lane
     bool exempt = false;                     // its own blocks, or the world, have broken the terms
     std::optional<TimePoint> mandatory_at;   // when its mandatory part was truly ready
   };
@@ -120,7 +120,7 @@ class Invariants {
   void block_ended(LaneTruth&);
   void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
   void check_guarantee(const Truth&, Outcome, TimePoint now);
-  void check_home(std::size_t lane, const Truth& begun, TimePoint now);
+  void check_homes(TimePoint now);
   void check_starts(TimePoint now);
   void check_urgent_lanes(TimePoint now);
   void check_quiet(TimePoint now);

@@ -26,6 +26,7 @@ std::partial_ordering by_rules(Policy policy, LaneId lane, const Candidate& a, c
   if (a.open || b.open) return std::partial_ordering::unordered;
   const int place = place_on(lane, a);
   if (place != place_on(lane, b)) return place <=> place_on(lane, b);
+  if (place == 3) return std::partial_ordering::unordered;
   switch (policy) {
     case Policy::fifo:
       return std::tie(a.release, a.number) <=> std::tie(b.release, b.number);
