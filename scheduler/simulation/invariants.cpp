@@ -457,8 +457,7 @@ Candidate Invariants::candidate(const Truth& j, const LaneTruth& l, int next_blo
               .release = j.spec.release,
               .deadline = j.spec.deadline,
               .priority = j.spec.priority};
-  const std::size_t tenant = j.job->tenant;
-  const bool has_tenant = tenant < scenario_.tenants.size();
+  const bool has_tenant = j.job->tenant < scenario_.tenants.size();
   const bool done = mandatory_done(j, next_block, best_exit);
   const auto& accuracy = j.spec.times->accuracy;
   if (j.reservation && !done) {
@@ -467,12 +466,16 @@ Candidate Invariants::candidate(const Truth& j, const LaneTruth& l, int next_blo
   } else if (done && scenario_.policy == Policy::imprecise && !accuracy.empty()) {
     c.work = Candidate::Work::optional;
     const double held = best_exit < 0 ? 0 : accuracy[static_cast<std::size_t>(best_exit)];
-    const double weight = has_tenant ? scenario_.tenants[tenant].weight : 1;
+    const double weight = has_tenant ? scenario_.tenants[j.job->tenant].weight : 1;
     c.worth = weight * worth_of(*j.spec.times, l.device, next_block, plan, held);
   }
-  c.open = c.work != Candidate::Work::reserved && has_tenant && scenario_.tenants[tenant].budget.has_value();
+  c.open = c.work != Candidate::Work::reserved && has_budget(j);
   c.shared = true;
   return c;
+}
+
+bool Invariants::has_budget(const Truth& j) const {
+  return j.job->tenant < scenario_.tenants.size() && scenario_.tenants[j.job->tenant].budget;
 }
 
 Candidate Invariants::waiting_candidate(const Truth& j, const LaneTruth& l) const {
@@ -540,6 +543,11 @@ void Invariants::check_starts(TimePoint now) {
   }
 }
 
+bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
+  return j.reservation && id_of(*j.running) != j.reservation->home &&
+         !mandatory_done(j, l.block, j.best_exit);
+}
+
 void Invariants::check_urgent_lanes(TimePoint now) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const LaneTruth& urgent = lanes_[i];
@@ -551,6 +559,7 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);
+      if (is_helped(suspended, base)) continue;
       if (!suspended.finished && !leaves(suspended, now) &&
           prefers(*urgent.base, candidate(suspended, base, base.block, suspended.best_exit, base.plan),
                   candidate(j, base, urgent.block, j.best_exit, urgent.plan))) {
@@ -560,6 +569,8 @@ void Invariants::check_urgent_lanes(TimePoint now) {
     const bool instant = urgent.preemption == Preemption::instant && scenario_.policy != Policy::fifo;
     if (!instant || urgent.current != JobId{} || base.current == JobId{}) continue;
     const Truth& running = truth(base.current);
+    // At its home it counts as if it ran there.
+    if (is_helped(running, base)) continue;
     const Candidate in_progress = candidate(running, base, base.block, running.best_exit, base.plan);
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
@@ -587,9 +598,8 @@ void Invariants::check_quiet(TimePoint now) {
     bool waits_for_home = false;
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
-      if (other.reservation && other.reservation->home.value == i && other.holder && other.holder != i) {
-        waits_for_home = true;
-      }
+      const bool at_home = other.reservation ? other.reservation->home.value == i : has_budget(other);
+      waits_for_home |= at_home && other.holder && other.holder != i;
       if (other.holder != i || &other == running) continue;
       posted_behind = true;
       if (goes_on && prefers_to_run(i, waiting_candidate(other, l), continues)) {

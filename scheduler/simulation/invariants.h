@@ -137,6 +137,8 @@ class Invariants {
   bool ends_here(const Truth&, const LaneTruth&) const;
   bool prefers(std::size_t lane, const Candidate& a, const Candidate& b) const;
   bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
+  bool is_helped(const Truth& running, const LaneTruth&) const;
+  bool has_budget(const Truth&) const;
   bool has_home_work(std::size_t lane) const;
   static LaneId id_of(std::size_t lane) { return LaneId{static_cast<std::uint32_t>(lane)}; }
 

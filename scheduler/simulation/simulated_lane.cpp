@@ -54,8 +54,7 @@ void SimulatedLane::act(TimePoint now) {
 
 void SimulatedLane::suspend(TimePoint now) {
   if (suspended_since_) return;
-  EINET_CHECK(next_event_ >= now, "a lane misses none of its boundaries");
-  if (next_event_ == now) end_part(now);
+  act(now);
   suspended_since_ = now;
   left_ = next_event_ - now;
   next_event_ = kNever;

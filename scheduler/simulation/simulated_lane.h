@@ -49,8 +49,8 @@ class SimulatedLane {
   // Whether a block is in progress.
   bool in_block() const { return in_block_; }
 
-  // Another lane has the core, or has left it again. What ends at `now` ends; then the block in progress
-  // stands still, and nothing new begins. Idempotent. Preconditions as for `act`.
+  // Another lane has the core, or has left it again. What falls due at `now` is done; then the block in
+  // progress stands still, and nothing new begins. Idempotent. Preconditions as for `act`.
   void suspend(TimePoint now);
   void resume(TimePoint now);
 

@@ -67,20 +67,20 @@ TEST_F(ALane, StandsStillWhileItIsSuspendedAndDoesNotCountThatTime) {
   EXPECT_EQ(records[0].block->used, Duration{14});
 }
 
-TEST_F(ALane, EndsAtTheInstantOfItsSuspensionWhatEndsThereAndBeginsNothing) {
+TEST_F(ALane, GoesOnAtTheInstantOfItsSuspensionAndThenStandsStill) {
   post(1, 0b10);
   lane.act(at(0));
   lane.suspend(at(10));
   EXPECT_EQ(lane.take_records().size(), 1u);
-  lane.act(at(10));
-  EXPECT_EQ(lane.next_event(), kNever);
-  // Told to stop meanwhile, it does not go on.
+  EXPECT_TRUE(lane.in_block());
   lane.stop(GrantNumber{1});
   lane.resume(at(20));
-  lane.act(at(20));
+  lane.act(at(30));
+  lane.act(at(34));
   const std::vector<LaneRecord> records = lane.take_records();
-  ASSERT_EQ(records.size(), 1u);
-  EXPECT_EQ(records[0].ended, GrantEnd::stopped);
+  ASSERT_EQ(records.size(), 2u);
+  EXPECT_EQ(records[0].block->start, at(10));
+  EXPECT_EQ(records[0].block->used, Duration{14});
 }
 
 TEST_F(ALane, BeginsWhatIsPostedDuringASuspensionAfterIt) {
