@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   app.add_option("--images", images, "a directory with MNIST or CIFAR-10, or \"digits\", the built-in set")
       ->capture_default_str();
   add_duration(app, "--every", load.every, "a job at each multiple of this; without it a flood");
+  app.add_option("--seed", load.seed, "with --every: random gaps of that mean, the same for the same seed");
   app.add_option("--in-flight", load.in_flight, "jobs that a flood keeps with the daemon")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();

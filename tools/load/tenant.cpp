@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <random>
 
 namespace einet::load {
 namespace {
@@ -21,7 +23,7 @@ bool refused_for_good(const client::Ended& e) {
 class Sender {
  public:
   Sender(const Load& load, const Images& images, const Clock& clock, client::Client& daemon)
-      : load_(load), images_(images), clock_(clock), daemon_(daemon) {}
+      : load_(load), images_(images), clock_(clock), daemon_(daemon), random_(load.seed.value_or(0)) {}
 
   Result<std::vector<Sent>> run() {
     const TimePoint start = clock_.now();
@@ -35,7 +37,7 @@ class Sender {
       if (sending && next <= now &&
           (load_.every || daemon_.pending() < static_cast<std::size_t>(load_.in_flight))) {
         if (auto ok = send(load_.every ? next : now); !ok) return ok.error();
-        if (load_.every) next += *load_.every;
+        if (load_.every) next += gap();
         continue;
       }
       if (!sending && daemon_.pending() == 0) return std::move(jobs_);
@@ -48,6 +50,13 @@ class Sender {
   }
 
  private:
+  Duration gap() {
+    if (!load_.seed) return *load_.every;
+    // Not std::exponential_distribution: what it draws differs between libraries.
+    const double uniform = static_cast<double>(random_() >> 11) * 0x1p-53;
+    return Duration{std::llround(-std::log1p(-uniform) * static_cast<double>(load_.every->count()))};
+  }
+
   Result<void> send(TimePoint nominal) {
     const std::size_t index = jobs_.size();
     Sent job;
@@ -81,6 +90,7 @@ class Sender {
   const Images& images_;
   const Clock& clock_;
   client::Client& daemon_;
+  std::mt19937_64 random_;
   std::vector<Sent> jobs_;
   std::string hopeless_;  // why no job will ever be accepted
 };

@@ -22,7 +22,9 @@ struct Load {
   std::filesystem::path socket{client::kDefaultSocket};
   std::string tenant;
   std::string model;
-  std::optional<Duration> every;     // a job at each multiple of this; absent: a flood
+  std::optional<Duration> every;  // a job at each multiple of this; absent: a flood
+  // With `every`: at random instants instead, with exponential gaps of that mean, the same for the same seed.
+  std::optional<std::uint64_t> seed;
   int in_flight = 4;                 // a flood keeps this many jobs with the daemon
   std::optional<Duration> deadline;  // after the job's nominal instant
   int priority = 0;
