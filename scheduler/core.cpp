@@ -116,6 +116,7 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
     job.spec.priority = task->reservation.priority;
     job.spec.mandatory_exit = task->reservation.mandatory_exit;
     job.reservation = &task->reservation;
+    job.weight = shares_.weight(spec.tenant);
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
   } else if (options_.policy == Policy::imprecise) {
@@ -411,7 +412,12 @@ void Core::Impl::overran(JobRecord& job, TimePoint now) {
 void Core::Impl::carry(TimePoint now) {
   for (Server* server : shares_.servers()) {
     const DeviceId device = lanes_[server->budget.home.value].device;
-    const auto needs = [&](const JobRecord& job) { return longest_block(job, device, job.next_block); };
+    // The lane runs on by itself: when a block is reported, the next one has begun. So two must fit.
+    const auto needs = [&](const JobRecord& job) {
+      const int next = job.next_block;
+      const Duration one = longest_block(job, device, next);
+      return next + 1 < job.blocks() ? one + longest_block(job, device, next + 1) : one;
+    };
     if (JobRecord* job = server->carried) {
       if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
       const bool ready = job->state == JobState::ready || job->state == JobState::granted;
@@ -503,7 +509,7 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   if (how == GrantEnd::failed && job.state != JobState::ended) {
     end(job, Outcome::failed, Reason::lane_failed, now);
   }
-  const bool interrupted = how == GrantEnd::stopped && !given_up && job.state != JobState::ended;
+  const bool interrupted = how != GrantEnd::failed && !given_up && job.state != JobState::ended;
   let_go(job, now);
   if (interrupted && job.state == JobState::ready && lane->front) {
     ++job.preemptions;

@@ -36,7 +36,8 @@ struct CoreOptions {
   // imprecise: a best-effort job whose mandatory part must begin within this time to be ready by its deadline
   // outranks all other best-effort work. Zero: no promotion.
   Duration promote_at_laxity{};
-  // What admission adds to the worst times of profiles (AdmissionOptions): a block in progress may last this long.
+  // What admission adds to the worst times of profiles (AdmissionOptions): a block in progress may last this
+  // long.
   double margin = 1;
   Duration overhead{};
 };

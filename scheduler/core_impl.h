@@ -51,6 +51,7 @@ struct Lane {
 
   // Scratch of a decision.
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
+  bool overdue = false;       // should have been there before
   JobRecord* next = nullptr;  // what should run there from that boundary on
   JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
   Urgency key;                     // of the job that it runs, as it will be at the boundary
@@ -58,6 +59,9 @@ struct Lane {
   bool yields = false;             // stops there although nothing follows
 
   bool is_urgent() const { return base != id; }
+  // Lanes with the same value choose together. Whether an overdue lane is about to be there is not known:
+  // with an urgent lane beside it, it chooses after all that work which cannot wait has taken cores.
+  std::pair<TimePoint, bool> chooses() const { return {boundary, overdue && urgent}; }
   // Whether it goes on with reserved work of another lane. Valid where `key` is.
   bool helps() const { return key.tier == Tier::reserved && front.job->home() != base; }
   // What should be posted behind `front`.
@@ -130,8 +134,7 @@ class Core::Impl {
   void assign(std::span<Lane*> group);
   void help(std::span<Lane*> group, TimePoint now);
   void choose_successors();
-  const JobRecord* away_from(const Lane& home, TimePoint boundary) const;
-  bool stays_away(const JobRecord&, const Urgency&, TimePoint boundary) const;
+  const JobRecord* away_from(const Lane& home) const;
   bool displaced(const Lane&) const;
   // Urgent lanes (urgent_lanes.cpp).
   void choose_on_urgent_lane(Lane&, TimePoint boundary, TimePoint now);
@@ -141,8 +144,9 @@ class Core::Impl {
   bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
+  bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
-  TimePoint boundary_of(const Lane&, TimePoint now) const;
+  TimePoint boundary_of(const Lane&, TimePoint now, bool& overdue) const;
   TimePoint end_of(const Lane&) const;
   bool ends_there(const HeldGrant&, TimePoint boundary) const;
   bool withdraw_misplaced(TimePoint now);

@@ -11,7 +11,7 @@ namespace {
 
 // The order in which lanes choose: by boundary, then by number.
 bool gets_there_first(const Lane* a, const Lane* b) {
-  return a->boundary != b->boundary ? a->boundary < b->boundary : a->id < b->id;
+  return a->chooses() != b->chooses() ? a->chooses() < b->chooses() : a->id < b->id;
 }
 
 // Blocks before this one are what a task has reserved.
@@ -77,10 +77,13 @@ void Core::Impl::hurry() {
 // --- Projection ---
 
 // When the lane's current block is expected to end.
-TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now) const {
+TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now, bool& overdue) const {
   const HeldGrant& grant = lane.front;
   if (!grant || grant.block > grant.last_block()) return now;
-  return std::max(now, grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits));
+  const TimePoint expected =
+      grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits);
+  overdue = expected < now;
+  return std::max(now, expected);
 }
 
 // Whether the job of a running grant goes no further than that boundary.
@@ -96,13 +99,12 @@ void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
-    lane.closed = lane.yields = false;
+    lane.closed = lane.yields = lane.overdue = false;
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
-    lane.boundary = boundary_of(lane, now);
+    lane.boundary = boundary_of(lane, now, lane.overdue);
     if (lane.front && !ends_there(lane.front, lane.boundary)) {
-      const Standing after =
-          standing_after(*lane.front.job, lane.device, lane.front.block, lane.front.job->plan);
+      const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
       lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
     }
     if (lane.urgent && lanes_[lane.urgent->value].front) {
@@ -118,11 +120,12 @@ void Core::Impl::project(TimePoint now) {
   const bool reserving = !tasks_.empty() || !shares_.servers().empty();
   bool cores_taken = false;
   for (auto first = order_.begin(); first != order_.end();) {
+    const auto when = (*first)->chooses();
     const TimePoint boundary = (*first)->boundary;
-    const auto last =
-        std::find_if(first, order_.end(), [&](Lane* lane) { return lane->boundary != boundary; });
+    const auto last = std::find_if(first, order_.end(), [&](Lane* lane) { return lane->chooses() != when; });
     // Idle lanes first: what they have room for takes no core from anybody.
-    if (boundary > now && !std::exchange(cores_taken, true)) take_cores(now);
+    const bool busy = boundary > now || when.second;
+    if (busy && !std::exchange(cores_taken, true)) take_cores(now);
     if (reserving) choose_reserved({first, last}, boundary, now);
     choose({first, last}, boundary, now);
     assign({first, last});
@@ -134,28 +137,23 @@ void Core::Impl::project(TimePoint now) {
 
 // --- Reserved work ---
 
-// Reserved work of `home` that another lane helps with at that instant: until it has come back, its home
+// Reserved work of `home` that another lane helps with: until it is known to have come back, its home
 // takes nothing less urgent, so that for all reserved work there it is as if it had run at home.
-const JobRecord* Core::Impl::away_from(const Lane& home, TimePoint boundary) const {
+const JobRecord* Core::Impl::away_from(const Lane& home) const {
   const JobRecord* away = nullptr;
   for (const Lane* lane : order_) {
     if (lane->base == home.id) continue;
-    const JobRecord* job = lane->boundary > boundary || lane->closed ? lane->front.job : lane->next;
-    if (job == nullptr || job->urgency.tier != Tier::reserved || job->is_over() || job->home() != home.id)
-      continue;
-    if (away == nullptr || job->urgency < away->urgency) away = job;
+    for (const JobRecord* job : {lane->front.job, lane->next}) {
+      const bool reserved = job != nullptr && job->urgency.tier == Tier::reserved && job->server == nullptr;
+      if (!reserved || job->is_over() || job->home() != home.id) continue;
+      if (away == nullptr || job->urgency < away->urgency) away = job;
+    }
   }
   return away;
 }
 
-// Whether a job that another lane helps with has no place at home at that instant.
-bool Core::Impl::stays_away(const JobRecord& job, const Urgency& key, TimePoint boundary) const {
-  const Lane& home = lanes_[job.home().value];
-  if (home.status != Lane::Status::up) return true;
-  const Lane& busy = home.urgent && lanes_[home.urgent->value].front ? lanes_[home.urgent->value] : home;
-  if (!busy.front) return false;
-  if (busy.boundary > boundary) return true;
-  return busy.next != nullptr && busy.next->urgency < key;
+bool Core::Impl::is_placed(const JobRecord& job) const {
+  return std::any_of(order_.begin(), order_.end(), [&](const Lane* lane) { return lane->next == &job; });
 }
 
 // Each lane's own reserved work comes before all else.
@@ -173,7 +171,7 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
       next = ready;
       break;
     }
-    const JobRecord* away = away_from(*lane, boundary);
+    const JobRecord* away = away_from(*lane);
     lane->closed = away != nullptr &&
                    (next == nullptr || away->urgency < (next == lane->front.job ? lane->key : next->urgency));
     lane->yields = lane->closed;
@@ -220,7 +218,7 @@ void Core::Impl::choose_successors() {
   for (Lane* lane : holders_) {
     JobRecord* ready = ready_.peek_home(lane->id);
     if (ready == nullptr) ready = ready_.peek(device_bit(lane->device));
-    if (ready == nullptr || away_from(*lane, lane->boundary) != nullptr) continue;
+    if (ready == nullptr || away_from(*lane) != nullptr) continue;
     ready_.pass(*ready);
     if (ready->stops_at(lane->boundary)) continue;
     // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane
@@ -264,13 +262,11 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   while (free_devices != 0) {
     JobRecord* ready = ready_.peek(free_devices);
     if (holder != holders_.end()) {
-      Lane& lane = **holder;
+      const Lane& lane = **holder;
       const bool first =
           ready == nullptr || options_.policy == Policy::fifo || (!lane.helps() && lane.key < ready->urgency);
       if (first) {
         ++holder;
-        lane.yields = lane.helps() && !stays_away(*lane.front.job, lane.key, boundary);
-        if (lane.yields) continue;
         if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);
         continue;
       }
@@ -408,12 +404,20 @@ void Core::Impl::tell(Lane& lane) {
     const bool ended = lane.between_reports && grant == &lane.front;
     if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
     const JobRecord& job = *grant->job;
-    if (!job.is_over() && !lane.between_reports && (grant->exits ^ job.plan) >> grant->block != 0) {
-      EINET_CHECK(job.plan >> grant->block != 0, "a job that goes on has an exit to reach");
-      grant->exits = job.plan;
-      commands_.set_exits(lane.id, grant->number, grant->exits, Reason::replanned);
-    }
     const bool makes_room = grant == &lane.front && displaced(lane);
+    if (!job.is_over() && !lane.between_reports) {
+      // Perhaps the lane has not begun it: then a stop could come before the block, after which the job would
+      // be as urgent as before. So where it makes room at an exit, the grant ends there.
+      const bool ends = makes_room && !grant->certain && (job.plan & exit_bit(grant->block)) != 0;
+      const ExitMask exits =
+          ends ? job.plan & (exit_bit(grant->block) | (exit_bit(grant->block) - 1)) : job.plan;
+      if ((grant->exits ^ exits) >> grant->block != 0) {
+        EINET_CHECK(exits >> grant->block != 0, "a job that goes on has an exit to reach");
+        grant->exits = exits;
+        commands_.set_exits(lane.id, grant->number, exits,
+                            ends ? Reason::more_urgent_work : Reason::replanned);
+      }
+    }
     if (!job.is_over() && !makes_room) continue;
     if (grant->block == grant->last_block()) continue;  // ends there by itself
     grant->stop_told = true;

@@ -105,7 +105,7 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
   if (!answered && job.reservation != nullptr) {
     const ExitMask counted = (exits & from_block(mandatory)) | exit_bit(mandatory);
     if (in_time(job, ready_at(job, device, start, counted, mandatory))) exits = counted;
-  } else if (!answered && job.hurried) {
+  } else if (!answered && job.hurried && job.spec.plan == PlanMode::exact) {
     const int first = job.spec.mandatory_exit >= 0 ? mandatory : best_paying_exit(job, device, start);
     const ExitMask hurried = exits | exit_bit(first);
     if (in_time(job, ready_at(job, device, start, hurried, first))) exits = hurried;

@@ -80,7 +80,10 @@ struct JobRecord {
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> by_server;
 
   // Ends its mandatory part: the answer of this exit or a later one.
-  int mandatory_exit() const { return std::max(0, spec.mandatory_exit); }
+  int mandatory_exit() const {
+    const bool last_only = spec.plan == PlanMode::last && reservation == nullptr;
+    return std::max(last_only ? blocks() - 1 : 0, spec.mandatory_exit);
+  }
   // The lane that its reserved work belongs to.
   LaneId home() const;
   bool has_exits() const { return !spec.times->accuracy.empty(); }
@@ -162,8 +165,8 @@ class ReadyQueues {
   void erase(JobRecord&);
   static bool contains(const JobRecord& job) { return job.by_urgency.is_linked(); }
 
-  // A walk through all queues at once, most urgent first. insert() of jobs that the walk has passed and erase() of
-  // any are allowed while it goes on.
+  // A walk through all queues at once, most urgent first. insert() of jobs that the walk has passed and
+  // erase() of any are allowed while it goes on.
   void rewind();
   // The most urgent job not passed yet that can run on one of `devices` and is not reserved work; nullptr:
   // none.

@@ -5,16 +5,12 @@
 #include <limits>
 
 #include "scheduler/exit_planner.h"
-#include "scheduler/shares.h"
 
 namespace einet {
 namespace {
 
-Tier tier(Policy policy, const JobRecord& job, const Standing& at, DeviceId device) {
-  if (job.server != nullptr && at.next_block < job.blocks() &&
-      at.server_left >= worst_block_time(job, device, at.next_block)) {
-    return Tier::reserved;
-  }
+Tier tier(Policy policy, const JobRecord& job, const Standing& at) {
+  if (job.server != nullptr) return Tier::reserved;
   const bool done = mandatory_done(job, at);
   if (job.reservation != nullptr && !done) return Tier::reserved;
   return done && policy == Policy::imprecise ? Tier::optional : Tier::best_effort;
@@ -38,18 +34,14 @@ double density(const JobRecord& job, const Standing& at, DeviceId device) {
 }  // namespace
 
 Standing standing(const JobRecord& job) {
-  return {.next_block = job.next_block,
-          .best_exit = job.best.exit,
-          .plan = job.plan,
-          .server_left = job.server != nullptr ? job.server->left : Duration{}};
+  return {.next_block = job.next_block, .best_exit = job.best.exit, .plan = job.plan};
 }
 
-Standing standing_after(const JobRecord& job, DeviceId device, int block, ExitMask exits) {
+Standing standing_after(const JobRecord& job, int block, ExitMask exits) {
   Standing after = standing(job);
   after.next_block = block + 1;
   if (job.has_exits() && (exits & exit_bit(block)) != 0) after.best_exit = std::max(after.best_exit, block);
   after.plan = block + 1 < kMaxBlocks ? exits & (~ExitMask{0} << (block + 1)) : 0;
-  after.server_left -= worst_block_time(job, device, block);
   return after;
 }
 
@@ -63,7 +55,7 @@ Urgency urgency(Policy policy, const JobRecord& job, const Standing& at, DeviceI
   const std::int64_t release = ns(spec.release);
   const std::int64_t deadline = ns(spec.deadline);
   const std::int64_t by_priority = -std::int64_t{spec.priority};
-  const Tier t = tier(policy, job, at, device);
+  const Tier t = tier(policy, job, at);
   switch (policy) {
     case Policy::edf:
       return {t, deadline, release, 0, spec.id.value};

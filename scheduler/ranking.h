@@ -10,13 +10,12 @@ namespace einet {
 struct Standing {
   int next_block = 0;
   int best_exit = -1;
-  ExitMask plan = 0;       // exits still to execute
-  Duration server_left{};  // if a budget carries it
+  ExitMask plan = 0;  // exits still to execute
 };
 
 Standing standing(const JobRecord&);
-// After its next block, run with these exits. The budget is charged with the block's worst time.
-Standing standing_after(const JobRecord&, DeviceId, int block, ExitMask exits);
+// After that block, run with these exits.
+Standing standing_after(const JobRecord&, int block, ExitMask exits);
 
 // Whether nothing but refinement is left of it. Never for a job without exits.
 bool mandatory_done(const JobRecord&, const Standing&);

@@ -19,6 +19,10 @@ Server* Shares::server(TenantId id) const {
   return id.value < tenants_.size() ? tenants_[id.value].server.get() : nullptr;
 }
 
+double Shares::weight(TenantId id) const {
+  return id.value < tenants_.size() ? tenants_[id.value].weight : 1;
+}
+
 void Shares::set(TenantId id, const Share& share) {
   EINET_CHECK(share.weight > 0, "a tenant's weight is positive");
   Tenant& t = tenant(id);

@@ -45,6 +45,7 @@ class Shares {
   // Budgets, for a walk over all.
   const std::vector<Server*>& servers() const { return servers_; }
 
+  double weight(TenantId) const;
   // Sets weight, tag and due of a best-effort job that comes in. `cost`: the lane time that it is expected to
   // need; `lanes` > 0.
   void join(JobRecord&, Duration cost, std::size_t lanes);

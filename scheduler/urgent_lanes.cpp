@@ -5,6 +5,18 @@
 #include "scheduler/core_impl.h"
 
 namespace einet {
+namespace {
+
+// Whether a job is so much more urgent than the one below that it may take the core from its block. That
+// nothing but refinement is done below is no reason, at equal priority.
+bool outranks(const JobRecord& job, const Urgency& key, const JobRecord& below) {
+  if (below.is_over()) return true;
+  if (!(key < below.urgency)) return false;
+  const bool refines = below.urgency.tier == Tier::optional && key.tier == Tier::best_effort;
+  return !refines || job.spec.priority > below.spec.priority;
+}
+
+}  // namespace
 
 // Where tasks have their home, only what the analysis has counted there may take the core.
 bool Core::Impl::serves_reserved_only(const Lane& base) const {
@@ -50,14 +62,13 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
     return;
   }
   const JobRecord& below = *base.front.job;
-  const auto outranks_below = [&](const Urgency& key) { return below.is_over() || key < below.urgency; };
   JobRecord* next = nullptr;
-  if (holds && may_take_core(*lane.front.job, lane.key, lane) && outranks_below(lane.key))
-    next = lane.front.job;
+  const bool stays = holds && may_take_core(*lane.front.job, lane.key, lane);
+  if (stays && outranks(*lane.front.job, lane.key, below)) next = lane.front.job;
   const auto consider = [&](JobRecord& job) {
     const bool better = next == nullptr || job.urgency < lane.key;
-    return better && outranks_below(job.urgency) && may_take_core(job, job.urgency, lane) &&
-           !can_wait(job, lane, now) && prepare(job, lane.device, boundary, now);
+    return better && outranks(job, job.urgency, below) && may_take_core(job, job.urgency, lane) &&
+           !can_wait(job, lane, now) && !is_placed(job) && prepare(job, lane.device, boundary, now);
   };
   if (serves_reserved_only(base)) {
     if (JobRecord* job = ready_.find_homed(base.id, consider)) next = job;
@@ -80,9 +91,6 @@ void Core::Impl::take_cores(TimePoint now) {
     const Lane& urgent = lanes_[base.urgent->value];
     return urgent.status == Lane::Status::up && !urgent.front && urgent.next == nullptr;
   };
-  const auto outranks = [](const JobRecord& job, const Lane& base) {
-    return base.front.job->is_over() || job.urgency < base.front.job->urgency;
-  };
   const auto take = [&](Lane& base, JobRecord& job) {
     Lane& urgent = lanes_[base.urgent->value];
     urgent.next = &job;
@@ -100,8 +108,8 @@ void Core::Impl::take_cores(TimePoint now) {
     }
     const Lane& urgent = lanes_[base.urgent->value];
     JobRecord* job = ready_.find_homed(base.id, [&](JobRecord& ready) {
-      return outranks(ready, base) && may_take_core(ready, ready.urgency, urgent) &&
-             !can_wait(ready, urgent, now) && prepare(ready, base.device, now, now);
+      return outranks(ready, ready.urgency, *base.front.job) && may_take_core(ready, ready.urgency, urgent) &&
+             !can_wait(ready, urgent, now) && !is_placed(ready) && prepare(ready, base.device, now, now);
     });
     if (job != nullptr) take(base, *job);
   }
@@ -111,7 +119,7 @@ void Core::Impl::take_cores(TimePoint now) {
     for (Lane& base : lanes_) {
       if (!open(base) || serves_reserved_only(base) || (job->devices & device_bit(base.device)) == 0)
         continue;
-      if (!outranks(*job, base)) continue;
+      if (!outranks(*job, job->urgency, *base.front.job)) continue;
       const bool least =
           victim == nullptr ||
           (!victim->front.job->is_over() &&

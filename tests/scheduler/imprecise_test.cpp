@@ -27,9 +27,10 @@ TEST(Imprecise, FinishesEveryMandatoryPartBeforeAnyOptionalOne) {
   ASSERT_TRUE(s.core.submit(second, at(2)));
   // Known before the boundary: after its mandatory exit the running job makes room for a less urgent
   // mandatory part.
-  EXPECT_NE(s.decide(at(2)).find("stop 0/1 (more_urgent_work)"), std::string::npos);
+  EXPECT_NE(s.decide(at(2)).find("exits 0/1"), std::string::npos);
+  EXPECT_EQ(s.exits, 1u) << "its grant ends there";
   ASSERT_TRUE(s.block(0, 1, 0, at(11), answer(0)));
-  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(11)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(11)));
   s.decide(at(11));
   EXPECT_EQ(s.core.job(JobId{2})->state, JobState::running);
 }
@@ -83,10 +84,10 @@ TEST(Imprecise, PrefersOptionalWorkByGainPerTimeAndWeight) {
     submit(2, 2, {0.5, 0.7});
     s.decide(at(0));
     ASSERT_TRUE(s.block(0, 1, 0, at(11), answer(0)));
-    ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(11)));
+    ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(11)));
     // Job 2 is at its mandatory part; it is known already which refinement goes on at its boundary.
     const std::string then = s.decide(at(11));
-    EXPECT_EQ(then.find("stop 0/2") == std::string::npos, weight > 2) << then;
+    EXPECT_EQ(then.find("exits 0/2") == std::string::npos, weight > 2) << then;
   }
 }
 
