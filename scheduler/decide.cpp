@@ -188,7 +188,7 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
       ready = ready_.peek_reserved(device_bit(lane->device));
       if (ready == nullptr || lanes_[ready->home().value].device != lane->device) break;
       ready_.pass(*ready);
-      if (prepare(*ready, lane->device, lane->boundary, now)) lane->next = ready;
+      if (!is_placed(*ready) && prepare(*ready, lane->device, lane->boundary, now)) lane->next = ready;
     } while (lane->next == nullptr);
   }
 }
