@@ -148,6 +148,7 @@ Comparison compare(const Recording& recording, const Replay& replay) {
   c.predicted_accuracy /= jobs;
   c.actual_accuracy /= jobs;
   for (auto& [source, r] : responses) {
+    if (r.predicted.empty() && r.actual.empty()) continue;
     c.responses.push_back({source, quantiles(std::move(r.predicted)), quantiles(std::move(r.actual))});
   }
   return c;
