@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """How long an urgent network takes beside a saturating one, in einetd and in plain LibTorch processes. On every core runs a
-load (ResNet-101, 34 blocks), one inference right after the other; every 50 ms an urgent network (VGG-19) is due. Per variant:
+load (a wide residual network of about 20 ms), one inference right after the other; every 50 ms an urgent network (one of about 3 ms) is due. Per variant:
 the urgent one's response time over that when it runs alone, and the load's throughput over that when it runs alone, each
 against its own kind (einetd, LibTorch). All variants are run in one order, then in the reverse (ABBA), in several rounds.
 
@@ -27,7 +27,10 @@ WARM_UP_S = 0.5
 START_S = 3  # a load's program and network are ready by then
 FIFO = ("chrt", "-f", "5")
 
-LAST_EXIT = {"vgg19": 15, "resnet101": 33}
+# Of about 3 ms and 20 ms in each kind: networks of different depth, because einetd's lanes take half of LibTorch's time.
+PLAIN_URGENT, PLAIN_LOAD = "wrn-10-4", "wrn-40-4"
+EINETD_URGENT, EINETD_LOAD = "wrn-16-4", "wrn-76-4"
+LAST_EXIT = {EINETD_URGENT: 6, EINETD_LOAD: 36}
 
 # Name: (prefix of the urgent one, prefix of the loads); None: it does not run.
 PLAIN = {
@@ -55,12 +58,12 @@ def run_plain(setup, variant, run):
         for core in range(CORES):
             csv = setup.out / f"{run}-load-{core}.csv"
             pin = ("taskset", "-c", str(core))
-            command = [*pin, *load_prefix, peer, setup.models / "resnet101.einet", csv, str(setup.seconds + 2 * START_S)]
+            command = [*pin, *load_prefix, peer, setup.models / f"{PLAIN_LOAD}.einet", csv, str(setup.seconds + 2 * START_S)]
             loads.append((subprocess.Popen(command), csv))
         time.sleep(START_S)
     if urgent_prefix is not None:
         csv = setup.out / f"{run}-urgent.csv"
-        command = [*urgent_prefix, peer, setup.models / "vgg19.einet", csv, str(setup.seconds), str(PERIOD_MS)]
+        command = [*urgent_prefix, peer, setup.models / f"{PLAIN_URGENT}.einet", csv, str(setup.seconds), str(PERIOD_MS)]
         urgent = (subprocess.Popen(command), csv)
     for process, _ in [*loads, *([urgent] if urgent else [])]:
         bench_daemon.wait(process)
@@ -83,11 +86,11 @@ def run_einetd(setup, variant, run):
     urgent = load = None
     with bench_daemon.Daemon(setup.programs, setup.out, run, setup.models, config) as daemon:
         if has_load:
-            arguments = ("--tenant", "load", "--model", "resnet101", "--in-flight", str(2 * CORES), *whole("resnet101"))
+            arguments = ("--tenant", "load", "--model", EINETD_LOAD, "--in-flight", str(2 * CORES), *whole(EINETD_LOAD))
             load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + 2 * START_S}s")
             time.sleep(START_S)
         if has_urgent:
-            arguments = ("--tenant", "urgent", "--model", "vgg19", "--priority", "10", *whole("vgg19"))
+            arguments = ("--tenant", "urgent", "--model", EINETD_URGENT, "--priority", "10", *whole(EINETD_URGENT))
             arguments += ("--every", f"{PERIOD_MS}ms", "--deadline", f"{PERIOD_MS}ms", "--length", f"{setup.seconds}s")
             urgent = daemon.load(f"{run}-urgent", *arguments, prefix=FIFO)
         for process in (load, urgent):
@@ -149,9 +152,9 @@ def main():
     setup = parser.parse_args()
     setup.models = setup.out / "models"
     setup.models.mkdir(parents=True, exist_ok=True)
-    if not (setup.models / "resnet101.einet").exists():
+    if not (setup.models / f"{EINETD_LOAD}.einet").exists():
         subprocess.run([setup.programs / "bench_networks", setup.models], check=True)
-        packages = [setup.models / "vgg19.einet", setup.models / "resnet101.einet"]
+        packages = [setup.models / f"{model}.einet" for model in LAST_EXIT]
         subprocess.run([setup.programs / "einet-worker", "--profile", *packages], check=True)
 
     order = [(k, v) for k, (variants, _) in KINDS.items() if setup.only in (None, k) for v in variants]

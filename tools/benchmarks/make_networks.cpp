@@ -14,8 +14,8 @@ int main(int argc, char** argv) {
     std::fputs("usage: bench_networks FOLDER\n", stderr);
     return 2;
   }
-  for (const auto network : {vgg19, resnet101}) {
-    const Package package = network({1, 28, 28});
+  for (const int per_stage : {1, 2, 6, 12}) {
+    const Package package = wide_resnet({1, 28, 28}, per_stage);
     const auto path = std::filesystem::path(argv[1]) / (package.info.name + ".einet");
     if (const auto written = write_package(path, package); !written) {
       std::fprintf(stderr, "bench_networks: %s\n", written.error().message.c_str());

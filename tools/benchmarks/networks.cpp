@@ -41,7 +41,6 @@ class Network {
     return add(Concatenation{}, in, y);
   }
   int channels(Register x) const { return shape(x).channels; }
-  int side(Register x) const { return shape(x).height; }
 
   void exit(Register x) {
     net_.begin_exit();
@@ -90,28 +89,28 @@ class Network {
   std::mt19937 random_{1};
 };
 
-Package vgg(std::string name, Shape input, int late_stages) {
-  Network net(std::move(name), input, 10);
+}  // namespace
+
+Package vgg16(Shape input) {
+  Network net("vgg16", input, 10);
   Register x = net.input();
-  for (const auto& [channels, count] :
-       {std::pair{64, 2}, {128, 2}, {256, late_stages}, {512, late_stages}, {512, late_stages}}) {
+  for (const auto& [channels, count] : {std::pair{64, 2}, {128, 2}, {256, 3}, {512, 3}, {512, 3}}) {
     for (int i = 1; i <= count; ++i) {
       net.begin_block();
       x = net.convolution(x, channels, 3);
-      if (i == count && net.side(x) > 1) x = net.pool(x);
+      if (i == count) x = net.pool(x);
       net.exit(x);
     }
   }
   return std::move(net).finish();
 }
 
-Package resnet(std::string name, Shape input, int third_stage) {
-  Network net(std::move(name), input, 10);
+Package resnet50(Shape input) {
+  Network net("resnet50", input, 10);
   net.begin_block();
   Register x = net.convolution(net.input(), 64, 3);
   net.exit(x);
-  for (const auto& [width, count, stride] :
-       {std::tuple{64, 3, 1}, {128, 4, 2}, {256, third_stage, 2}, {512, 3, 2}}) {
+  for (const auto& [width, count, stride] : {std::tuple{64, 3, 1}, {128, 4, 2}, {256, 6, 2}, {512, 3, 2}}) {
     for (int i = 0; i < count; ++i) {
       net.begin_block();
       const int step = i == 0 ? stride : 1;
@@ -124,22 +123,23 @@ Package resnet(std::string name, Shape input, int third_stage) {
   return std::move(net).finish();
 }
 
-}  // namespace
-
-Package vgg16(Shape input) {
-  return vgg("vgg16", input, 3);
-}
-
-Package vgg19(Shape input) {
-  return vgg("vgg19", input, 4);
-}
-
-Package resnet50(Shape input) {
-  return resnet("resnet50", input, 6);
-}
-
-Package resnet101(Shape input) {
-  return resnet("resnet101", input, 23);
+Package wide_resnet(Shape input, int per_stage) {
+  constexpr int kWidth = 4;
+  Network net("wrn-" + std::to_string(6 * per_stage + 4) + "-" + std::to_string(kWidth), input, 10);
+  net.begin_block();
+  Register x = net.convolution(net.input(), 16, 3);
+  net.exit(x);
+  for (const auto& [channels, first_stride] :
+       {std::pair{16 * kWidth, 1}, {32 * kWidth, 2}, {64 * kWidth, 2}}) {
+    for (int i = 0; i < per_stage; ++i) {
+      net.begin_block();
+      const int stride = i == 0 ? first_stride : 1;
+      const Register shortcut = i == 0 ? net.convolution(x, channels, 1, stride) : x;
+      x = net.convolution(net.convolution(x, channels, 3, stride), channels, 3, 1, {shortcut});
+      net.exit(x);
+    }
+  }
+  return std::move(net).finish();
 }
 
 Package multi_scale(Shape input) {

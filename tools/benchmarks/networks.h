@@ -6,12 +6,12 @@
 
 namespace einet {
 
-// Simonyan and Zisserman 2015, configurations D and E; a block per convolution.
+// Simonyan and Zisserman 2015, configuration D; a block per convolution.
 Package vgg16(Shape input);
-Package vgg19(Shape input);
-// He et al. 2016, bottlenecks [3, 4, 6, 3] and [3, 4, 23, 3]; a block per bottleneck.
+// He et al. 2016, bottlenecks [3, 4, 6, 3]; a block per bottleneck.
 Package resnet50(Shape input);
-Package resnet101(Shape input);
+// WRN-n-4 (Zagoruyko and Komodakis 2016) of three stages with so many residual blocks each; n = 6 x that + 4.
+Package wide_resnet(Shape input, int per_stage);
 // In the manner of MSDNet (Huang et al. 2018): 21 blocks of small layers on three scales, several registers
 // carried.
 Package multi_scale(Shape input);
