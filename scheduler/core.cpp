@@ -1,20 +1,11 @@
 #include "scheduler/core.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "scheduler/core_impl.h"
 
 namespace einet {
-namespace {
-
-DeviceId first_device(const JobRecord& job) {
-  return DeviceId{static_cast<std::uint32_t>(std::countr_zero(job.devices))};
-}
-
-}  // namespace
-
 int HeldGrant::last_block() const {
   return deepest(exits);
 }
@@ -120,7 +111,7 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
   } else if (options_.policy == Policy::imprecise) {
-    shares_.join(job, mandatory_time(job, first_device(job)), base_lanes());
+    shares_.join(job, mandatory_time(job, job.first_device()), base_lanes());
   }
   timers_.set(job, release);
   if (release <= now) advance(now);
@@ -157,7 +148,7 @@ void Core::Impl::set_timer(JobRecord& job, TimePoint now) {
                           job.reservation == nullptr && !job.promoted && job.spec.deadline < kNever;
   if (!promotable) return timers_.set(job, job.spec.deadline);
   const TimePoint promotion =
-      job.spec.deadline - mandatory_time(job, first_device(job)) - options_.promote_at_laxity;
+      job.spec.deadline - mandatory_time(job, job.first_device()) - options_.promote_at_laxity;
   if (promotion > now) return timers_.set(job, promotion);
   job.promoted = true;
   timers_.set(job, job.spec.deadline);
@@ -185,15 +176,6 @@ void Core::Impl::make_ready(JobRecord& job, TimePoint now) {
   Server* const budget = job.spec.task == TaskId{} ? shares_.server(job.spec.tenant) : nullptr;
   if (budget != nullptr && job.server == nullptr && !job.by_server.is_linked())
     budget->waiting.push_back(job);
-}
-
-template <class Change>
-void Core::Impl::rank(JobRecord& job, Change&& change) {
-  const bool queued = ReadyQueues::contains(job);
-  if (queued) ready_.erase(job);
-  change();
-  job.urgency = urgency(options_.policy, job, standing(job), first_device(job));
-  if (queued) ready_.insert(job);
 }
 
 void Core::Impl::rank(JobRecord& job) {
@@ -237,7 +219,7 @@ void Core::Impl::forget_state(JobRecord& job) {
   job.used = {};
   job.last_lane.reset();
   job.devices = devices_of(*job.spec.times);
-  job.urgency = urgency(options_.policy, job, standing(job), first_device(job));
+  job.urgency = urgency(options_.policy, job, standing(job), job.first_device());
   if (queued) ready_.insert(job);
 }
 
@@ -316,132 +298,6 @@ std::size_t Core::Impl::base_lanes() const {
     return lane.status == Lane::Status::up && !lane.is_urgent();
   });
   return std::max<std::size_t>(1, static_cast<std::size_t>(up));
-}
-
-// --- Reservations and budgets ---
-
-void Core::Impl::count_homes() {
-  for (Lane& lane : lanes_) lane.homed = 0;
-  for (const auto& [id, task] : tasks_) ++lanes_[task.reservation.home.value].homed;
-  for (const Server* server : shares_.servers()) ++lanes_[server->budget.home.value].homed;
-}
-
-void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint now) {
-  move_clock(now);
-  EINET_CHECK(id != TaskId{} && reservation.home.value < lanes_.size(), "a task has a number and a home");
-  EINET_CHECK(
-      reservation.period > Duration{} && reservation.deadline > Duration{} && reservation.budget > Duration{},
-      "a task's times are positive");
-  TaskState& task = tasks_[id];
-  // Jobs in the queues lie where the old reservation says.
-  std::vector<JobRecord*> queued;
-  jobs_.for_each([&](JobRecord& job) {
-    if (job.reservation != &task.reservation || !ReadyQueues::contains(job)) return;
-    ready_.erase(job);
-    queued.push_back(&job);
-  });
-  task.reservation = reservation;
-  jobs_.for_each([&](JobRecord& job) {
-    if (job.reservation == &task.reservation) rank(job);
-  });
-  for (JobRecord* job : queued) ready_.insert(*job);
-  count_homes();
-}
-
-void Core::Impl::unreserve(TaskId id, TimePoint now) {
-  move_clock(now);
-  const auto task = tasks_.find(id);
-  EINET_CHECK(task != tasks_.end(), "only a task that is there can go");
-  jobs_.for_each([&](JobRecord& job) {
-    if (job.reservation == &task->second.reservation) rank(job, [&] { job.reservation = nullptr; });
-  });
-  tasks_.erase(task);
-  count_homes();
-}
-
-void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
-  move_clock(now);
-  if (Server* old = shares_.server(tenant)) {
-    if (old->carried != nullptr) put_down(*old->carried);
-    old->waiting.clear();
-  }
-  shares_.set(tenant, share);
-  Server* const budget = shares_.server(tenant);
-  if (budget == nullptr) return;
-  EINET_CHECK(share.budget->home.value < lanes_.size(), "a budget has a home");
-  jobs_.for_each([&](JobRecord& job) {
-    if (job.spec.tenant != tenant || job.spec.task != TaskId{} || job.state != JobState::ready) return;
-    budget->waiting.push_back(job);
-  });
-  count_homes();
-}
-
-Duration Core::Impl::longest_block(const JobRecord& job, DeviceId device, int block) const {
-  const double worst = static_cast<double>(worst_block_time(job, device, block).count());
-  return Duration{static_cast<std::int64_t>(worst * options_.margin)} + options_.overhead;
-}
-
-// A block has run: what its job may use shrinks by that.
-void Core::Impl::charge(JobRecord& job, const BlockReport& report, TimePoint now) {
-  job.used += report.used;
-  if (Server* server = job.server) {
-    server->left -= report.used;
-    if (now >= server->window_end) {
-      server->window_end = now + server->budget.period;
-      server->left = server->budget.amount;
-    }
-  }
-}
-
-// A task whose blocks take longer than it said pays with its own jobs: this one goes on without the
-// reservation, and the next may come only when the task is within its rate again.
-void Core::Impl::overran(JobRecord& job, TimePoint now) {
-  const auto task = tasks_.find(job.spec.task);
-  const Reservation& reservation = task->second.reservation;
-  const double periods = static_cast<double>((job.used - reservation.budget).count()) /
-                         static_cast<double>(reservation.budget.count());
-  constexpr double kLongest = 1e18;
-  const double wait = std::min(kLongest, periods * static_cast<double>(reservation.period.count()));
-  task->second.next_release =
-      std::min(kNever, task->second.next_release + Duration{static_cast<std::int64_t>(wait)});
-  observer_.overran(job.spec.id, job.spec.task, job.used, now);
-  rank(job, [&] { job.reservation = nullptr; });
-}
-
-// Has the budgets carry what they have room for, and put down what they have none for.
-void Core::Impl::carry(TimePoint now) {
-  for (Server* server : shares_.servers()) {
-    const DeviceId device = lanes_[server->budget.home.value].device;
-    // The lane runs on by itself: when a block is reported, the next one has begun. So two must fit.
-    const auto needs = [&](const JobRecord& job) {
-      const int next = job.next_block;
-      const Duration one = longest_block(job, device, next);
-      return next + 1 < job.blocks() ? one + longest_block(job, device, next + 1) : one;
-    };
-    if (JobRecord* job = server->carried) {
-      if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
-      const bool ready = job->state == JobState::ready || job->state == JobState::granted;
-      put_down(*job);
-      if (ready) server->waiting.push_back(*job);
-    }
-    const bool fresh = now >= server->window_end;
-    const Duration left = fresh ? server->budget.amount : server->left;
-    for (JobRecord& job : server->waiting) {
-      const bool could_begin = job.state == JobState::ready || job.state == JobState::granted;
-      if (!could_begin || (job.devices & device_bit(device)) == 0 || needs(job) > left) continue;
-      if (fresh) server->window_end = now + server->budget.period;
-      server->left = left;
-      server->carried = &job;
-      job.by_server.unlink();
-      rank(job, [&] { job.server = server; });
-      break;
-    }
-  }
-}
-
-void Core::Impl::put_down(JobRecord& job) {
-  job.server->carried = nullptr;
-  rank(job, [&] { job.server = nullptr; });
 }
 
 bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {

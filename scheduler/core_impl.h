@@ -1,5 +1,6 @@
-// The inside of the decision core: its state, and how the work divides. core.cpp turns events into state;
-// decide.cpp turns state into commands. Nothing outside these includes this.
+// The inside of the decision core: its state, and how the work divides. core.cpp and reservations.cpp turn
+// events into state; decide.cpp and urgent_lanes.cpp turn state into commands. Nothing outside these includes
+// this.
 #pragma once
 
 #include <array>
@@ -190,5 +191,14 @@ class Core::Impl {
   std::array<int, kMaxDevices> free_lanes_{};
   bool contended_ = false;  // more mandatory work than idle lanes
 };
+
+template <class Change>
+void Core::Impl::rank(JobRecord& job, Change&& change) {
+  const bool queued = ReadyQueues::contains(job);
+  if (queued) ready_.erase(job);
+  change();
+  job.urgency = urgency(options_.policy, job, standing(job), job.first_device());
+  if (queued) ready_.insert(job);
+}
 
 }  // namespace einet

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -84,6 +85,7 @@ struct JobRecord {
     const bool last_only = spec.plan == PlanMode::last && reservation == nullptr;
     return std::max(last_only ? blocks() - 1 : 0, spec.mandatory_exit);
   }
+  DeviceId first_device() const { return DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))}; }
   // The lane that its reserved work belongs to.
   LaneId home() const;
   bool has_exits() const { return !spec.times->accuracy.empty(); }

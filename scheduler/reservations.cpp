@@ -1,0 +1,133 @@
+// What was promised: tasks and budgets come, go and change; what their jobs use is charged, and who uses too
+// much loses the rank. Which lane runs what is decided elsewhere (decide.cpp).
+#include <algorithm>
+
+#include "scheduler/core_impl.h"
+
+namespace einet {
+
+void Core::Impl::count_homes() {
+  for (Lane& lane : lanes_) lane.homed = 0;
+  for (const auto& [id, task] : tasks_) ++lanes_[task.reservation.home.value].homed;
+  for (const Server* server : shares_.servers()) ++lanes_[server->budget.home.value].homed;
+}
+
+void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint now) {
+  move_clock(now);
+  EINET_CHECK(id != TaskId{} && reservation.home.value < lanes_.size(), "a task has a number and a home");
+  EINET_CHECK(
+      reservation.period > Duration{} && reservation.deadline > Duration{} && reservation.budget > Duration{},
+      "a task's times are positive");
+  TaskState& task = tasks_[id];
+  // Jobs in the queues lie where the old reservation says.
+  std::vector<JobRecord*> queued;
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation != &task.reservation || !ReadyQueues::contains(job)) return;
+    ready_.erase(job);
+    queued.push_back(&job);
+  });
+  task.reservation = reservation;
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation == &task.reservation) rank(job);
+  });
+  for (JobRecord* job : queued) ready_.insert(*job);
+  count_homes();
+}
+
+void Core::Impl::unreserve(TaskId id, TimePoint now) {
+  move_clock(now);
+  const auto task = tasks_.find(id);
+  EINET_CHECK(task != tasks_.end(), "only a task that is there can go");
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation == &task->second.reservation) rank(job, [&] { job.reservation = nullptr; });
+  });
+  tasks_.erase(task);
+  count_homes();
+}
+
+void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
+  move_clock(now);
+  if (Server* old = shares_.server(tenant)) {
+    if (old->carried != nullptr) put_down(*old->carried);
+    old->waiting.clear();
+  }
+  shares_.set(tenant, share);
+  Server* const budget = shares_.server(tenant);
+  if (budget == nullptr) return;
+  EINET_CHECK(share.budget->home.value < lanes_.size(), "a budget has a home");
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.spec.tenant != tenant || job.spec.task != TaskId{} || job.state != JobState::ready) return;
+    budget->waiting.push_back(job);
+  });
+  count_homes();
+}
+
+Duration Core::Impl::longest_block(const JobRecord& job, DeviceId device, int block) const {
+  const double worst = static_cast<double>(worst_block_time(job, device, block).count());
+  return Duration{static_cast<std::int64_t>(worst * options_.margin)} + options_.overhead;
+}
+
+// A block has run: what its job may use shrinks by that.
+void Core::Impl::charge(JobRecord& job, const BlockReport& report, TimePoint now) {
+  job.used += report.used;
+  if (Server* server = job.server) {
+    server->left -= report.used;
+    if (now >= server->window_end) {
+      server->window_end = now + server->budget.period;
+      server->left = server->budget.amount;
+    }
+  }
+}
+
+// A task whose blocks take longer than it said pays with its own jobs: this one goes on without the
+// reservation, and the next may come only when the task is within its rate again.
+void Core::Impl::overran(JobRecord& job, TimePoint now) {
+  const auto task = tasks_.find(job.spec.task);
+  const Reservation& reservation = task->second.reservation;
+  const double periods = static_cast<double>((job.used - reservation.budget).count()) /
+                         static_cast<double>(reservation.budget.count());
+  constexpr double kLongest = 1e18;
+  const double wait = std::min(kLongest, periods * static_cast<double>(reservation.period.count()));
+  task->second.next_release =
+      std::min(kNever, task->second.next_release + Duration{static_cast<std::int64_t>(wait)});
+  observer_.overran(job.spec.id, job.spec.task, job.used, now);
+  rank(job, [&] { job.reservation = nullptr; });
+}
+
+// Has the budgets carry what they have room for, and put down what they have none for.
+void Core::Impl::carry(TimePoint now) {
+  for (Server* server : shares_.servers()) {
+    const DeviceId device = lanes_[server->budget.home.value].device;
+    // The lane runs on by itself: when a block is reported, the next one has begun. So two must fit.
+    const auto needs = [&](const JobRecord& job) {
+      const int next = job.next_block;
+      const Duration one = longest_block(job, device, next);
+      return next + 1 < job.blocks() ? one + longest_block(job, device, next + 1) : one;
+    };
+    if (JobRecord* job = server->carried) {
+      if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
+      const bool ready = job->state == JobState::ready || job->state == JobState::granted;
+      put_down(*job);
+      if (ready) server->waiting.push_back(*job);
+    }
+    const bool fresh = now >= server->window_end;
+    const Duration left = fresh ? server->budget.amount : server->left;
+    for (JobRecord& job : server->waiting) {
+      const bool could_begin = job.state == JobState::ready || job.state == JobState::granted;
+      if (!could_begin || (job.devices & device_bit(device)) == 0 || needs(job) > left) continue;
+      if (fresh) server->window_end = now + server->budget.period;
+      server->left = left;
+      server->carried = &job;
+      job.by_server.unlink();
+      rank(job, [&] { job.server = server; });
+      break;
+    }
+  }
+}
+
+void Core::Impl::put_down(JobRecord& job) {
+  job.server->carried = nullptr;
+  rank(job, [&] { job.server = nullptr; });
+}
+
+}  // namespace einet
