@@ -80,6 +80,11 @@ def boundaries_of_preemptions(events):
     return marks
 
 
+def base_lanes(events):
+    """By lane: the lane whose core it has. An urgent lane takes that of its base lane, any other lane has its own."""
+    return {e["lane"]: e.get("base", e["lane"]) for e in events if e["event"] == "lane_up"}
+
+
 def telling_window(events, tenants):
     """The start of a window, away from the run's ends, that shows the most tenants and the most jobs of the urgent ones."""
     blocks = blocks_of(events)
@@ -96,14 +101,16 @@ def telling_window(events, tenants):
 def draw(axis, events, title, tenants, colour):
     start = telling_window(events, tenants)
     end = start + WINDOW_MS * 1e6
-    lanes = sorted({e["lane"] for e in blocks_of(events)})
+    base = base_lanes(events)
+    lanes = sorted(set(base.values()))
 
     def ms(ns):
         return (ns - start) / 1e6
 
-    for e in blocks_of(events):
+    # A core's row: the blocks of urgent lanes last, on top of the block that stands still meanwhile.
+    for e in sorted(blocks_of(events), key=lambda e: e["lane"] != base[e["lane"]]):
         if start <= e["end_ns"] and e["start_ns"] <= end:
-            row = lanes.index(e["lane"])
+            row = lanes.index(base[e["lane"]])
             axis.broken_barh([(ms(e["start_ns"]), ms(e["end_ns"]) - ms(e["start_ns"]))], (row - 0.32, 0.64),
                              facecolor=colour[e["tenant"]], edgecolor="white", linewidth=0.6)
             if "exit" in e:
@@ -111,7 +118,7 @@ def draw(axis, events, title, tenants, colour):
                           markeredgecolor="#222222", markeredgewidth=0.6, clip_on=False)
     for lane, at in boundaries_of_preemptions(events):
         if start <= at <= end:
-            row = lanes.index(lane)
+            row = lanes.index(base[lane])
             axis.plot([ms(at)] * 2, [row - 0.46, row + 0.32], color="black", linewidth=1.6)
     for e in events:
         if e["event"] == "outcome" and e["outcome"] == "missed" and start <= e["at_ns"] <= end:
@@ -128,7 +135,7 @@ def draw(axis, events, title, tenants, colour):
 
 def draw_timeline(path, traces, tenants):
     colour = dict(zip(tenants, COLOURS))
-    lanes = max(len({e["lane"] for e in blocks_of(events)}) for events in traces.values())
+    lanes = max(len(set(base_lanes(events).values())) for events in traces.values())
     figure, axes = plt.subplots(len(traces), 1, figsize=(12, 1.0 + len(traces) * (0.8 + 0.8 * lanes)), squeeze=False)
     for axis, (policy, events) in zip(axes[:, 0], traces.items()):
         draw(axis, events, policy, tenants, colour)

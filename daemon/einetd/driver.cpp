@@ -336,6 +336,11 @@ void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
   report_.preempted(job, {id, lanes_[id.value].device}, by, at);
 }
 
+void Driver::suspended(LaneId id, JobId victim, JobId by, TimePoint at) {
+  ++counters_.suspensions;
+  report_.suspended(record(victim), {id, lanes_[id.value].device}, by, at);
+}
+
 // ---- time ----
 
 void Driver::set_timer() {

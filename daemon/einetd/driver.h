@@ -34,7 +34,8 @@ struct LaneView {
 struct DriverCounters {
   std::uint64_t accepted = 0, refused = 0;  // by the core
   std::array<std::uint64_t, 6> outcomes{};  // by Outcome
-  std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, exits = 0;
+  std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
+                exits = 0;
 };
 
 // One thread: the io_context's.
@@ -104,6 +105,7 @@ class Driver final : private Commands, private Observer {
   // Observer.
   void job_state(JobId, JobState from, JobState to, TimePoint) override;
   void preempted(LaneId, JobId victim, JobId by, TimePoint) override;
+  void suspended(LaneId, JobId victim, JobId by, TimePoint) override;
 
   LaneId lane_id(DeviceId, int index) const;
   enum class More : std::uint8_t { no, yes };

@@ -139,15 +139,24 @@ void Reporter::cancelled(const HeldJob& job, TimePoint at) {
 }
 
 void Reporter::preempted(const HeldJob& job, Place place, JobId by, TimePoint at) {
+  lost_its_core(Kind::preempt, wire::Event::PREEMPTED, job, place, by, at);
+}
+
+void Reporter::suspended(const HeldJob& job, Place place, JobId by, TimePoint at) {
+  lost_its_core(Kind::suspend, wire::Event::SUSPENDED, job, place, by, at);
+}
+
+void Reporter::lost_its_core(Kind kind, wire::Event::Kind shown, const HeldJob& job, Place place, JobId by,
+                             TimePoint at) {
   if (parts_.trace != nullptr) {
-    TraceEvent e = trace_event(Kind::preempt, job);
+    TraceEvent e = trace_event(kind, job);
     e.at = at;
     e.lane = place.lane;
     e.by = by;
     parts_.trace->add(e);
   }
   if (watched()) {
-    wire::Event e = event(wire::Event::PREEMPTED, job, place, at);
+    wire::Event e = event(shown, job, place, at);
     e.set_by(by.value);
     tell(job, e);
   }

@@ -65,7 +65,9 @@ class Reporter {
   void answered(const HeldJob&, Place, TimePoint ready);
   // It was asked to end.
   void cancelled(const HeldJob&, TimePoint at);
+  // At a boundary it left its lane for a more urgent job; or that took the core from its block in progress.
   void preempted(const HeldJob&, Place, JobId by, TimePoint at);
+  void suspended(const HeldJob&, Place, JobId by, TimePoint at);
   // Its one outcome.
   void ended(const HeldJob&, Outcome, Reason);
 
@@ -77,6 +79,7 @@ class Reporter {
   void lane_lost(LaneId, LaneLoss);
 
  private:
+  void lost_its_core(TraceEvent::Kind, wire::Event::Kind, const HeldJob&, Place, JobId by, TimePoint at);
   TraceEvent trace_event(TraceEvent::Kind, const HeldJob&) const;
   void trace_lane(TraceEvent::Kind, LaneId, GrantNumber, const HeldJob*, Reason);
   wire::Event event(wire::Event::Kind, const HeldJob&, TimePoint) const;

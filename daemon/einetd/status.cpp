@@ -163,6 +163,7 @@ void StatusView::add_counters(wire::Status& s) const {
   add("stops", c.stops);
   add("withdrawals", c.withdrawals);
   add("preemptions", c.preemptions);
+  add("suspensions", c.suspensions);
 }
 
 void StatusView::add_warnings(wire::Status& s) const {

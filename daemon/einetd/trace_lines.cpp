@@ -12,9 +12,9 @@ namespace {
 using Kind = TraceEvent::Kind;
 
 std::string_view kind_name(Kind kind) {
-  constexpr std::array<std::string_view, 11> kNames{"submit",  "reject",   "cancel",   "grant",
-                                                    "stop",    "withdraw", "block",    "preempt",
-                                                    "outcome", "lane_up",  "lane_lost"};
+  constexpr std::array<std::string_view, 12> kNames{"submit",  "reject",   "cancel",  "grant",
+                                                    "stop",    "withdraw", "block",   "preempt",
+                                                    "suspend", "outcome",  "lane_up", "lane_lost"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -125,7 +125,7 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
   line.add("tenant", name_of(names.tenants, e.tenant));
   line.add("model", name_of(names.models, e.model));
   line.add("priority", e.priority);
-  if (of_lane && e.kind != Kind::preempt) line.add("grant", e.grant.value);
+  if (of_lane && e.kind != Kind::preempt && e.kind != Kind::suspend) line.add("grant", e.grant.value);
   switch (e.kind) {
     case Kind::submit:
       add_submission(line, e);
@@ -152,6 +152,7 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
       line.add(e.answer);
       break;
     case Kind::preempt:
+    case Kind::suspend:
       line.add("by", e.by.value);
       break;
     case Kind::outcome:

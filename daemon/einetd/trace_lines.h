@@ -23,6 +23,7 @@ struct TraceEvent {
     withdraw,
     block,
     preempt,
+    suspend,
     outcome,
     lane_up,
     lane_lost
@@ -51,7 +52,7 @@ struct TraceEvent {
   TimePoint end{};
   TimePoint granted{};                           // block: when its grant was posted
   Duration used{};                               // block: lane time
-  JobId by{};                                    // preempt
+  JobId by{};                                    // preempt, suspend
   int preemptions = 0;                           // outcome
   LaneId base{};                                 // lane_up of an urgent lane: whose
   Preemption preemption = Preemption::boundary;  // boundary: of a base lane

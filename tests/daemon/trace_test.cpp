@@ -94,6 +94,9 @@ TEST(Trace, DescribesWhatTheCoreWasTold) {
           {.kind = Kind::lane_up, .lane = LaneId{1}, .base = LaneId{0}, .preemption = Preemption::as_needed},
           kNames),
       HasSubstr("\"base\":0,\"preemption\":\"as-needed\"}"));
+  EXPECT_THAT(
+      format_trace({.kind = Kind::suspend, .job = JobId{3}, .by = JobId{4}}, kNames),
+      testing::AllOf(HasSubstr("{\"event\":\"suspend\""), HasSubstr("\"job\":3"), HasSubstr("\"by\":4}")));
 }
 
 TEST(Trace, LinesOfTextKeepTheirPlaceAmongTheEvents) {

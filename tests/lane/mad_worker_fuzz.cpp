@@ -60,6 +60,7 @@ void play(Script script) {
       require(r.grant.value <= posted && r.job.value == 100 + r.grant.value && r.grant.value >= seen.grant);
       if (r.grant.value != seen.grant) require(seen.ended), seen = {r.grant.value, 0, false};
       require(!seen.ended && r.start <= r.end && r.end <= clock.now());
+      require(r.used >= Duration{0} && r.used <= r.end - r.start);
       if (r.block >= 0) require(r.block == seen.next_block++ && r.block < kBlocks);
       if (r.answer) require(r.scores.size() == kClasses && r.answer->top_class < kClasses);
       seen.ended = r.finished != End::none;
@@ -99,6 +100,7 @@ void play(Script script) {
         record.flags = script.next<std::uint8_t>() % 64;
         record.start_ns = script.next<std::uint8_t>();
         record.end_ns = script.next<std::uint8_t>();
+        if ((record.flags & kBlock) != 0) record.used_ns = static_cast<std::uint32_t>(record.start_ns);
         std::array<float, kClasses> scores{0.25F, 0.5F, 0.25F};
         if ((record.flags & kExit) != 0) {
           record.classes = kClasses;

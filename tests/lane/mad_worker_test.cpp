@@ -63,6 +63,19 @@ TEST(MadWorker, WhatAWorkingLaneSaysIsBelieved) {
   EXPECT_EQ(bench.reports.size(), 1U);
 }
 
+TEST(MadWorker, ABlockUsesNoMoreTimeThanPassed) {
+  for (const auto& [says_ns, used] : {std::pair(50U, 50), {100U, 100}, {5000U, 100}, {kUsedTooLong, 100}}) {
+    Bench bench;
+    bench.daemon.post(0, grant(1, 0, exit_bit(0) | exit_bit(kBlocks - 1)));
+    Says says = first_block();  // from 100 to 200
+    says.record.used_ns = says_ns;
+    commit(bench.up(), says.record, says.scores, [] {});
+    EXPECT_TRUE(bench.drain().has_value());
+    ASSERT_EQ(bench.reports.size(), 1U);
+    EXPECT_EQ(bench.reports[0].used, Duration{used});
+  }
+}
+
 TEST(MadWorker, EveryFieldIsChecked) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<std::pair<const char*, std::function<void(Says&)>>> lies{

@@ -1,6 +1,10 @@
 // Instant preemption with real processes: an urgent job takes the core from a block in progress, which goes
 // on afterwards; under preemption = "boundary", the negative control, none does. Where no real-time rank is
 // to be had, the daemon says so, works, and says how to allow it.
+#include <algorithm>
+#include <csignal>
+#include <functional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -59,6 +63,16 @@ int run_inside_blocks(const std::string& preemption) {
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
   const std::vector<Json> trace = daemon.trace();
   EXPECT_EQ(broken_promises(trace), "");
+  const bool urgent_lanes = has_real_time() && preemption != "boundary";
+  const auto count = [&](const std::function<bool(const Json&)>& holds) {
+    return std::count_if(trace.begin(), trace.end(), holds);
+  };
+  // What happened is in the trace, for reports and for running it again.
+  EXPECT_EQ(count([](const Json& e) { return e["event"] == "suspend"; }) > 0, urgent_lanes);
+  EXPECT_EQ(count([&](const Json& e) {
+              return e["event"] == "lane_up" && e.value("preemption", "") == preemption;
+            }),
+            urgent_lanes ? 1 : 0);
   int inside = 0;
   for (const Json& urgent : trace) {
     if (urgent["event"] != "block" || urgent["tenant"] != "control") continue;

@@ -220,6 +220,8 @@ std::string_view name(wire::Event::Kind kind) {
       return "exit";
     case wire::Event::PREEMPTED:
       return "preempted";
+    case wire::Event::SUSPENDED:
+      return "suspended";
     case wire::Event::ENDED:
       return "ended";
     case wire::Event::LOST:
@@ -254,7 +256,7 @@ Json to_json(const wire::Event& event) {
     out["class"] = event.top_class();
     out["confidence"] = number(event.confidence());
   }
-  if (event.kind() == wire::Event::PREEMPTED) out["by"] = event.by();
+  if (event.by() != 0) out["by"] = event.by();
   if (event.kind() == wire::Event::ENDED) out["outcome"] = client::name(event.outcome());
   if (!event.reason().empty()) out["reason"] = event.reason();
   return out;
@@ -279,6 +281,7 @@ std::string line_of(const wire::Event& event, TimePoint first) {
              percent(event.confidence()) + ")";
       break;
     case wire::Event::PREEMPTED:
+    case wire::Event::SUSPENDED:
       out += " by job " + std::to_string(event.by());
       break;
     case wire::Event::ENDED:
