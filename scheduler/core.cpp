@@ -291,6 +291,7 @@ void Core::Impl::urgent_lane_up(LaneId id, LaneId base, Preemption preemption, T
   under.urgent = id;
   lanes_[id.value].base = base;
   lanes_[id.value].preemption = preemption;
+  count_homes();
 }
 
 std::size_t Core::Impl::base_lanes() const {

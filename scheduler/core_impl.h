@@ -43,6 +43,7 @@ struct Lane {
   std::optional<LaneId> urgent;
   Preemption preemption = Preemption::boundary;  // of an urgent lane
   int homed = 0;                                 // tasks and budgets whose home this base lane is
+  int takers = 0;                                // of these, tasks that may take its core at once
   std::uint64_t grants = 0;                      // so far; the number of the newest
   HeldGrant front;                               // the one that it runs, or is about to
   HeldGrant back;                                // posted behind it

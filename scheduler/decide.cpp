@@ -179,10 +179,12 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
   }
 }
 
-// Lanes that nothing else needs help with reserved work that waits at home.
+// Lanes that nothing else needs help with reserved work that waits at home. Not those whose core may be
+// taken: a block that stands still would be missing at its home.
 void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
   for (Lane* lane : group) {
-    if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent()) continue;
+    if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent() || lane->takers > 0)
+      continue;
     JobRecord* ready = nullptr;
     do {
       ready = ready_.peek_reserved(device_bit(lane->device));

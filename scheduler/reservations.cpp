@@ -7,8 +7,13 @@
 namespace einet {
 
 void Core::Impl::count_homes() {
-  for (Lane& lane : lanes_) lane.homed = 0;
-  for (const auto& [id, task] : tasks_) ++lanes_[task.reservation.home.value].homed;
+  for (Lane& lane : lanes_) lane.homed = lane.takers = 0;
+  for (const auto& [id, task] : tasks_) {
+    Lane& home = lanes_[task.reservation.home.value];
+    ++home.homed;
+    const bool instant = home.urgent && lanes_[home.urgent->value].preemption == Preemption::instant;
+    if (instant || task.reservation.patience < kForever) ++home.takers;
+  }
   for (const Server* server : shares_.servers()) ++lanes_[server->budget.home.value].homed;
 }
 

@@ -172,6 +172,9 @@ class Analysis {
     const Demand& own = demands_[i];
     effort_.left -= std::min<std::uint64_t>(effort_.left, 2 * demands_.size());
     Wide sum = std::min(earlier(own), Wide{waits} * (at_once(own) - 1));
+    if (load_.same_priority == SamePriority::any_order) {
+      sum += Wide{at_once(own) - 1} * std::min(own.cost, waits);  // later ones may go first, too
+    }
     for (std::size_t j = 0; j < demands_.size(); ++j) {
       if (j == i) continue;
       const Demand& d = demands_[j];
@@ -206,6 +209,7 @@ class Analysis {
       // Released while the job is there, and more urgent.
       std::int64_t within = o == Order::less_urgent ? 0 : length;
       if (o == Order::by_deadline) within = std::min(within, own.deadline - d.deadline);
+      if (j == i && load_.same_priority == SamePriority::any_order) within = length;
       if (within > 0) arrivals += d.period == kLimit ? 1 : (within - 1) / d.period + 1;
       if (o == Order::more_urgent || at_most <= 0) continue;
       const std::int64_t block = std::min(d.longest - 1, waits);

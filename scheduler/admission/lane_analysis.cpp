@@ -295,7 +295,12 @@ class Analysis {
                  std::int64_t taken) const {
     const Demand& d = of(j);
     const std::int64_t t = d.takes ? std::max(until, taken) : until;
-    if (j == p.task) return Wide{releases(p.length - d.deadline, d.period)} * d.cost;
+    if (j == p.task) {
+      // Where the order is not known, later jobs of the task may go first, too.
+      const std::int64_t last = p.length - d.deadline;
+      const bool any_order = load_.same_priority == SamePriority::any_order;
+      return Wide{releases(any_order ? std::max(last, t) : last, d.period)} * d.cost;
+    }
     if (group == &higher_) return Wide{releases(t, d.period)} * d.cost;
     Wide jobs = 0;
     if (group == &level_ && d.deadline <= p.length)
@@ -333,7 +338,7 @@ class Analysis {
         if (j != p.task) {
           count(amount, load_.tasks[j].name);
         } else if (amount > own) {
-          text += ", " + ns(amount - own) + " of its earlier jobs";
+          text += ", " + ns(amount - own) + " of its other jobs";
         }
       }
     }

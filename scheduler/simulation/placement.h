@@ -16,8 +16,9 @@ struct Placed {
   std::optional<Refusal> refusal{};          // of a task that did not fit: its jobs are best-effort
 };
 
-// By source of the set: its tasks first fit, the largest share of a lane first; its single jobs are
-// best-effort, and their longest block is what tasks may have to wait for. Worst times are taken as they are.
+// By source of the set: its tasks first fit, the largest share of a lane first. Single jobs, and the jobs of
+// tasks that do not fit, are best-effort work: their longest block is what tasks may have to wait for. Worst
+// times are taken as they are.
 std::vector<Placed> place(const TaskSet&);
 
 }  // namespace einet

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "scheduler/simulation/placement.h"
 #include "scheduler/simulation/simulated_lane.h"
 
 namespace einet {
@@ -28,6 +29,8 @@ class Run final : private Commands, private Observer, private SimulatedWork {
     for (std::uint32_t i = lanes; i < all; ++i) {
       core_.urgent_lane_up(LaneId{i}, LaneId{i - lanes}, set.preemption, TimePoint{});
     }
+    task_of_.resize(set.sources.size());
+    if (set.placement == Placement::partitioned) reserve();
   }
 
   Result<SimulationResult> run() {
@@ -50,6 +53,16 @@ class Run final : private Commands, private Observer, private SimulatedWork {
   }
 
  private:
+  // What admission promises is kept by the core.
+  void reserve() {
+    const std::vector<Placed> placed = place(set_);
+    for (std::size_t i = 0; i < placed.size(); ++i) {
+      if (!placed[i].reservation) continue;
+      task_of_[i] = TaskId{static_cast<std::uint32_t>(i + 1)};
+      core_.reserve(task_of_[i], *placed[i].reservation, TimePoint{});
+    }
+  }
+
   std::string describe(std::size_t job) const {
     const TaskSetJob& j = set_.jobs[job];
     return "job " + std::to_string(job) + " (" + set_.sources[j.source].name + ", index " +
@@ -68,6 +81,7 @@ class Run final : private Commands, private Observer, private SimulatedWork {
     const JobSource& source = set_.sources[job.source];
     const auto accepted = core_.submit({.id = JobId{number + 1},
                                         .tenant = {},
+                                        .task = task_of_[job.source],
                                         .model = {},
                                         .times = source.times,
                                         .release = job.release,
@@ -144,6 +158,7 @@ class Run final : private Commands, private Observer, private SimulatedWork {
   SimulationResult result_;
   Core core_;
   std::vector<SimulatedLane> lanes_;
+  std::vector<TaskId> task_of_;  // by source
   std::vector<std::size_t> by_release_;
   std::size_t next_ = 0;    // of by_release_, to submit
   std::vector<bool> gone_;  // by number

@@ -10,6 +10,7 @@
 #include "exact.h"
 #include "random_load.h"
 #include "scheduler/admission/global_analysis.h"
+#include "scheduler/simulation/placement.h"
 
 namespace einet::admission_test {
 namespace {
@@ -210,6 +211,75 @@ TEST(GlobalSoundness, AnAnalysisWithTooShortBlocksIsCaught) {
     return analyse_global(cut, 2, effort);
   };
   EXPECT_GT(soundness(200, Policy::edf, Preemption::boundary, 8, bounds, 2).broken, 0);
+}
+
+// Tasks at home on lanes, as the daemon has them, beside best-effort jobs of any urgency with longer blocks.
+TEST(AdmissionSoundness, NoReservedJobExceedsItsBoundBesideOtherWork) {
+  Random random(9);
+  std::array<std::array<int, 3>, 3> reserved{};  // jobs, by policy and preemption
+  constexpr std::array kPromising{Policy::edf, Policy::fixed_priority, Policy::imprecise};
+  for (int n = 0; n < sets(1500); ++n) {
+    const auto policy = static_cast<std::size_t>(n % 3);
+    const auto preemption = static_cast<std::size_t>(n / 3 % 3);
+    const LoadShape shape = shape_for(random);
+    const LaneLoad load = random_load(random, kPromising[policy], shape);
+    TaskSet set{.policy = load.policy,
+                .lanes = static_cast<int>(pick(random, 1, 3)),
+                .preemption = static_cast<Preemption>(preemption),
+                .placement = Placement::partitioned,
+                .on_miss = OnMiss::stop,
+                .sources = {},
+                .jobs = {}};
+    const auto add_source = [&](const LaneTask& task, std::optional<Duration> period) {
+      auto times = std::make_shared<ModelTimes>();
+      times->on_device.emplace_back();
+      for (const Duration block : task.blocks) {
+        times->on_device[0].push_back({.trunk = block, .worst_trunk = block});
+      }
+      set.sources.push_back({.name = task.name,
+                             .deadline = task.deadline,
+                             .priority = task.priority,
+                             .period = period,
+                             .times = times});
+    };
+    const auto add_job = [&](std::int64_t at) {
+      set.jobs.push_back({.source = set.sources.size() - 1,
+                          .release = TimePoint{Duration{at}},
+                          .deadline = TimePoint{Duration{at} + set.sources.back().deadline}});
+    };
+    const std::int64_t horizon = shape.period * 20;
+    for (const LaneTask& task : load.tasks) {
+      add_source(task, std::min(task.period, Duration{horizon}));
+      for (std::int64_t at = pick(random, 0, shape.period); at < horizon;
+           at += set.sources.back().period->count()) {
+        add_job(at);
+        if (pick(random, 0, 3) == 0) at += pick(random, 0, shape.period);
+      }
+    }
+    for (auto others = pick(random, 0, 8); others > 0; --others) {
+      LaneTask other{.name = "other", .deadline = Duration{pick(random, 1, horizon)}, .blocks = {}};
+      other.priority = static_cast<int>(pick(random, 0, 9));
+      for (auto blocks = pick(random, 1, 4); blocks > 0; --blocks) {
+        other.blocks.push_back(Duration{pick(random, 1, std::max<std::int64_t>(1, shape.period / 4))});
+      }
+      add_source(other, std::nullopt);
+      add_job(pick(random, 0, horizon));
+    }
+    const std::vector<Placed> placed = place(set);
+    const Result<SimulationResult> result = simulate(set);
+    ASSERT_TRUE(result.has_value());
+    for (std::size_t job = 0; job < set.jobs.size(); ++job) {
+      const Placed& home = placed[set.jobs[job].source];
+      if (!home.bound) continue;
+      ++reserved[policy][preemption];
+      ASSERT_LE(result->jobs[job].finish - set.jobs[job].release, home.bound->response)
+          << set.lanes << " lanes, job " << job << ", " << set.sources[set.jobs[job].source].name << "\n"
+          << describe(load, set.preemption);
+    }
+  }
+  for (const auto& by_preemption : reserved) {
+    for (const int jobs : by_preemption) EXPECT_GT(jobs, sets(1000));
+  }
 }
 
 constexpr std::array kOrdered{Policy::edf, Policy::fixed_priority, Policy::fifo};
