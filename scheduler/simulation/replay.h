@@ -17,7 +17,6 @@ struct JobEnd {
   Reason reason{};
   ExitAnswer best{};
   TimePoint at{};
-  friend bool operator==(const JobEnd&, const JobEnd&) = default;
 };
 
 struct RecordedJob {
