@@ -120,11 +120,18 @@ void Invariants::reserved(TaskId id, const Reservation& reservation) {
   }
 }
 
-void Invariants::unreserved(TaskId id) {
+void Invariants::unreserved(TaskId id, TimePoint now) {
   tasks_[id.value - 1].reservation.reset();
   for (const std::size_t i : present_) {
-    if (jobs_[i].spec.task == id) jobs_[i].reservation.reset();
+    Truth& j = jobs_[i];
+    if (j.spec.task != id || !j.reservation) continue;
+    j.reservation.reset();
+    j.demoted_at = now;
   }
+}
+
+void Invariants::budgeted(const Budget& budget) {
+  budget_homes_.push_back(budget.home);
 }
 
 void Invariants::longest_block(Duration longest) {
@@ -345,6 +352,7 @@ void Invariants::overran(JobId id, TaskId task, TimePoint now) {
     violation("overrun", now, job_words(id) + " is said to have overrun, and has not");
   }
   tasks_[task.value - 1].has_overrun = true;
+  j.demoted_at = now;
   j.reservation.reset();
 }
 
@@ -353,7 +361,7 @@ void Invariants::overran(JobId id, TaskId task, TimePoint now) {
 void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   LaneTruth& l = lanes_[lane.value];
   const JobId before = l.current;
-  block_ended(l);
+  block_ended(l, now);
   ++counts_.blocks;
   Truth& j = truth(id);
   const std::string what = job_words(id) + " block " + std::to_string(block);
@@ -376,6 +384,8 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   l.begun = now;
   l.continued = before == id;
   l.plan = j.told_exits;
+  const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(block)];
+  l.expected_end = now + time.trunk + ((l.plan & exit_bit(block)) != 0 ? time.exit : Duration{});
 }
 
 // Reserved work that is away counts at home as if it ran there.
@@ -389,8 +399,9 @@ void Invariants::check_homes(TimePoint now) {
     if (away.running == home || away.running == l.urgent || there.begun == now) continue;
     if (l.current == JobId{} || l.begun != now || mandatory_done(away, there.block, away.best_exit)) continue;
     const Truth& begun = truth(l.current);
-    if (prefers(home, candidate(away, l, there.block, away.best_exit, there.plan),
-                candidate(begun, l, l.block, begun.best_exit, l.plan))) {
+    if (l.continued && begun.demoted_at == now) continue;
+    if (prefers(home, candidate(away, there.block, away.best_exit),
+                candidate(begun, l.block, begun.best_exit))) {
       violation("home", now,
                 job_words(begun.spec.id) + " begins on " + lane_words(home) +
                     ", the home of the more urgent " + job_words(away.spec.id) + ", which is away");
@@ -398,8 +409,9 @@ void Invariants::check_homes(TimePoint now) {
   }
 }
 
-void Invariants::block_ended(LaneTruth& l) {
+void Invariants::block_ended(LaneTruth& l, TimePoint now) {
   if (l.current == JobId{}) return;
+  if (l.base) lanes_[*l.base].expected_end += now - l.begun;
   Truth& j = truth(l.current);
   j.last_lane = j.running;
   j.running.reset();
@@ -407,8 +419,8 @@ void Invariants::block_ended(LaneTruth& l) {
   l.current = {};
 }
 
-void Invariants::lane_rests(LaneId lane) {
-  block_ended(lanes_[lane.value]);
+void Invariants::lane_rests(LaneId lane, TimePoint now) {
+  block_ended(lanes_[lane.value], now);
 }
 
 // --- In between ---
@@ -429,11 +441,11 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
     }
   }
   if (!all_told) return;
-  if (punctual_) check_homes(now);
-  if (strict_) {
-    check_starts(now);
+  if (punctual_) {
+    check_homes(now);
     check_urgent_lanes(now);
   }
+  if (strict_) check_starts(now);
   check_quiet(now);
 }
 
@@ -448,16 +460,16 @@ void Invariants::run_over(TimePoint now) {
 
 bool Invariants::mandatory_done(const Truth& j, int next_block, int best_exit) const {
   if (j.spec.times->accuracy.empty()) return next_block >= j.spec.times->blocks();
-  return best_exit >= std::max(0, j.spec.mandatory_exit);
+  // Only the last exit is planned: then it is the first answer.
+  const bool last_only = j.spec.plan == PlanMode::last && !j.reservation;
+  return best_exit >= std::max(last_only ? j.spec.times->blocks() - 1 : 0, j.spec.mandatory_exit);
 }
 
-Candidate Invariants::candidate(const Truth& j, const LaneTruth& l, int next_block, int best_exit,
-                                ExitMask plan) const {
+Candidate Invariants::candidate(const Truth& j, int next_block, int best_exit) const {
   Candidate c{.number = j.spec.id.value,
               .release = j.spec.release,
               .deadline = j.spec.deadline,
               .priority = j.spec.priority};
-  const bool has_tenant = j.job->tenant < scenario_.tenants.size();
   const bool done = mandatory_done(j, next_block, best_exit);
   const auto& accuracy = j.spec.times->accuracy;
   if (j.reservation && !done) {
@@ -465,12 +477,10 @@ Candidate Invariants::candidate(const Truth& j, const LaneTruth& l, int next_blo
     c.home = j.reservation->home;
   } else if (done && scenario_.policy == Policy::imprecise && !accuracy.empty()) {
     c.work = Candidate::Work::optional;
-    const double held = best_exit < 0 ? 0 : accuracy[static_cast<std::size_t>(best_exit)];
-    const double weight = has_tenant ? scenario_.tenants[j.job->tenant].weight : 1;
-    c.worth = weight * worth_of(*j.spec.times, l.device, next_block, plan, held);
   }
-  c.open = c.work != Candidate::Work::reserved && has_budget(j);
-  c.shared = true;
+  const bool may_be_promoted =
+      scenario_.promote_at_laxity > Duration{} && c.work == Candidate::Work::best_effort;
+  c.open = may_be_promoted || (c.work != Candidate::Work::reserved && has_budget(j));
   return c;
 }
 
@@ -478,14 +488,13 @@ bool Invariants::has_budget(const Truth& j) const {
   return j.job->tenant < scenario_.tenants.size() && scenario_.tenants[j.job->tenant].budget;
 }
 
-Candidate Invariants::waiting_candidate(const Truth& j, const LaneTruth& l) const {
-  const auto view = core_.job(j.spec.id);
-  return candidate(j, l, j.next_block, j.best_exit, view ? view->plan : 0);
+Candidate Invariants::waiting_candidate(const Truth& j) const {
+  return candidate(j, j.next_block, j.best_exit);
 }
 
 Candidate Invariants::running_candidate(const Truth& j, const LaneTruth& l) const {
   const bool executes = (j.told_exits & exit_bit(l.block)) != 0 && !j.spec.times->accuracy.empty();
-  return candidate(j, l, l.block + 1, executes ? std::max(l.block, j.best_exit) : j.best_exit, j.told_exits);
+  return candidate(j, l.block + 1, executes ? std::max(l.block, j.best_exit) : j.best_exit);
 }
 
 bool Invariants::prefers(std::size_t lane, const Candidate& a, const Candidate& b) const {
@@ -501,6 +510,7 @@ bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
 }
 
 bool Invariants::has_home_work(std::size_t lane) const {
+  if (std::find(budget_homes_.begin(), budget_homes_.end(), id_of(lane)) != budget_homes_.end()) return true;
   return std::any_of(tasks_.begin(), tasks_.end(),
                      [&](const TaskTruth& t) { return t.reservation && t.reservation->home.value == lane; });
 }
@@ -528,13 +538,14 @@ void Invariants::check_starts(TimePoint now) {
     if (!l.up || l.base || l.current == JobId{} || l.begun != now) continue;
     if (scenario_.policy == Policy::fifo && l.continued) continue;
     const Truth& j = truth(l.current);
-    const Candidate begun = candidate(j, l, l.block, j.best_exit, l.plan);
+    if (l.continued && j.demoted_at == now) continue;
+    const Candidate begun = candidate(j, l.block, j.best_exit);
     ++counts_.compared;
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
       // What a lane has only just let go of could not be given to another in time.
       if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
-      if (prefers(i, waiting_candidate(other, l), begun)) {
+      if (prefers(i, waiting_candidate(other), begun)) {
         violation("rule", now,
                   lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
                       "; the more urgent " + job_words(other.spec.id) + " waits");
@@ -561,21 +572,27 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const Truth& suspended = truth(base.current);
       if (is_helped(suspended, base)) continue;
       if (!suspended.finished && !leaves(suspended, now) &&
-          prefers(*urgent.base, candidate(suspended, base, base.block, suspended.best_exit, base.plan),
-                  candidate(j, base, urgent.block, j.best_exit, urgent.plan))) {
+          prefers(*urgent.base, candidate(suspended, base.block, suspended.best_exit),
+                  candidate(j, urgent.block, j.best_exit))) {
         violation("urgent", now, what + " over the more urgent " + job_words(suspended.spec.id));
       }
     }
     const bool instant = urgent.preemption == Preemption::instant && scenario_.policy != Policy::fifo;
     if (!instant || urgent.current != JobId{} || base.current == JobId{}) continue;
     const Truth& running = truth(base.current);
-    // At its home it counts as if it ran there.
-    if (is_helped(running, base)) continue;
-    const Candidate in_progress = candidate(running, base, base.block, running.best_exit, base.plan);
+    // At its home it counts as if it ran there. And what is to end at this very instant is waited for.
+    if (is_helped(running, base) || base.expected_end == now) continue;
+    const Candidate in_progress = candidate(running, base.block, running.best_exit);
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
+      // Posted to a lane that should be there at any moment.
+      const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
+      if (posted != nullptr && (posted->urgent ? posted->expected_end == now : posted->expected_end <= now)) {
+        continue;
+      }
       if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
-      if (prefers(*urgent.base, waiting_candidate(other, base), in_progress)) {
+      const Candidate waiting = waiting_candidate(other);
+      if (waiting.work != Candidate::Work::optional && prefers(*urgent.base, waiting, in_progress)) {
         violation("urgent", now,
                   job_words(other.spec.id) + " waits for the block of the less urgent " +
                       job_words(running.spec.id) + " beside an idle urgent lane");
@@ -602,7 +619,7 @@ void Invariants::check_quiet(TimePoint now) {
       waits_for_home |= at_home && other.holder && other.holder != i;
       if (other.holder != i || &other == running) continue;
       posted_behind = true;
-      if (goes_on && prefers_to_run(i, waiting_candidate(other, l), continues)) {
+      if (goes_on && prefers_to_run(i, waiting_candidate(other), continues)) {
         violation("preemption", now,
                   job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +
                       ", which was not told to stop");
@@ -613,10 +630,10 @@ void Invariants::check_quiet(TimePoint now) {
       if (ready.state != JobState::ready || !may_run(ready, l)) continue;
       const std::string what = job_words(ready.spec.id) + " is ready, and " + lane_words(i);
       const bool only_helped =
-          waiting_candidate(ready, l).open || (ready.reservation && ready.reservation->home.value != i);
+          waiting_candidate(ready).open || (ready.reservation && ready.reservation->home.value != i);
       if (running == nullptr) {
         if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
-      } else if (goes_on && prefers_to_run(i, waiting_candidate(ready, l), continues)) {
+      } else if (goes_on && prefers_to_run(i, waiting_candidate(ready), continues)) {
         violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));
       } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running, l)) {
         violation("conserving", now, what + ", whose job ends, has no successor posted");

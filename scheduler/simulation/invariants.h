@@ -42,9 +42,11 @@ class Invariants {
   bool can_cancel(JobId) const;
   void cancelled(JobId);
   void reserved(TaskId, const Reservation&);
-  void unreserved(TaskId);
+  void unreserved(TaskId, TimePoint now);
   void lane_up(LaneId, DeviceId, std::optional<LaneId> base, Preemption);
   void lane_lost(LaneId);
+  // A tenant has this budget from the start.
+  void budgeted(const Budget&);
   // The longest block of any model, by its worst times.
   void longest_block(Duration);
   // A record that the core is about to read; and that it has read, with its answer.
@@ -65,7 +67,7 @@ class Invariants {
   // A block begins now; the one before it on this lane has ended.
   void block_begun(LaneId, JobId, int block, TimePoint now);
   // The lane has ended its block and begun no other.
-  void lane_rests(LaneId);
+  void lane_rests(LaneId, TimePoint now);
 
   // --- In between. ---
   // Everything that happens at `now` has happened. `all_told`: and the core has read all of it.
@@ -91,6 +93,7 @@ class Invariants {
     std::optional<Reservation> reservation;  // of its task, while it may use it
     Duration used{};                         // told
     TimePoint let_go_at = kNever;            // when its newest grant ended on its lane
+    TimePoint demoted_at = kNever;           // when the core noticed that it had overrun
     bool exempt = false;                     // its own blocks, or the world, have broken the terms
     std::optional<TimePoint> mandatory_at;   // when its mandatory part was truly ready
   };
@@ -103,9 +106,10 @@ class Invariants {
     JobId current;  // whose block it runs; 0: none
     int block = 0;
     TimePoint begun{};
-    bool continued = false;  // its block before was one of the same job
-    ExitMask plan = 0;       // as the lane knew it when the block began
-    Duration used{};         // told; never more than the time that has passed
+    TimePoint expected_end{};  // as the core must expect it
+    bool continued = false;    // its block before was one of the same job
+    ExitMask plan = 0;         // as the lane knew it when the block began
+    Duration used{};           // told; never more than the time that has passed
   };
   struct TaskTruth {
     std::optional<Reservation> reservation;
@@ -117,16 +121,16 @@ class Invariants {
   void violation(std::string_view invariant, TimePoint now, const std::string& what);
   Truth& truth(JobId id) { return jobs_[id.value - 1]; }
   Truth* holder_of(LaneId, GrantNumber);
-  void block_ended(LaneTruth&);
+  void block_ended(LaneTruth&, TimePoint now);
   void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
   void check_guarantee(const Truth&, Outcome, TimePoint now);
   void check_homes(TimePoint now);
   void check_starts(TimePoint now);
   void check_urgent_lanes(TimePoint now);
   void check_quiet(TimePoint now);
-  // What the rules see of a job that would go on with `next_block` on a lane.
-  Candidate candidate(const Truth&, const LaneTruth&, int next_block, int best_exit, ExitMask plan) const;
-  Candidate waiting_candidate(const Truth&, const LaneTruth&) const;
+  // What the rules see of a job that would go on with `next_block`.
+  Candidate candidate(const Truth&, int next_block, int best_exit) const;
+  Candidate waiting_candidate(const Truth&) const;
   Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
   bool may_run(const Truth&, const LaneTruth&) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
@@ -154,7 +158,8 @@ class Invariants {
   std::vector<LaneTruth> lanes_;
   std::vector<TaskTruth> tasks_;      // by number - 1
   std::vector<std::size_t> present_;  // accepted and not freed; indices into jobs_
-  Duration excess_{};                 // lane time beyond all that was declared
+  std::vector<LaneId> budget_homes_;
+  Duration excess_{};  // lane time beyond all that was declared
   TimePoint last_{};
 };
 

@@ -56,6 +56,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
       Share share{.weight = tenant.weight};
       if (tenant.budget) {
         share.budget = promises_.add_budget(TenantId{t}, *tenant.budget, tenant.window, now_);
+        if (check_ && share.budget) check_->budgeted(*share.budget);
       }
       ++result_.events;
       core_.set_share(TenantId{t}, share, now_);
@@ -397,7 +398,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
 
   void take_records(LaneRun& l) {
     for (LaneRecord& record : l.lane->take_records()) {
-      if (check_ && record.block && !l.lane->in_block()) check_->lane_rests(l.id);
+      if (check_ && record.block && !l.lane->in_block()) check_->lane_rests(l.id, now_);
       const std::uint64_t n = l.records++;
       const bool late = chance(scenario_.late_reports, Draw::is_late, l.id.value, n);
       const auto most = static_cast<std::uint64_t>(kLatestReport.count());
@@ -506,7 +507,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
   }
   void unreserved(TaskId task) override {
     ++result_.events;
-    if (check_) check_->unreserved(task);
+    if (check_) check_->unreserved(task, now_);
   }
 
   const Scenario& scenario_;

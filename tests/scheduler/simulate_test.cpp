@@ -62,6 +62,53 @@ TEST(Simulate, WritesARowPerBlockAndARowPerJob) {
             "2,b,0,1000000,3000000,3500000,missed\n");
 }
 
+// A short task beside long jobs, which take both lanes before it comes.
+constexpr std::string_view kBlocked = R"(lanes = 2
+horizon = "100ms"
+[[task]]
+name = "short"
+offset = "1ms"
+period = "50ms"
+deadline = "14ms"
+blocks = ["2ms", "2ms"]
+[[job]]
+name = "one"
+deadline = "1s"
+priority = 9
+blocks = ["10ms", "10ms", "10ms"]
+[[job]]
+name = "two"
+deadline = "1s"
+priority = 9
+blocks = ["10ms", "10ms", "10ms"]
+)";
+
+std::string first_job(const std::string& head) {
+  const Result<TaskSet> set = parse_task_set(head + std::string(kBlocked), "set.toml");
+  if (!set) return set.error().message;
+  const Result<SimulationResult> result = simulate(*set);
+  return std::string(name(result->jobs[0].outcome)) + " at " +
+         format_duration(result->jobs[0].finish.time_since_epoch());
+}
+
+TEST(Simulate, ReservesPartitionedTasksSoThatNoPriorityOutranksThem) {
+  EXPECT_EQ(first_job("policy = \"fixed-priority\"\n"), "missed at 15ms");
+  EXPECT_EQ(first_job("policy = \"fixed-priority\"\nplacement = \"partitioned\"\n"), "completed at 14ms");
+  EXPECT_EQ(first_job("policy = \"imprecise\"\nplacement = \"partitioned\"\n"), "completed at 14ms");
+}
+
+TEST(Simulate, TakesTheCoreAtOnceWherePreemptionIsInstant) {
+  EXPECT_EQ(first_job("policy = \"edf\"\n"), "completed at 14ms");
+  EXPECT_EQ(first_job("policy = \"edf\"\npreemption = \"instant\"\n"), "completed at 5ms");
+  EXPECT_EQ(first_job("policy = \"edf\"\npreemption = \"as-needed\"\n"), "completed at 14ms");
+  const Result<TaskSet> set =
+      parse_task_set("policy = \"edf\"\npreemption = \"instant\"\n" + std::string(kBlocked), "set.toml");
+  const std::string rows = blocks_csv(*set, *simulate(*set));
+  // On the urgent lane beside the least urgent block, which takes as much longer.
+  EXPECT_NE(rows.find("0,short,0,0,3,1000000,3000000\n"), std::string::npos) << rows;
+  EXPECT_NE(rows.find("3,two,0,0,1,0,14000000\n"), std::string::npos) << rows;
+}
+
 TEST(Simulate, NumbersTasksBeforeJobsWhateverTheFileSays) {
   EXPECT_EQ(blocks_of("policy = \"fifo\"\nhorizon = \"1ns\"\n"
                       "[[job]]\nname = \"j\"\ndeadline = \"9ns\"\nblocks = [\"1ns\"]\n"

@@ -36,21 +36,5 @@ TEST(Core, KeepsItsGuaranteesWhateverLanesDo) {
   }
 }
 
-class BrokenDriver : public testing::TestWithParam<Fault> {};
-
-TEST_P(BrokenDriver, IsSeenByTheChecks) {
-  int seen = 0;
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
-    World world(seed, GetParam());
-    world.run();
-    seen += !world.violations().empty();
-  }
-  EXPECT_GT(seen, 20);
-}
-
-INSTANTIATE_TEST_SUITE_P(Faults, BrokenDriver,
-                         testing::Values(Fault::ignores_stop, Fault::withdraw_lies, Fault::forgets_release,
-                                         Fault::sleeps_late));
-
 }  // namespace
 }  // namespace einet
