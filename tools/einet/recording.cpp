@@ -21,9 +21,10 @@ using Json = nlohmann::json;
 constexpr std::int64_t kLastInstant = std::int64_t{1} << 60;
 constexpr std::int64_t kLongest = std::int64_t{1} << 50;
 
-constexpr std::array<std::string_view, 18> kEvents{
-    "header",  "model",   "share",     "reserve", "unreserve", "submit", "reject",  "cancel",   "block",
-    "outcome", "lane_up", "lane_lost", "lost",    "grant",     "stop",   "preempt", "withdraw", "suspend"};
+constexpr std::array<std::string_view, 20> kEvents{"header",  "model",     "share",   "reserve",  "unreserve",
+                                                   "submit",  "reject",    "cancel",  "block",    "outcome",
+                                                   "lane_up", "lane_lost", "lost",    "grant",    "stop",
+                                                   "preempt", "withdraw",  "suspend", "throttle", "overrun"};
 constexpr std::array<std::string_view, 3> kPlans{"exact", "all", "last"};
 constexpr std::array<std::string_view, 6> kOutcomes{"completed", "deadline", "missed",
                                                     "cancelled", "rejected", "failed"};
@@ -182,7 +183,7 @@ class Reader {
     if (event == "outcome") return outcome(f, at);
     if (event == "lane_up") return lane_up(f);
     if (event == "lane_lost") return lane_lost(f);
-    // grant, stop, preempt, suspend, withdraw: what the core said; a replay says it anew.
+    // grant, stop, preempt, suspend, withdraw, throttle, overrun: what the core said; a replay says it anew.
   }
 
   void header(Fields& f) {
