@@ -106,7 +106,8 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   if (task != nullptr) {
     job.spec.priority = task->reservation.priority;
     job.spec.mandatory_exit = task->reservation.mandatory_exit;
-    job.reservation = &task->reservation;
+    if (lanes_[task->reservation.home.value].status != Lane::Status::gone)
+      job.reservation = &task->reservation;
     job.weight = shares_.weight(spec.tenant);
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
@@ -268,6 +269,8 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   jobs_.for_each([&](JobRecord& job) {
     if (job.last_lane == id && !job.lane && job.state != JobState::ended) forget_state(job);
   });
+
+  if (loss == LaneLoss::for_good) abandon_home(id);
 
   const bool device_lives = std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
     return other.device == lane->device &&

@@ -121,6 +121,7 @@ class Core::Impl {
   void charge(JobRecord&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
   void carry(TimePoint now);  // jobs that budgets have room for
+  void abandon_home(LaneId);  // nobody can keep what was promised there
   void put_down(JobRecord&);  // its budget carries it no longer
   std::size_t base_lanes() const;
   void count_homes();
@@ -130,7 +131,7 @@ class Core::Impl {
   // Steps of a decision (decide.cpp).
   void review(TimePoint now);
   void project(TimePoint now);
-  void hurry();
+  void hurry(TimePoint now);
   void choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);

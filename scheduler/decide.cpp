@@ -26,7 +26,7 @@ void Core::Impl::decide(TimePoint now) {
   advance(now);
   review(now);
   carry(now);
-  hurry();
+  hurry(now);
   // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
   // is posted too.
   do {
@@ -59,18 +59,26 @@ void Core::Impl::review(TimePoint now) {
 
 // While mandatory work waits, a job that has no answer yet gets one as soon as it pays, so that it can make
 // room.
-void Core::Impl::hurry() {
+void Core::Impl::hurry(TimePoint now) {
   const auto idle = std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
     return lane.status == Lane::Status::up && !lane.front && !lane.is_urgent();
   });
   contended_ = options_.policy == Policy::imprecise && ready_.mandatory() > static_cast<std::size_t>(idle);
   if (!contended_) return;
   for (Lane& lane : lanes_) {
-    if (!lane.front) continue;
+    if (!lane.front || lane.front.block > lane.front.last_block()) continue;
     JobRecord& job = *lane.front.job;
-    if (job.hurried || job.is_over() || !job.has_exits() || mandatory_done(job, standing(job))) continue;
+    if (job.hurried || job.is_over() || !job.has_exits() || job.spec.plan != PlanMode::exact) continue;
+    if (mandatory_done(job, standing(job))) continue;
     job.hurried = true;
-    if (job.plan != 0) replan(job, lane.device, lane.front.block_start);
+    if (job.plan == 0) continue;
+    // The exit of the block in progress can still be had while its trunk runs.
+    const HeldGrant& grant = lane.front;
+    const int first = now < grant.block_start + block_time(job, lane.device, grant.block, 0)
+                          ? grant.block
+                          : grant.block + 1;
+    const int exit = hurried_exit(job, lane.device, grant.block_start, first);
+    if (exit >= 0 && exit < std::countr_zero(job.plan)) job.plan |= exit_bit(exit);
   }
 }
 
@@ -133,6 +141,17 @@ void Core::Impl::project(TimePoint now) {
     first = last;
   }
   choose_successors();
+#ifdef DBG
+  for (Lane* l : order_)
+    fprintf(stderr,
+            "t=%ld lane %u front %ld blk %d exits %lx plan %lx next %ld bnd %ld cl %d y %d od %d tier %d key "
+            "%ld/%ld/%ld | best %d\n",
+            now.time_since_epoch().count(), l->id.value, l->front ? (long)l->front.job->spec.id.value : 0,
+            l->front.block, l->front.exits, l->front ? l->front.job->plan : 0,
+            l->next ? (long)l->next->spec.id.value : 0, l->boundary.time_since_epoch().count(), l->closed,
+            l->yields, l->overdue, (int)l->key.tier, l->key.first, l->key.second, l->key.third,
+            l->front ? l->front.job->best.exit : -9);
+#endif
 }
 
 // --- Reserved work ---

@@ -29,28 +29,29 @@ ExitMask most_accurate(std::span<const double> accuracy, int first, double held)
   return best == accuracy.end() || *best <= held ? 0 : exit_bit(static_cast<int>(best - accuracy.begin()));
 }
 
-// The exit from the next block on whose answer has the most expected accuracy per time, if it alone was
-// executed.
-int best_paying_exit(const JobRecord& job, DeviceId device, TimePoint start) {
+}  // namespace
+
+int hurried_exit(const JobRecord& job, DeviceId device, TimePoint start, int first) {
+  if (!job.has_exits() || job.best.exit >= job.mandatory_exit()) return -1;
   const std::vector<double>& accuracy = job.spec.times->accuracy;
-  int best = job.next_block;
+  int best = -1;
   double most = -1;
   TimePoint trunk = start;
   for (int exit = job.next_block; exit < job.blocks(); ++exit) {
     trunk += block_time(job, device, exit, 0);
     const TimePoint ready = trunk + times_on(job, device)[static_cast<std::size_t>(exit)].exit;
     if (!in_time(job, ready)) break;
+    if (exit < std::max(first, job.mandatory_exit())) continue;
     const double pays = accuracy[static_cast<std::size_t>(exit)] /
                         static_cast<double>(std::max(Duration{1}, ready - start).count());
     if (pays > most) {
       most = pays;
       best = exit;
     }
+    if (job.spec.mandatory_exit >= 0) break;  // the first that suffices
   }
   return best;
 }
-
-}  // namespace
 
 Duration block_time(const JobRecord& job, DeviceId device, int block, ExitMask exits) {
   const BlockTime& time = times_on(job, device)[static_cast<std::size_t>(block)];
@@ -105,10 +106,9 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
   if (!answered && job.reservation != nullptr) {
     const ExitMask counted = (exits & from_block(mandatory)) | exit_bit(mandatory);
     if (in_time(job, ready_at(job, device, start, counted, mandatory))) exits = counted;
-  } else if (!answered && job.hurried && job.spec.plan == PlanMode::exact) {
-    const int first = job.spec.mandatory_exit >= 0 ? mandatory : best_paying_exit(job, device, start);
-    const ExitMask hurried = exits | exit_bit(first);
-    if (in_time(job, ready_at(job, device, start, hurried, first))) exits = hurried;
+  } else if (job.hurried && job.spec.plan == PlanMode::exact) {
+    const int first = hurried_exit(job, device, start, job.next_block);
+    if (first >= 0) exits |= exit_bit(first);
   }
   // What would be late is not worth starting.
   while (exits != 0) {

@@ -32,6 +32,11 @@ Duration worst_remaining_time(const JobRecord& job, DeviceId);
 // at `start`. False if no exit is planned. True for every job without exits, and for OnMiss::keep_on.
 bool can_deliver(const JobRecord& job, DeviceId, TimePoint start);
 
+// The exit from `first` on that a job without an answer should execute to make room soon, if it goes on with
+// its next block at `start`: its mandatory exit or, where any answer will do, the one of most expected
+// accuracy per time, if it alone was executed. -1: it has an answer, has no exits, or none would be in time.
+int hurried_exit(const JobRecord& job, DeviceId, TimePoint start, int first);
+
 // One thread. Allocates at construction only.
 class ExitPlanner {
  public:

@@ -102,6 +102,7 @@ void Core::Impl::overran(JobRecord& job, TimePoint now) {
 // Has the budgets carry what they have room for, and put down what they have none for.
 void Core::Impl::carry(TimePoint now) {
   for (Server* server : shares_.servers()) {
+    if (lanes_[server->budget.home.value].status == Lane::Status::gone) continue;
     const DeviceId device = lanes_[server->budget.home.value].device;
     // The lane runs on by itself: when a block is reported, the next one has begun. So two must fit.
     const auto needs = [&](const JobRecord& job) {
@@ -127,6 +128,16 @@ void Core::Impl::carry(TimePoint now) {
       rank(job, [&] { job.server = server; });
       break;
     }
+  }
+}
+
+void Core::Impl::abandon_home(LaneId home) {
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.reservation == nullptr || job.reservation->home != home) return;
+    rank(job, [&] { job.reservation = nullptr; });
+  });
+  for (Server* server : shares_.servers()) {
+    if (server->budget.home == home && server->carried != nullptr) put_down(*server->carried);
   }
 }
 

@@ -88,6 +88,7 @@ void Core::Impl::take_cores(TimePoint now) {
         base.closed) {
       return false;
     }
+    if (base.boundary == now && !base.overdue) return false;  // it has chosen already
     const Lane& urgent = lanes_[base.urgent->value];
     return urgent.status == Lane::Status::up && !urgent.front && urgent.next == nullptr;
   };
