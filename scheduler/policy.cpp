@@ -1,8 +1,21 @@
 #include "scheduler/policy.h"
 
+#include <algorithm>
 #include <array>
 
+#include "config/check.h"
+
 namespace einet {
+namespace {
+
+template <class Enum>
+Enum value_of(std::span<const std::string_view> words, std::string_view word) {
+  const auto at = std::find(words.begin(), words.end(), word);
+  EINET_CHECK(at != words.end(), "the word is one of the list");
+  return static_cast<Enum>(at - words.begin());
+}
+
+}  // namespace
 
 std::span<const std::string_view> policy_words() {
   static constexpr std::array<std::string_view, 4> kWords{"edf", "fixed-priority", "fifo", "imprecise"};
@@ -18,8 +31,16 @@ std::string_view name(Policy policy) {
   return policy_words()[static_cast<std::size_t>(policy)];
 }
 
+Policy policy_named(std::string_view word) {
+  return value_of<Policy>(policy_words(), word);
+}
+
 std::string_view name(Preemption preemption) {
   return preemption_words()[static_cast<std::size_t>(preemption)];
+}
+
+Preemption preemption_named(std::string_view word) {
+  return value_of<Preemption>(preemption_words(), word);
 }
 
 }  // namespace einet

@@ -27,7 +27,11 @@ enum class Preemption : std::uint8_t {
 std::span<const std::string_view> policy_words();
 std::span<const std::string_view> preemption_words();
 std::string_view name(Policy);
+// Precondition: one of policy_words().
+Policy policy_named(std::string_view word);
 std::string_view name(Preemption);
+// Precondition: one of preemption_words().
+Preemption preemption_named(std::string_view word);
 
 // What an accepted task may count on: on its home lane, the mandatory part of each of its jobs outranks all
 // work that has no reservation. Made by admission (admission/admission.h), kept by the core.

@@ -75,16 +75,23 @@ Result<ModelId> Catalog::find(std::string_view name) const {
   return error(words);
 }
 
-Result<void> Catalog::loaded(ModelId id, DeviceId device, lane::ModelDescription description) {
-  CatalogModel& model = models_[id.value];
-  const auto refuse = [&](const char* reason) {
-    refused(id, device, reason);
-    return error(reason);
-  };
-  if (description.times.empty())
-    return refuse("the package has no profile of this device; run einet-model profile");
-  if (model.loaded() && model.description.digest != description.digest) {
-    return refuse("the package has changed; restart the daemon to load it");
+void Catalog::reload() {
+  for (CatalogModel& model : models_) model.description.digest.clear();
+}
+
+Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
+    ModelId id, DeviceId device, const lane::ModelDescription& description) const {
+  const CatalogModel& model = models_[id.value];
+  const lane::ModelDescription& known = model.description;
+  if (description.times.empty()) {
+    return error("the package has no profile of this device; run einet-model profile");
+  }
+  if (!known.digest.empty() && known.digest != description.digest) {
+    return error("the package has changed; send the daemon SIGHUP to load all packages again");
+  }
+  if (known.blocks != 0 && (known.blocks != description.blocks || known.classes != description.classes ||
+                            known.input != description.input)) {
+    return error("the package holds a network of another shape now; restart the daemon to load it");
   }
   ModelTimes times;
   if (model.loaded()) times = *model.times;
@@ -95,10 +102,15 @@ Result<void> Catalog::loaded(ModelId id, DeviceId device, lane::ModelDescription
   for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {
     times.accuracy.push_back(static_cast<double>(b + 1) / description.blocks);
   }
-  if (!model.loaded()) model.description = std::move(description);
-  model.times = std::make_shared<const ModelTimes>(std::move(times));
+  return std::make_shared<const ModelTimes>(std::move(times));
+}
+
+void Catalog::loaded(ModelId id, lane::ModelDescription description,
+                     std::shared_ptr<const ModelTimes> times) {
+  CatalogModel& model = models_[id.value];
+  if (model.description.digest.empty()) model.description = std::move(description);
+  model.times = std::move(times);
   model.reason.clear();
-  return {};
 }
 
 void Catalog::refused(ModelId id, DeviceId device, const std::string& reason) {

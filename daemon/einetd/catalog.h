@@ -21,7 +21,7 @@ struct CatalogModel {
   std::string name;
   bool well_named = true;
   std::string reason;                       // why no device runs it; empty when one does
-  lane::ModelDescription description;       // of the device that loaded it first
+  lane::ModelDescription description;       // of the device that loaded it first since the last reload
   std::shared_ptr<const ModelTimes> times;  // null until a device runs it
 
   bool loaded() const { return times != nullptr; }
@@ -41,9 +41,15 @@ class Catalog {
   // Error: words for the client, with the nearest name.
   Result<ModelId> find(std::string_view name) const;
 
-  // A worker has loaded a model for its device, or could not. Error: it has no profile of the device, or its
-  // content is not what was loaded before; the model is then refused on this device.
-  Result<void> loaded(ModelId, DeviceId, lane::ModelDescription);
+  // Packages may have been changed on purpose: from now on another content is as good, if the network has the
+  // same shape (jobs in progress go on with it).
+  void reload();
+  // A worker has loaded a model for its device: the times that the model would have. Error: it has no profile
+  // of the device, or its content is not what was loaded before; it must then be refused.
+  Result<std::shared_ptr<const ModelTimes>> times_with(ModelId, DeviceId,
+                                                       const lane::ModelDescription&) const;
+  // Takes over what times_with() has checked.
+  void loaded(ModelId, lane::ModelDescription, std::shared_ptr<const ModelTimes>);
   void refused(ModelId, DeviceId, const std::string& reason);
 
  private:

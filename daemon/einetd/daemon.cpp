@@ -57,14 +57,16 @@ class Daemon {
         arena_(std::move(arena)),
         trace_(std::move(trace)),
         tenants_(config),
-        intake_(catalog_, tenants_, *arena_),
-        driver_({io_, clock_, config_, catalog_, sessions_, log_, trace_.get()},
+        driver_({io_, clock_, config_, catalog_, sessions_, statistics_, log_, trace_.get()},
                 [this](DeviceId device, const std::string& why) { supervisor_.broken(device, why); }),
-        supervisor_({io_, clock_, config_, rank_, *arena_, catalog_, driver_, log_, std::move(worker)},
-                    [this] { serve(); }),
-        status_({clock_, config_, rank_, catalog_, tenants_, *arena_, driver_, supervisor_,
+        tasks_({config_, catalog_, driver_, statistics_, log_}),
+        intake_(catalog_, tasks_, tenants_, *arena_),
+        supervisor_(
+            {io_, clock_, config_, rank_, *arena_, catalog_, driver_, tasks_, log_, std::move(worker)},
+            [this] { serve(); }),
+        status_({clock_, config_, rank_, catalog_, tenants_, tasks_, *arena_, driver_, supervisor_,
                  [this] { return sessions_.size(); }}),
-        desk_{io_, clock_, config_, tenants_, intake_, driver_, status_, log_, Desk::Open::yes},
+        desk_{io_, clock_, config_, tenants_, intake_, driver_, tasks_, status_, log_, Desk::Open::yes},
         signals_(io_),
         drain_(io_) {}
 
@@ -91,6 +93,7 @@ class Daemon {
     error_code ignored;             // both are signals that can be caught
     signals_.add(SIGTERM, ignored);
     signals_.add(SIGINT, ignored);
+    signals_.add(SIGHUP, ignored);
     wait_signal();
     supervisor_.start();
     io_.run();
@@ -105,6 +108,10 @@ class Daemon {
   void wait_signal() {
     signals_.async_wait([this](error_code ended, int signal) {
       if (ended) return;
+      if (signal == SIGHUP) {
+        if (ending_ == Ending::no) supervisor_.reload();
+        return wait_signal();
+      }
       if (desk_.open == Desk::Open::yes) {
         drain(signal);
         wait_signal();
@@ -117,6 +124,7 @@ class Daemon {
   // Clients wait until it is known what every worker can run: nobody sees a daemon that does not know its
   // models.
   void serve() {
+    tasks_.open();
     if (!listener_) return;  // draining already
     listener_->accept();
     log_.info("ready", {{"socket", config_.socket.string()}});
@@ -171,9 +179,11 @@ class Daemon {
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Trace> trace_;
   Tenants tenants_;
-  Intake intake_;
+  TaskStatistics statistics_;
   Sessions sessions_;
   Driver driver_;
+  Tasks tasks_;
+  Intake intake_;
   Supervisor supervisor_;
   StatusView status_;
   Desk desk_;

@@ -23,26 +23,12 @@ GrantEnd grant_end(lane::End end) {
 
 }  // namespace
 
-Policy policy_of(const std::string& name) {
-  const auto words = policy_words();
-  const auto at = std::find(words.begin(), words.end(), name);
-  EINET_CHECK(at != words.end(), "the configuration's policies are the scheduler's");
-  return static_cast<Policy>(at - words.begin());
-}
-
-Preemption preemption_of(const std::string& name) {
-  const auto words = preemption_words();
-  const auto found = std::find(words.begin(), words.end(), name);
-  EINET_CHECK(found != words.end(), "the configuration was checked");
-  return static_cast<Preemption>(found - words.begin());
-}
-
 Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
     : parts_(parts),
       report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
-      core_({.policy = policy_of(parts.config.policy),
+      core_({.policy = policy_named(parts.config.policy),
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
              .promote_at_laxity = parts.config.promote_at_laxity,
              .margin = parts.config.admission.margin,
@@ -96,14 +82,18 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   EINET_CHECK(inserted, "job ids are never reused");
   newest_ = id;
   const TimePoint now = parts_.clock.now();
-  if (const auto accepted = core_.submit(spec, now); !accepted) {
+  const auto accepted = core_.submit(spec, now);
+  if (!accepted) {
     ++counters_.refused;
     const Rejection why = report_.rejected(place->second, accepted.error());
     jobs_.erase(place);
     return why;
   }
   ++counters_.accepted;
+  if (TaskCounts* counts = parts_.statistics.find(spec.task)) ++counts->jobs;
   report_.accepted(place->second);
+  place->second.submission.spec.release = accepted->release;
+  place->second.submission.spec.deadline = accepted->deadline;
   return id;
 }
 
@@ -124,6 +114,26 @@ void Driver::cancel_all() {
   for (const auto& [id, job] : jobs_) {
     if (!job.ended) cancel(job);
   }
+}
+
+// ---- from admission ----
+
+void Driver::reserve(const Task& task, const Reservation& reservation) {
+  const TimePoint now = parts_.clock.now();
+  core_.reserve(task.id, reservation, now);
+  report_.reserved(task, reservation, now);
+}
+
+void Driver::unreserve(TaskId task) {
+  const TimePoint now = parts_.clock.now();
+  core_.unreserve(task, now);
+  report_.unreserved(task, now);
+}
+
+void Driver::set_share(TenantId tenant, const Share& share) {
+  const TimePoint now = parts_.clock.now();
+  core_.set_share(tenant, share, now);
+  report_.shared(tenant, share, now);
 }
 
 // ---- from lanes ----
@@ -147,7 +157,7 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end, UrgentLanes urgent_la
   for (int i = 0; i < config.lanes; ++i) {
     const LaneId id = lane_id(device, config.lanes + i);
     lanes_[id.value].end = &end;
-    const Preemption preemption = preemption_of(config.preemption);
+    const Preemption preemption = preemption_named(config.preemption);
     core_.urgent_lane_up(id, lane_id(device, i), preemption, parts_.clock.now());
     report_.urgent_lane_up(id, lane_id(device, i), preemption);
   }
@@ -259,6 +269,12 @@ void Driver::take_answer(HeldJob& job, LaneId id, const lane::Report& report) {
   answer.mutable_scores()->Add(report.scores.begin(), report.scores.end());
   answer.set_ready_ns(wire_ns(report.end));
   job.best = std::move(answer);
+  if (!job.sufficient && report.block >= job.spec().mandatory_exit) {
+    job.sufficient = true;
+    if (TaskCounts* counts = parts_.statistics.find(job.spec().task)) {
+      counts->responded(report.end - job.spec().release);
+    }
+  }
   report_.answered(job, {id, lanes_[id.value].device}, report.end);
 }
 
@@ -313,6 +329,13 @@ void Driver::finish(JobId id, Outcome outcome, Reason reason) {
   EINET_CHECK(!job.ended, "a job has one outcome");
   job.ended = true;
   ++counters_.outcomes[static_cast<std::size_t>(outcome)];
+  if (TaskCounts* counts = parts_.statistics.find(job.spec().task)) {
+    if (outcome == Outcome::completed || outcome == Outcome::deadline) ++counts->met;
+    if (outcome == Outcome::missed) {
+      ++counts->missed;
+      counts->responded(parts_.clock.now() - job.spec().release);
+    }
+  }
   report_.ended(job, outcome, reason);
 }
 
@@ -339,6 +362,18 @@ void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {
 void Driver::suspended(LaneId id, JobId victim, JobId by, TimePoint at) {
   ++counters_.suspensions;
   report_.suspended(record(victim), {id, lanes_[id.value].device}, by, at);
+}
+
+void Driver::throttled(JobId id, TaskId task, TimePoint until, TimePoint at) {
+  ++counters_.throttled;
+  TaskCounts* counts = parts_.statistics.find(task);
+  if (counts != nullptr) report_.throttled(record(id), until, ++counts->throttled, at);
+}
+
+void Driver::overran(JobId id, TaskId task, Duration used, TimePoint at) {
+  ++counters_.overran;
+  TaskCounts* counts = parts_.statistics.find(task);
+  if (counts != nullptr) report_.overran(record(id), used, ++counts->overran, at);
 }
 
 // ---- time ----
@@ -380,6 +415,14 @@ std::vector<LaneView> Driver::lanes() const {
       if (const auto job = jobs_.find(view.job); job != jobs_.end()) view.model = job->second.spec().model;
     }
     out.push_back(view);
+  }
+  return out;
+}
+
+std::vector<LaneId> Driver::base_lanes(DeviceId device) const {
+  std::vector<LaneId> out;
+  for (int i = 0; i < parts_.config.devices[device.value].lanes; ++i) {
+    out.push_back(lane_id(device, i));
   }
   return out;
 }

@@ -15,6 +15,7 @@
 #include "config/daemon_config.h"
 #include "daemon/einetd/job_slots.h"
 #include "daemon/einetd/reporter.h"
+#include "daemon/einetd/tasks.h"
 #include "ipc/lane/daemon_end.h"
 #include "scheduler/core.h"
 
@@ -36,10 +37,11 @@ struct DriverCounters {
   std::array<std::uint64_t, 6> outcomes{};  // by Outcome
   std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
                 exits = 0;
+  std::uint64_t throttled = 0, overran = 0;  // jobs of tasks
 };
 
 // One thread: the io_context's.
-class Driver final : private Commands, private Observer {
+class Driver final : public Reservations, private Commands, private Observer {
  public:
   struct Parts {
     boost::asio::io_context& io;
@@ -47,6 +49,7 @@ class Driver final : private Commands, private Observer {
     const DaemonConfig& config;
     const Catalog& catalog;
     JobSink& sink;
+    TaskStatistics& statistics;
     Log& log;
     Trace* trace;  // may be null
   };
@@ -62,6 +65,11 @@ class Driver final : private Commands, private Observer {
   bool cancel(JobId, std::optional<TenantId>);
   void cancel_all();
 
+  // Reservations. Call pump() after.
+  void reserve(const Task&, const Reservation&) override;
+  void unreserve(TaskId) override;
+  void set_share(TenantId, const Share&) override;
+
   // Whether urgent lanes that a device is configured with may be used.
   enum class UrgentLanes : std::uint8_t { leave, use };
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
@@ -75,6 +83,8 @@ class Driver final : private Commands, private Observer {
 
   std::size_t jobs() const { return jobs_.size(); }
   std::vector<LaneView> lanes() const;
+  // Of a device, whether they are up or not; without urgent lanes.
+  std::vector<LaneId> base_lanes(DeviceId) const;
   const DriverCounters& counters() const { return counters_; }
   // Of one tenant, or of all; by id.
   std::vector<Core::JobView> views(std::optional<TenantId>) const;
@@ -106,6 +116,8 @@ class Driver final : private Commands, private Observer {
   void job_state(JobId, JobState from, JobState to, TimePoint) override;
   void preempted(LaneId, JobId victim, JobId by, TimePoint) override;
   void suspended(LaneId, JobId victim, JobId by, TimePoint) override;
+  void throttled(JobId, TaskId, TimePoint until, TimePoint) override;
+  void overran(JobId, TaskId, Duration used, TimePoint) override;
 
   LaneId lane_id(DeviceId, int index) const;
   enum class More : std::uint8_t { no, yes };
@@ -134,8 +146,5 @@ class Driver final : private Commands, private Observer {
   boost::asio::steady_timer timer_;
   TimePoint timer_at_ = kNever;
 };
-
-Policy policy_of(const std::string& name);          // one of policy_names()
-Preemption preemption_of(const std::string& name);  // one of preemption_names()
 
 }  // namespace einet

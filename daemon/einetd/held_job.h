@@ -26,7 +26,8 @@ struct HeldJob {
   ExitMask executed_exits = 0;
   int preemptions = 0;
   std::optional<wire::Answer> best;
-  bool ended = false;  // its outcome is out; a lane may still hold it
+  bool sufficient = false;  // that is of its mandatory exit, or of a later one
+  bool ended = false;       // its outcome is out; a lane may still hold it
 
   const JobSpec& spec() const { return submission.spec; }
 };

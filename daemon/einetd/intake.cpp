@@ -7,11 +7,13 @@
 #include <optional>
 #include <utility>
 
+#include "config/text.h"
+
 namespace einet {
 namespace {
 
 using wire::Rejected;
-using Refusal = std::optional<Rejection>;
+using Objection = std::optional<Rejection>;
 
 Rejection reject(Rejected::Reason reason, std::string words) {
   return {reason, std::move(words)};
@@ -34,7 +36,7 @@ struct InputBytes {
   std::uint64_t bytes = 0;
 };
 
-Refusal check_input(const wire::Submit& s, const CatalogModel& model, InputBytes& input) {
+Objection check_input(const wire::Submit& s, const CatalogModel& model, InputBytes& input) {
   if (s.dtype() != wire::U8 && s.dtype() != wire::F32) {
     return reject(Rejected::WRONG_INPUT,
                   "dtype " + std::to_string(s.dtype()) + " is unknown; allowed: U8 or F32");
@@ -78,7 +80,7 @@ std::optional<TimePoint> instant(std::int64_t base_ns, std::int64_t after_ns) {
   return TimePoint{Duration{base_ns + after_ns}};
 }
 
-Refusal check_times(const wire::Submit& s, TimePoint received, JobSpec& spec) {
+Objection check_times(const wire::Submit& s, TimePoint received, JobSpec& spec) {
   const std::int64_t now = received.time_since_epoch().count();
   std::optional<TimePoint> release = received;
   if (s.release_case() == wire::Submit::kReleaseAtNs) release = instant(s.release_at_ns(), 0);
@@ -106,7 +108,7 @@ Refusal check_times(const wire::Submit& s, TimePoint received, JobSpec& spec) {
   return std::nullopt;
 }
 
-Refusal check_arguments(const wire::Submit& s, const CatalogModel& model, JobSpec& spec) {
+Objection check_arguments(const wire::Submit& s, const CatalogModel& model, JobSpec& spec) {
   const int blocks = model.description.blocks;
   if (s.has_mandatory_exit()) {
     if (s.mandatory_exit() >= static_cast<std::uint32_t>(blocks)) {
@@ -139,7 +141,7 @@ Refusal check_arguments(const wire::Submit& s, const CatalogModel& model, JobSpe
   }
 }
 
-Refusal check_finite(std::span<const std::byte> bytes) {
+Objection check_finite(std::span<const std::byte> bytes) {
   for (std::size_t at = 0; at < bytes.size(); at += sizeof(float)) {
     float value = 0;
     std::memcpy(&value, bytes.data() + at, sizeof value);
@@ -166,9 +168,39 @@ Rejected::Reason reason_of(QuotaRefusal quota) {
 
 }  // namespace
 
+// Null: a best-effort job.
+boost::system::result<const Task*, Rejection> Intake::task_of(const wire::Submit& s, TenantId tenant) const {
+  if (s.task().empty()) return nullptr;
+  const std::string called = "task \"" + escape(s.task(), 64) + "\"";
+  const Task* task = tasks_.find(s.task(), tenant);
+  if (task == nullptr) {
+    return reject(Rejected::NO_SUCH_TASK, "there is no " + called + " of tenant " +
+                                              tenants_.config(tenant).name + "; see: einet task list");
+  }
+  if (!task->suspended.empty()) {
+    return reject(Rejected::TASK_SUSPENDED, called + " is suspended: " + task->suspended);
+  }
+  const std::string& model = catalog_.model(task->model).name;
+  if (!s.model().empty() && s.model() != model) {
+    return reject(Rejected::BAD_ARGUMENT, called + " is of model " + model + ", the job of model \"" +
+                                              escape(s.model(), 64) + "\"; leave the model out");
+  }
+  const char* given = s.deadline_case() != wire::Submit::DEADLINE_NOT_SET ? "deadline"
+                      : s.priority() != 0                                 ? "priority"
+                      : s.has_mandatory_exit()                            ? "mandatory exit"
+                                                                          : nullptr;
+  if (given != nullptr) {
+    return reject(Rejected::BAD_ARGUMENT,
+                  "a job of " + called + " has its " + given + " from the task; leave it out");
+  }
+  return task;
+}
+
 boost::system::result<Submission, Rejection> Intake::check(const wire::Submit& s, TenantId tenant,
                                                            const Regions& regions, TimePoint received) {
-  const Result<ModelId> id = catalog_.find(s.model());
+  const auto task = task_of(s, tenant);
+  if (!task) return task.error();
+  const Result<ModelId> id = *task != nullptr ? (*task)->model : catalog_.find(s.model());
   if (!id) return reject(Rejected::UNKNOWN_MODEL, id.error().message);
   const CatalogModel& model = catalog_.model(*id);
   if (!model.loaded()) return reject(Rejected::MODEL_REFUSED, "model " + model.name + ": " + model.reason);
@@ -179,9 +211,15 @@ boost::system::result<Submission, Rejection> Intake::check(const wire::Submit& s
   job.spec.times = model.times;
   job.spec.priority = s.priority();
   InputBytes input;
-  if (Refusal r = check_input(s, model, input)) return *r;
-  if (Refusal r = check_arguments(s, model, job.spec)) return *r;
-  if (Refusal r = check_times(s, received, job.spec)) return *r;
+  if (Objection r = check_input(s, model, input)) return *r;
+  if (Objection r = check_arguments(s, model, job.spec)) return *r;
+  if (Objection r = check_times(s, received, job.spec)) return *r;
+  if (*task != nullptr) {
+    job.spec.task = (*task)->id;
+    job.spec.deadline = std::min(kNever, job.spec.release + (*task)->deadline);
+    job.spec.priority = (*task)->priority;
+    job.spec.mandatory_exit = (*task)->mandatory_exit;
+  }
   const TenantConfig& limits = tenants_.config(tenant);
   if (s.priority() > limits.max_priority || s.priority() < -kMaxPriority) {
     return reject(Rejected::PRIORITY_CEILING, "priority " + std::to_string(s.priority()) + "; tenant " +
@@ -209,7 +247,7 @@ boost::system::result<Submission, Rejection> Intake::check(const wire::Submit& s
     std::memcpy(job.input.bytes().data(), s.inline_bytes().data(), input.bytes);
   }
   if (input.type == lane::InputType::f32) {
-    if (Refusal r = check_finite(job.input.bytes())) return *r;
+    if (Objection r = check_finite(job.input.bytes())) return *r;
   }
   return job;
 }

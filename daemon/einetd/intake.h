@@ -1,6 +1,6 @@
 // From a Submit message to a job that may be admitted: everything in it comes from outside and is checked
-// here against the model, the tenant's ceiling and quota, and the time; then the input is copied into the
-// arena and checked too. After that nothing refers to the client's memory.
+// here against the model, the task, the tenant's ceiling and quota, and the time; then the input is copied
+// into the arena and checked too. After that nothing refers to the client's memory.
 #pragma once
 
 #include <string>
@@ -9,6 +9,7 @@
 #include "daemon/einetd/arena.h"
 #include "daemon/einetd/catalog.h"
 #include "daemon/einetd/regions.h"
+#include "daemon/einetd/tasks.h"
 #include "daemon/einetd/tenants.h"
 #include "ipc/client/protocol.pb.h"
 #include "ipc/lane/grant.h"
@@ -36,16 +37,19 @@ struct Rejection {
 // One thread. What it is made of must outlive it.
 class Intake {
  public:
-  Intake(const Catalog& catalog, Tenants& tenants, Arena& arena)
-      : catalog_(catalog), tenants_(tenants), arena_(arena) {}
+  Intake(const Catalog& catalog, const Tasks& tasks, Tenants& tenants, Arena& arena)
+      : catalog_(catalog), tasks_(tasks), tenants_(tenants), arena_(arena) {}
 
   // `received`: now. A release in the past means now; a deadline after a release counts from the one asked
-  // for.
+  // for. A job of a task has its model, deadline, priority and mandatory exit from it.
   boost::system::result<Submission, Rejection> check(const wire::Submit&, TenantId, const Regions&,
                                                      TimePoint received);
 
  private:
+  boost::system::result<const Task*, Rejection> task_of(const wire::Submit&, TenantId) const;
+
   const Catalog& catalog_;
+  const Tasks& tasks_;
   Tenants& tenants_;
   Arena& arena_;
 };

@@ -1,6 +1,7 @@
 #include "daemon/einetd/reporter.h"
 
 #include <array>
+#include <bit>
 
 namespace einet {
 namespace {
@@ -22,6 +23,8 @@ Rejection rejection(Reason reason) {
       return {Rejected::DEADLINE_BEFORE_RELEASE, "the deadline is not after the release"};
     case Reason::no_lane:
       return {Rejected::MODEL_REFUSED, "no lane is left that can run this model"};
+    case Reason::no_such_task:
+      return {Rejected::NO_SUCH_TASK, "the task has been removed"};
     default:
       return {Rejected::QUEUE_FULL, "the daemon has as many jobs as it may; try again later"};
   }
@@ -212,6 +215,67 @@ void Reporter::ended(const HeldJob& job, Outcome outcome, Reason reason) {
   }
 }
 
+// ---- tasks ----
+
+void Reporter::throttled(const HeldJob& job, TimePoint until, std::uint64_t times, TimePoint at) {
+  if (parts_.trace != nullptr) {
+    TraceEvent e = trace_event(Kind::throttle, job);
+    e.at = at;
+    e.until = until;
+    parts_.trace->add(e);
+  }
+  if (watched()) {
+    wire::Event e = event(wire::Event::THROTTLED, job, at);
+    e.set_until_ns(wire_ns(until));
+    tell(job, e);
+  }
+  if (std::has_single_bit(times)) {
+    parts_.log.warn("job throttled: its task sends faster than it said",
+                    {{"task", job.spec().task},
+                     {"tenant", tenant_name(job)},
+                     {"job", job.spec().id},
+                     {"later_by", until - job.spec().release},
+                     {"times", times}});
+  }
+}
+
+void Reporter::overran(const HeldJob& job, Duration used, std::uint64_t times, TimePoint at) {
+  if (parts_.trace != nullptr) {
+    TraceEvent e = trace_event(Kind::overrun, job);
+    e.at = at;
+    e.used = used;
+    parts_.trace->add(e);
+  }
+  if (watched()) {
+    wire::Event e = event(wire::Event::OVERRAN, job, at);
+    e.set_used_ns(used.count());
+    tell(job, e);
+  }
+  if (std::has_single_bit(times)) {
+    parts_.log.warn("job overran: its blocks took longer than its task reserved",
+                    {{"task", job.spec().task},
+                     {"tenant", tenant_name(job)},
+                     {"job", job.spec().id},
+                     {"used", used},
+                     {"times", times}});
+  }
+}
+
+void Reporter::reserved(const Task& task, const Reservation& reservation, TimePoint at) {
+  if (parts_.trace == nullptr) return;
+  parts_.trace->add_line(format_reserve(at, task.id, task.name, parts_.config.tenants[task.tenant.value].name,
+                                        parts_.catalog.model(task.model).name, reservation));
+}
+
+void Reporter::unreserved(TaskId task, TimePoint at) {
+  if (parts_.trace != nullptr) parts_.trace->add_line(format_unreserve(at, task));
+}
+
+void Reporter::shared(TenantId tenant, const Share& share, TimePoint at) {
+  if (parts_.trace == nullptr) return;
+  parts_.trace->add_line(format_share(at, parts_.config.tenants[tenant.value].name, share));
+}
+
 // ---- lanes ----
 
 void Reporter::device_up(DeviceId device) {
@@ -289,6 +353,7 @@ wire::Event Reporter::event(wire::Event::Kind kind, const HeldJob& job, TimePoin
   e.set_model(parts_.catalog.model(job.spec().model).name);
   e.set_priority(job.spec().priority);
   e.set_deadline_ns(wire_ns(job.spec().deadline));
+  e.set_task(job.spec().task.value);
   return e;
 }
 

@@ -7,6 +7,7 @@
 #include "config/daemon_config.h"
 #include "daemon/einetd/held_job.h"
 #include "daemon/einetd/log.h"
+#include "daemon/einetd/tasks.h"
 #include "daemon/einetd/trace.h"
 #include "scheduler/core.h"
 
@@ -70,6 +71,14 @@ class Reporter {
   void suspended(const HeldJob&, Place, JobId by, TimePoint at);
   // Its one outcome.
   void ended(const HeldJob&, Outcome, Reason);
+
+  // --- Tasks. `times`: how often it has happened to this task; the log has the first, second, fourth, … ---
+  // Too early: its release and deadline move, so that the release is `until`.
+  void throttled(const HeldJob&, TimePoint until, std::uint64_t times, TimePoint at);
+  void overran(const HeldJob&, Duration used, std::uint64_t times, TimePoint at);
+  void reserved(const Task&, const Reservation&, TimePoint at);
+  void unreserved(TaskId, TimePoint at);
+  void shared(TenantId, const Share&, TimePoint at);
 
   // --- Lanes. ---
   // The device's lanes come up next: what the models are on it.

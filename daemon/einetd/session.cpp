@@ -110,6 +110,14 @@ void Session::take(Message& message) {
       return take_cancel(message);
     case MessageType::watch:
       return take_watch(message);
+    case MessageType::add_task:
+      return take_add_task(message);
+    case MessageType::remove_task:
+      return take_remove_task(message);
+    case MessageType::list_tasks:
+      if (!parse<wire::ListTasks>(message)) return;
+      desk_.driver.pump();  // what their jobs have done meanwhile
+      return send(header.request, desk_.tasks.list(scope_));
     case MessageType::list_jobs:
       if (!parse<wire::ListJobs>(message)) return;
       desk_.driver.pump();  // what the lanes have done meanwhile
@@ -164,7 +172,8 @@ void Session::take_hello(const Message& message) {
   reply.set_version(kProtocolVersion);
   reply.set_daemon(desk_.status.version());
   for (const std::string& capability : hello->capabilities()) {
-    if (capability == "regions" || capability == "watch") reply.add_capabilities(capability);
+    if (capability == kRegions || capability == kWatch || capability == kTasks)
+      reply.add_capabilities(capability);
   }
   reply.mutable_limits()->set_max_body_bytes(limits.message.value);
   reply.mutable_limits()->set_max_regions(static_cast<std::uint32_t>(limits.regions));
@@ -175,6 +184,7 @@ void Session::take_hello(const Message& message) {
     reply.mutable_limits()->set_max_jobs(static_cast<std::uint32_t>(std::min(own.max_jobs, limits.jobs)));
     reply.mutable_limits()->set_max_bytes(own.max_bytes.value);
     reply.mutable_limits()->set_max_priority(own.max_priority);
+    reply.mutable_limits()->set_max_tasks(static_cast<std::uint32_t>(own.max_tasks));
   }
   send(message.header.request, reply);
 }
@@ -258,6 +268,35 @@ void Session::take_watch(const Message& message) {
   }
   watch_request_ = message.header.request;
   watch_blocks_ = body->blocks();
+  send(message.header.request, wire::Done());
+}
+
+void Session::take_add_task(const Message& message) {
+  const auto body = parse<wire::AddTask>(message);
+  if (!body) return;
+  const std::uint64_t request = message.header.request;
+  if (!tenant_) {
+    return refuse(request, wire::Error::NOT_ALLOWED,
+                  "root is not a tenant here; act as one to add its tasks");
+  }
+  if (desk_.open == Desk::Open::draining) {
+    wire::TaskRefused refused;
+    refused.set_reason(wire::TaskRefused::SHUTTING_DOWN);
+    refused.set_words("the daemon is shutting down; try again when it is back");
+    return send(request, refused);
+  }
+  const Tasks::Reply reply = desk_.tasks.add(*body, *tenant_);
+  changed_ = true;
+  std::visit([&](const auto& answer) { send(request, answer); }, reply);
+}
+
+void Session::take_remove_task(const Message& message) {
+  const auto body = parse<wire::RemoveTask>(message);
+  if (!body) return;
+  if (auto ok = desk_.tasks.remove(body->name(), scope_); !ok) {
+    return refuse(message.header.request, wire::Error::NO_SUCH_TASK, ok.error().message);
+  }
+  changed_ = true;
   send(message.header.request, wire::Done());
 }
 

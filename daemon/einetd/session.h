@@ -27,6 +27,7 @@ struct Desk {
   Tenants& tenants;
   Intake& intake;
   Driver& driver;
+  Tasks& tasks;
   const StatusView& status;
   Log& log;
   enum class Open : std::uint8_t { yes, draining } open = Open::yes;
@@ -61,6 +62,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void take_submit(const Message&);
   void take_cancel(const Message&);
   void take_watch(const Message&);
+  void take_add_task(const Message&);
+  void take_remove_task(const Message&);
   // The body, or nothing after the connection was ended for it.
   template <class Body>
   std::optional<Body> parse(const Message&);

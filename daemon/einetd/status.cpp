@@ -52,6 +52,7 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of) const {
       info.set_device(parts_.config.devices[lanes[job.lane->value].device.value].name);
     }
     info.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
+    info.set_task(job.spec.task.value);
   }
   return list;
 }
@@ -139,6 +140,8 @@ void StatusView::add_tenants(wire::Status& s, std::optional<TenantId> of) const 
     info.set_bytes(use.bytes.value);
     info.set_max_bytes(config.max_bytes.value);
     info.set_max_priority(config.max_priority);
+    info.set_tasks(static_cast<std::uint32_t>(parts_.tasks.count(id)));
+    info.set_max_tasks(static_cast<std::uint32_t>(config.max_tasks));
   }
 }
 
@@ -164,6 +167,8 @@ void StatusView::add_counters(wire::Status& s) const {
   add("withdrawals", c.withdrawals);
   add("preemptions", c.preemptions);
   add("suspensions", c.suspensions);
+  add("throttled", c.throttled);
+  add("overran", c.overran);
 }
 
 void StatusView::add_warnings(wire::Status& s) const {
@@ -173,6 +178,7 @@ void StatusView::add_warnings(wire::Status& s) const {
     const std::string words = parts_.supervisor.view(DeviceId{d}).warning;
     if (!words.empty()) s.add_warnings(words);
   }
+  for (const std::string& words : parts_.tasks.warnings()) s.add_warnings(words);
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
     if (!model.loaded())

@@ -21,6 +21,7 @@ class StatusView {
     const Rank& rank;
     const Catalog& catalog;
     const Tenants& tenants;
+    const Tasks& tasks;
     const Arena& arena;
     const Driver& driver;
     const Supervisor& supervisor;

@@ -86,8 +86,7 @@ void Supervisor::start(Worker& w) {
   if (!process) {
     parts_.log.error("worker not started", {{"device", device_name(w)}, {"reason", process.error().message}});
     for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
-      parts_.catalog.refused(ModelId{m}, w.device,
-                             "the worker of device " + device_name(w) + " cannot be started");
+      refuse(w, ModelId{m}, "the worker of device " + device_name(w) + " cannot be started");
     }
     settle(w);
     return restart_later(w);
@@ -140,33 +139,46 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     if (line->severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
     return parts_.log.error("worker says", fields);
   }
+  if (w.state == State::ending) return;
   if (const auto* ready = std::get_if<lane::Ready>(&message)) {
     if (w.state != State::starting) return kill(w, "it said twice that it is ready");
     w.state = State::loading;
     w.places = ready->places;
     return load_next(w);
   }
-  auto* loaded = std::get_if<lane::ModelLoaded>(&message);
+  auto* loaded_model = std::get_if<lane::ModelLoaded>(&message);
   const auto* refused = std::get_if<lane::ModelRefused>(&message);
-  const ModelId model = loaded != nullptr ? loaded->model : refused->model;
+  const ModelId model = loaded_model != nullptr ? loaded_model->model : refused->model;
   if (w.state != State::loading || model.value != w.answered)
     return kill(w, "it answered for a model out of turn");
   ++w.answered;
   const std::string& name = parts_.catalog.model(model).name;
   std::string reason = refused != nullptr ? refused->reason : "";
-  if (loaded != nullptr) {
-    if (auto ok = parts_.catalog.loaded(model, w.device, std::move(loaded->description)); !ok) {
-      reason = ok.error().message;
-    }
-  } else {
-    parts_.catalog.refused(model, w.device, reason);
+  if (loaded_model != nullptr) {
+    if (auto ok = loaded(w, model, std::move(loaded_model->description)); !ok) reason = ok.error().message;
   }
   if (reason.empty()) {
     parts_.log.info("model loaded", {{"model", name}, {"device", device_name(w)}});
   } else {
+    refuse(w, model, reason);
     parts_.log.warn("model refused", {{"model", name}, {"device", device_name(w)}, {"reason", reason}});
   }
   load_next(w);
+}
+
+// Error: why it must be refused.
+Result<void> Supervisor::loaded(Worker& w, ModelId model, lane::ModelDescription description) {
+  auto times = parts_.catalog.times_with(model, w.device, description);
+  if (!times) return times.error();
+  if (auto ok = parts_.tasks.model_loads(model, w.device, *times); !ok) return ok;
+  parts_.catalog.loaded(model, std::move(description), std::move(*times));
+  return {};
+}
+
+void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason) {
+  const std::shared_ptr<const ModelTimes> before = parts_.catalog.model(model).times;
+  parts_.catalog.refused(model, w.device, reason);
+  parts_.tasks.model_lost(model, w.device, before, reason);
 }
 
 // One at a time: the control socket need never hold more than one request.
@@ -190,8 +202,14 @@ void Supervisor::went_up(Worker& w) {
   w.patience.assign(static_cast<std::size_t>(w.process->channel().lanes()), Patience());
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
   if (!done_) {
+    const bool urgent_lanes = preempts(w);
     parts_.driver.attach(w.device, w.process->channel(),
-                         preempts(w) ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
+                         urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
+    const DeviceConfig& device = parts_.config.devices[w.device.value];
+    for (const LaneId lane : parts_.driver.base_lanes(w.device)) {
+      parts_.tasks.lane_up(lane, w.device,
+                           urgent_lanes ? preemption_named(device.preemption) : Preemption::boundary);
+    }
     parts_.driver.pump();
   }
   settle(w);
@@ -208,13 +226,13 @@ void Supervisor::settle(Worker& w) {
 void Supervisor::died(Worker& w) {
   parts_.driver.detach(w.device, LaneLoss::comes_back);
   const std::string how = w.process->reap();
-  if (!done_) {
+  const bool asked = w.state == State::ending;
+  if (!done_ && !asked) {
     parts_.log.error("worker died", {{"device", device_name(w)}, {"pid", w.process->pid()}, {"how", how}});
   }
   if (!done_ && w.state == State::loading && w.answered < parts_.catalog.size()) {
     w.deadly.push_back(ModelId{static_cast<std::uint32_t>(w.answered)});
-    parts_.catalog.refused(w.deadly.back(), w.device,
-                           "the worker died while it loaded the package (" + how + ")");
+    refuse(w, w.deadly.back(), "the worker died while it loaded the package (" + how + ")");
   }
   const bool was_well =
       w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
@@ -224,7 +242,7 @@ void Supervisor::died(Worker& w) {
   for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);
   w.process.reset();
   if (!done_) {
-    restart_later(w);
+    asked ? start(w) : restart_later(w);
   } else if (std::none_of(workers_.begin(), workers_.end(),
                           [](const Worker& x) { return x.process != nullptr; })) {
     end_timer_.cancel();
@@ -240,6 +258,27 @@ void Supervisor::restart_later(Worker& w) {
   w.restart->async_wait([this, &w](error_code cancelled) {
     if (!cancelled && !done_) start(w);
   });
+}
+
+void Supervisor::reload() {
+  parts_.log.info("loading all packages again");
+  parts_.catalog.reload();
+  for (Worker& w : workers_) {
+    w.deadly.clear();
+    w.delay = parts_.config.worker.restart_delay;
+    if (!w.process) continue;  // it starts soon
+    parts_.driver.detach(w.device, LaneLoss::comes_back);
+    w.state = State::ending;
+    w.heard = parts_.clock.now();
+    end(w);
+  }
+  parts_.driver.pump();
+}
+
+void Supervisor::end(Worker& w) {
+  w.process->channel().close();
+  // A worker that does not read is killed when patience ends.
+  (void)w.process->control().send(lane::ToWorker(lane::Shutdown{}), lane::Waiting::never);
 }
 
 void Supervisor::kill(Worker& w, const std::string& why) {
@@ -258,7 +297,8 @@ void Supervisor::check_hangs() {
   const TimePoint now = parts_.clock.now();
   for (Worker& w : workers_) {
     if (!w.process) continue;
-    if (w.state == State::up ? hangs(w, now) : now - w.heard > kStartPatience) kill(w, "it hangs");
+    const Duration patience = w.state == State::ending ? kEndPatience : kStartPatience;
+    if (w.state == State::up ? hangs(w, now) : now - w.heard > patience) kill(w, "it hangs");
   }
   hang_timer_.expires_after(parts_.config.worker.hang / 4);
   hang_timer_.async_wait([this](error_code cancelled) {
@@ -313,9 +353,7 @@ void Supervisor::shutdown(std::function<void()> done) {
     w.restart->cancel();
     if (!w.process) continue;
     any = true;
-    w.process->channel().close();
-    // A worker that does not read is killed when patience ends.
-    (void)w.process->control().send(lane::ToWorker(lane::Shutdown{}), lane::Waiting::never);
+    end(w);
   }
   if (!any) {
     boost::asio::post(parts_.io, std::move(done));

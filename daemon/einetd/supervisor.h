@@ -39,6 +39,7 @@ class Supervisor {
     const Arena& arena;
     Catalog& catalog;
     Driver& driver;
+    Tasks& tasks;
     Log& log;
     std::filesystem::path worker;  // the program
   };
@@ -50,13 +51,15 @@ class Supervisor {
   void start();
   // A worker broke the rules of its channel: log, kill, start again.
   void broken(DeviceId, const std::string& why);
+  // Starts every worker again, so that packages are read again. Jobs in progress begin again.
+  void reload();
   // Lets the workers end, kills those that do not; then calls `done`.
   void shutdown(std::function<void()> done);
 
   WorkerView view(DeviceId) const;
 
  private:
-  enum class State : std::uint8_t { down, starting, loading, up };
+  enum class State : std::uint8_t { down, starting, loading, up, ending };
   // For how long a lane has been at one thing.
   struct Patience {
     std::optional<TimePoint> running;  // its block, by when that began; empty: none runs
@@ -87,10 +90,13 @@ class Supervisor {
   void wait_doorbell(Worker&);
   void take(Worker&, lane::FromWorker&);
   void load_next(Worker&);
+  Result<void> loaded(Worker&, ModelId, lane::ModelDescription);
+  void refuse(Worker&, ModelId, const std::string& reason);
   void went_up(Worker&);
   void died(Worker&);
   void restart_later(Worker&);
   void settle(Worker&);
+  void end(Worker&);
   void kill(Worker&, const std::string& why);
   void check_hangs();
   bool hangs(Worker&, TimePoint now);

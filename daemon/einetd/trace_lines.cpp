@@ -12,9 +12,9 @@ namespace {
 using Kind = TraceEvent::Kind;
 
 std::string_view kind_name(Kind kind) {
-  constexpr std::array<std::string_view, 12> kNames{"submit",  "reject",   "cancel",  "grant",
-                                                    "stop",    "withdraw", "block",   "preempt",
-                                                    "suspend", "outcome",  "lane_up", "lane_lost"};
+  constexpr std::array<std::string_view, 14> kNames{"submit",   "reject",  "cancel",  "grant",    "stop",
+                                                    "withdraw", "block",   "preempt", "suspend",  "throttle",
+                                                    "overrun",  "outcome", "lane_up", "lane_lost"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -104,8 +104,8 @@ void add_submission(Line& line, const TraceEvent& e) {
 
 std::string format_trace(const TraceEvent& e, const TraceNames& names) {
   Line line(kind_name(e.kind), e.at);
-  const bool of_lane =
-      e.kind != Kind::submit && e.kind != Kind::reject && e.kind != Kind::cancel && e.kind != Kind::outcome;
+  const bool of_lane = e.kind != Kind::submit && e.kind != Kind::reject && e.kind != Kind::cancel &&
+                       e.kind != Kind::throttle && e.kind != Kind::overrun && e.kind != Kind::outcome;
   if (of_lane) {
     line.add("lane", e.lane.value);
     line.add("device", name_of(names.devices, e.lane));
@@ -154,6 +154,14 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
     case Kind::preempt:
     case Kind::suspend:
       line.add("by", e.by.value);
+      break;
+    case Kind::throttle:
+      line.add("task", e.task.value);
+      line.add("until_ns", e.until);
+      break;
+    case Kind::overrun:
+      line.add("task", e.task.value);
+      line.add("used_ns", e.used);
       break;
     case Kind::outcome:
       line.add("outcome", name(e.outcome));

@@ -24,6 +24,8 @@ struct TraceEvent {
     block,
     preempt,
     suspend,
+    throttle,
+    overrun,
     outcome,
     lane_up,
     lane_lost
@@ -42,7 +44,7 @@ struct TraceEvent {
   ExitMask exits = 0;   // grant
   int block = -1;       // grant: the first
   ExitAnswer answer{};  // block: of its exit, if that was executed; outcome: the best
-  TaskId task{};        // submit and reject, like the next five
+  TaskId task{};        // throttle, overrun; submit and reject, like the next five
   int mandatory_exit = -1;
   double target_confidence = 2;
   PlanMode plan{};
@@ -51,7 +53,8 @@ struct TraceEvent {
   TimePoint start{};  // block
   TimePoint end{};
   TimePoint granted{};                           // block: when its grant was posted
-  Duration used{};                               // block: lane time
+  Duration used{};                               // block: lane time; overrun: of its blocks so far
+  TimePoint until{};                             // throttle: the release that counts
   JobId by{};                                    // preempt, suspend
   int preemptions = 0;                           // outcome
   LaneId base{};                                 // lane_up of an urgent lane: whose

@@ -23,6 +23,15 @@ lane::ModelDescription description(const std::string& digest) {
   return d;
 }
 
+// As the supervisor does it.
+Result<void> load(Catalog& catalog, ModelId model, DeviceId device,
+                  const lane::ModelDescription& description) {
+  auto times = catalog.times_with(model, device, description);
+  if (!times) return times.error();
+  catalog.loaded(model, description, *times);
+  return {};
+}
+
 TEST(Catalog, ListsPackagesByNameAndNothingElse) {
   const test::TemporaryFolder folder;
   for (const char* name : {"b.einet", "a.einet", "readme.txt", "we ird.einet"}) {
@@ -45,7 +54,7 @@ TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
   EXPECT_FALSE(catalog.model(a).loaded());
   catalog.refused(a, DeviceId{0}, "no such operation");
   EXPECT_EQ(catalog.model(a).reason, "no such operation");
-  ASSERT_TRUE(catalog.loaded(a, DeviceId{1}, description("x")));
+  ASSERT_TRUE(load(catalog, a, DeviceId{1}, description("x")));
   EXPECT_TRUE(catalog.model(a).loaded());
   EXPECT_EQ(catalog.model(a).elements(), 6u);
   EXPECT_TRUE(catalog.model(a).times->on_device[0].empty());
@@ -61,7 +70,7 @@ TEST(Catalog, ExitsWithoutMeasuredAccuracyCountAsBetterTheDeeper) {
   lane::ModelDescription four_blocks = description("x");
   four_blocks.blocks = 4;
   four_blocks.times.resize(4);
-  ASSERT_TRUE(catalog.loaded(ModelId{0}, DeviceId{0}, four_blocks));
+  ASSERT_TRUE(load(catalog, ModelId{0}, DeviceId{0}, four_blocks));
   EXPECT_THAT(catalog.model(ModelId{0}).times->accuracy, testing::ElementsAre(0.25, 0.5, 0.75, 1));
   EXPECT_TRUE(catalog.model(ModelId{0}).description.accuracy.empty());  // nobody measured it
 }
@@ -73,10 +82,36 @@ TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
   const ModelId a{0};
   lane::ModelDescription no_profile = description("x");
   no_profile.times.clear();
-  EXPECT_THAT(catalog.loaded(a, DeviceId{0}, no_profile).error().message, HasSubstr("no profile"));
-  ASSERT_TRUE(catalog.loaded(a, DeviceId{0}, description("x")));
-  EXPECT_THAT(catalog.loaded(a, DeviceId{1}, description("y")).error().message, HasSubstr("has changed"));
+  EXPECT_THAT(load(catalog, a, DeviceId{0}, no_profile).error().message, HasSubstr("no profile"));
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, description("x")));
+  EXPECT_THAT(load(catalog, a, DeviceId{1}, description("y")).error().message, HasSubstr("has changed"));
   EXPECT_TRUE(catalog.model(a).loaded());
+}
+
+TEST(Catalog, AfterAReloadAPackageMayHaveChangedButNotItsShape) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), 2);
+  const ModelId a{0};
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, description("x")));
+  ASSERT_TRUE(load(catalog, a, DeviceId{1}, description("x")));
+  catalog.reload();
+  lane::ModelDescription changed = description("y");
+  changed.times[0].trunk = {Duration{5}, Duration{5}, Duration{9}};
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, changed));
+  EXPECT_EQ(catalog.model(a).times->on_device[0][0].worst_trunk, Duration{9});
+  EXPECT_EQ(catalog.model(a).times->on_device[1][0].worst_trunk, Duration{0});
+  // The other device must have the same package.
+  EXPECT_THAT(load(catalog, a, DeviceId{1}, description("x")).error().message, HasSubstr("has changed"));
+
+  catalog.reload();
+  for (const auto change :
+       {+[](lane::ModelDescription& d) { d.blocks = 2; }, +[](lane::ModelDescription& d) { d.classes = 3; },
+        +[](lane::ModelDescription& d) { d.input = {6}; }}) {
+    lane::ModelDescription other = description("z");
+    change(other);
+    EXPECT_THAT(load(catalog, a, DeviceId{0}, other).error().message, HasSubstr("another shape"));
+  }
 }
 
 }  // namespace

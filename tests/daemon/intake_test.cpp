@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kept_promises.h"
 #include "temporary_folder.h"
 
 namespace einet {
@@ -37,6 +38,7 @@ lane::ModelDescription description() {
 class IntakeTest : public testing::Test {
  protected:
   IntakeTest() {
+    config_.devices = {{.name = "cpu"}};
     config_.tenants = {
         {.name = "camera", .uid = 7, .max_priority = 5, .max_jobs = 2, .max_bytes = ByteCount{40}}};
     for (const char* name : {"broken", "digits"}) {
@@ -44,10 +46,14 @@ class IntakeTest : public testing::Test {
     }
     catalog_.emplace(*Catalog::scan(folder_.path(), 1));
     catalog_->refused(ModelId{0}, DeviceId{0}, "weights.safetensors: wrong checksum");
-    EXPECT_TRUE(catalog_->loaded(ModelId{1}, DeviceId{0}, description()));
+    const auto times = catalog_->times_with(ModelId{1}, DeviceId{0}, description());
+    EXPECT_TRUE(times);
+    catalog_->loaded(ModelId{1}, description(), *times);
     tenants_.emplace(config_);
     arena_ = std::move(*Arena::create(ByteCount{4096}));
-    intake_.emplace(*catalog_, *tenants_, *arena_);
+    tasks_.emplace(Tasks::Parts{config_, *catalog_, core_, statistics_, log_});
+    tasks_->lane_up(LaneId{0}, DeviceId{0}, Preemption::boundary);
+    intake_.emplace(*catalog_, *tasks_, *tenants_, *arena_);
 
     good_.set_model("digits");
     good_.set_dtype(wire::U8);
@@ -75,6 +81,10 @@ class IntakeTest : public testing::Test {
   std::optional<Catalog> catalog_;
   std::optional<Tenants> tenants_;
   std::unique_ptr<Arena> arena_;
+  test::KeptPromises core_;
+  TaskStatistics statistics_;
+  Log log_{"off"};
+  std::optional<Tasks> tasks_;
   std::optional<Intake> intake_;
   Regions regions_{config_.limits};
   wire::Submit good_;
@@ -252,6 +262,52 @@ TEST(Regions, SlicesAreWithinThem) {
   EXPECT_FALSE(regions.copy(1, 4092, to));
   EXPECT_FALSE(regions.copy(1, ~0ull, to));
   EXPECT_FALSE(regions.copy(2, 0, to));
+}
+
+class TaskIntakeTest : public IntakeTest {
+ protected:
+  TaskIntakeTest() {
+    wire::AddTask add;
+    add.set_name("detector");
+    add.set_model("digits");
+    add.set_period_ns(Duration(milliseconds(100)).count());
+    add.set_deadline_ns(Duration(milliseconds(50)).count());
+    add.set_priority(3);
+    add.set_mandatory_exit(1);
+    const Tasks::Reply reply = tasks_->add(add, TenantId{0});
+    EXPECT_TRUE(std::holds_alternative<wire::TaskAdded>(reply));
+    good_.set_task("detector");
+    good_.clear_model();
+  }
+};
+
+TEST_F(TaskIntakeTest, AJobOfATaskHasFromItWhatTheTaskSays) {
+  const auto job = check(good_);
+  ASSERT_TRUE(job) << job.error().words;
+  EXPECT_EQ(job->spec.task, TaskId{1});
+  EXPECT_EQ(job->spec.model, ModelId{1});
+  EXPECT_EQ(job->spec.deadline, kNow + milliseconds(50));
+  EXPECT_EQ(job->spec.priority, 3);
+  EXPECT_EQ(job->spec.mandatory_exit, 1);
+  good_.set_model("digits");
+  EXPECT_TRUE(check(good_));
+}
+
+TEST_F(TaskIntakeTest, WhatTheTaskSaysTheJobMayNotSay) {
+  const auto bad = Rejected::BAD_ARGUMENT;
+  refused([](auto& s) { s.set_deadline_in_ns(5); }, bad, "has its deadline from the task; leave it out");
+  refused([](auto& s) { s.set_priority(1); }, bad, "has its priority from the task");
+  refused([](auto& s) { s.set_mandatory_exit(0); }, bad, "has its mandatory exit from the task");
+  refused([](auto& s) { s.set_model("broken"); }, bad, "task \"detector\" is of model digits");
+  refused([](auto& s) { s.set_task("detectr"); }, Rejected::NO_SUCH_TASK, "there is no task \"detectr\"");
+  refused([](auto& s) { s.set_task("a\nb"); }, Rejected::NO_SUCH_TASK, "a\\x0ab");
+}
+
+TEST_F(TaskIntakeTest, AJobOfASuspendedTaskIsToldWhy) {
+  const auto before = catalog_->model(ModelId{1}).times;
+  catalog_->refused(ModelId{1}, DeviceId{0}, "wrong checksum");
+  tasks_->model_lost(ModelId{1}, DeviceId{0}, before, "wrong checksum");
+  refused([](auto&) {}, Rejected::TASK_SUSPENDED, "loaded again and refused: wrong checksum");
 }
 
 }  // namespace

@@ -1,0 +1,357 @@
+#include "daemon/einetd/tasks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/text.h"
+#include "scheduler/policy.h"
+
+namespace einet {
+namespace {
+
+using wire::TaskRefused;
+
+constexpr std::size_t kMaxName = 64;
+// Beyond it (some 36 years) instants could not be added up.
+constexpr Duration kMostTime = kForever / 4;
+
+bool is_task_name(std::string_view text) {
+  const auto ok = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  return !text.empty() && text.size() <= kMaxName && std::all_of(text.begin(), text.end(), ok);
+}
+
+TaskRefused refuse(TaskRefused::Reason reason, std::string words) {
+  TaskRefused out;
+  out.set_reason(reason);
+  out.set_words(std::move(words));
+  return out;
+}
+
+TaskRefused refuse(const Refusal& refusal) {
+  TaskRefused out = refuse(TaskRefused::NOT_SCHEDULABLE, refusal.words);
+  out.set_misses(refusal.task);
+  out.set_lateness_ns(refusal.lateness.count());
+  if (refusal.largest_mandatory_exit) {
+    out.set_largest_mandatory_exit(static_cast<std::uint32_t>(*refusal.largest_mandatory_exit));
+  }
+  if (refusal.smallest_period) out.set_smallest_period_ns(refusal.smallest_period->count());
+  return out;
+}
+
+bool is_duration(std::int64_t ns) {
+  return ns > 0 && Duration{ns} <= kMostTime;
+}
+
+std::string out_of_range(std::string_view what, std::int64_t ns) {
+  return std::string(what) + " is " + (ns < 0 ? "negative" : format_duration(Duration{ns})) +
+         "; allowed: above 0ns and at most " + format_duration(kMostTime);
+}
+
+}  // namespace
+
+Tasks::Tasks(Parts parts)
+    : parts_(parts),
+      admission_({.policy = policy_named(parts.config.policy),
+                  .margin = parts.config.admission.margin,
+                  .overhead = parts.config.admission.overhead}) {}
+
+// ---- what there is to promise from ----
+
+void Tasks::lane_up(LaneId lane, DeviceId device, Preemption preemption) {
+  if (lanes_.emplace(lane, device).second) admission_.add_lane(lane, device, preemption);
+}
+
+void Tasks::open() {
+  for (std::uint32_t i = 0; i < parts_.config.tenants.size(); ++i) {
+    const TenantConfig& tenant = parts_.config.tenants[i];
+    Share share{.weight = tenant.weight, .budget = std::nullopt};
+    if (tenant.budget) {
+      const auto budget = admission_.add_budget(TenantId{i}, tenant.budget->amount, tenant.budget->period);
+      if (budget) {
+        share.budget = *budget;
+      } else {
+        warnings_.push_back("tenant " + tenant.name + " has no budget: " + budget.error().words);
+        parts_.log.warn("budget refused", {{"tenant", tenant.name}, {"reason", budget.error().words}});
+      }
+    }
+    parts_.reservations.set_share(TenantId{i}, share);
+  }
+}
+
+// ---- tenants' requests ----
+
+Tasks::Reply Tasks::add(const wire::AddTask& asked, TenantId tenant) {
+  Task task;
+  if (std::optional<TaskRefused> refused = check(asked, tenant, task)) return *std::move(refused);
+  task.id = TaskId{newest_.value + 1};
+  const auto accepted = admission_.add(request(task, parts_.catalog.model(task.model).times));
+  if (!accepted) {
+    parts_.log.info(
+        "task refused",
+        {{"task", task.name}, {"tenant", tenant_name(tenant)}, {"reason", accepted.error().words}});
+    return refuse(accepted.error());
+  }
+  newest_ = task.id;
+  parts_.statistics.add(task.id);
+  const TaskId id = tasks_.emplace(task.id, Entry{std::move(task)}).first->first;
+  keep_in_step();
+  wire::TaskAdded added;
+  added.set_task(id.value);
+  *added.mutable_bound() = *bound(id);
+  const Task& kept = tasks_.at(id).task;
+  parts_.log.info("task accepted", {{"task", kept.name},
+                                    {"id", id},
+                                    {"tenant", tenant_name(tenant)},
+                                    {"model", parts_.catalog.model(kept.model).name},
+                                    {"period", kept.period},
+                                    {"deadline", kept.deadline},
+                                    {"response", Duration{added.bound().response_ns()}},
+                                    {"lane", added.bound().lane()}});
+  return added;
+}
+
+std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId tenant, Task& task) const {
+  const TenantConfig& limits = parts_.config.tenants[tenant.value];
+  if (policy_named(parts_.config.policy) == Policy::fifo) {
+    return refuse(TaskRefused::NO_PROMISES, "the policy \"fifo\" promises nothing: choose another policy");
+  }
+  if (!is_task_name(asked.name())) {
+    return refuse(TaskRefused::BAD_ARGUMENT, "the name \"" + escape(asked.name(), kMaxName) +
+                                                 "\" is not allowed: 1 to 64 letters, digits or _-.");
+  }
+  if (find(asked.name(), tenant) != nullptr) {
+    return refuse(TaskRefused::NAME_TAKEN, "tenant " + limits.name + " has a task \"" + asked.name() +
+                                               "\" already; remove it first, or choose another name");
+  }
+  if (count(tenant) >= limits.max_tasks) {
+    return refuse(TaskRefused::QUOTA_TASKS, "tenant " + limits.name + " has " +
+                                                std::to_string(count(tenant)) +
+                                                " tasks, as many as it may (max_tasks); remove one first");
+  }
+  const Result<ModelId> id = parts_.catalog.find(asked.model());
+  if (!id) return refuse(TaskRefused::UNKNOWN_MODEL, id.error().message);
+  const CatalogModel& model = parts_.catalog.model(*id);
+  if (!model.loaded()) {
+    return refuse(TaskRefused::MODEL_REFUSED,
+                  "model " + model.name + " is not loaded: " + escape(model.reason, 500));
+  }
+  if (!is_duration(asked.period_ns())) {
+    return refuse(TaskRefused::BAD_ARGUMENT, out_of_range("the period", asked.period_ns()));
+  }
+  if (asked.has_deadline_ns() && !is_duration(asked.deadline_ns())) {
+    return refuse(TaskRefused::BAD_ARGUMENT, out_of_range("the deadline", asked.deadline_ns()));
+  }
+  if (asked.priority() > limits.max_priority || asked.priority() < -kMaxPriority) {
+    return refuse(TaskRefused::PRIORITY_CEILING,
+                  "priority " + std::to_string(asked.priority()) + "; tenant " + limits.name + " may use " +
+                      std::to_string(-kMaxPriority) + " to " + std::to_string(limits.max_priority));
+  }
+  const std::size_t exits = model.times->accuracy.size();
+  if (asked.mandatory_exit() >= exits) {
+    return refuse(TaskRefused::BAD_ARGUMENT, "mandatory_exit is " + std::to_string(asked.mandatory_exit()) +
+                                                 "; model " + model.name + " has exits 0 to " +
+                                                 std::to_string(exits - 1));
+  }
+  task.tenant = tenant;
+  task.name = asked.name();
+  task.model = *id;
+  task.period = Duration{asked.period_ns()};
+  task.deadline = asked.has_deadline_ns() ? Duration{asked.deadline_ns()} : task.period;
+  task.priority = asked.priority();
+  task.mandatory_exit = static_cast<int>(asked.mandatory_exit());  // absent: 0
+  return std::nullopt;
+}
+
+Result<void> Tasks::remove(std::string_view name, std::optional<TenantId> tenant) {
+  std::vector<const Entry*> found;
+  std::vector<std::string_view> names;
+  for (const auto& [id, entry] : tasks_) {
+    if (tenant && entry.task.tenant != *tenant) continue;
+    names.push_back(entry.task.name);
+    if (entry.task.name == name) found.push_back(&entry);
+  }
+  if (found.empty()) {
+    std::string words = "there is no task \"" + escape(name, kMaxName) + "\"";
+    if (tenant) words += " of tenant " + tenant_name(*tenant);
+    const std::string_view near = nearest(name, names);
+    return error(near.empty() ? words : words + "; did you mean \"" + std::string(near) + "\"?");
+  }
+  if (found.size() > 1) {
+    return error(std::to_string(found.size()) + " tenants have a task \"" + escape(name, kMaxName) +
+                 "\"; say whose you mean by acting as that tenant");
+  }
+  const TaskId id = found.front()->task.id;
+  parts_.log.info("task removed",
+                  {{"task", name}, {"id", id}, {"tenant", tenant_name(found.front()->task.tenant)}});
+  if (found.front()->kept) parts_.reservations.unreserve(id);
+  admission_.remove(id);
+  parts_.statistics.remove(id);
+  tasks_.erase(id);
+  keep_in_step();
+  return {};
+}
+
+const Task* Tasks::find(std::string_view name, TenantId tenant) const {
+  for (const auto& [id, entry] : tasks_) {
+    if (entry.task.tenant == tenant && entry.task.name == name) return &entry.task;
+  }
+  return nullptr;
+}
+
+int Tasks::count(TenantId tenant) const {
+  return static_cast<int>(std::count_if(tasks_.begin(), tasks_.end(),
+                                        [&](const auto& t) { return t.second.task.tenant == tenant; }));
+}
+
+std::optional<wire::TaskBound> Tasks::bound(TaskId id) const {
+  const std::optional<TaskBound> found = admission_.bound(id);
+  if (!found) return std::nullopt;
+  wire::TaskBound out;
+  out.set_device(parts_.config.devices[lanes_.at(found->home).value].name);
+  out.set_lane(found->home.value);
+  out.set_response_ns(found->response.count());
+  out.set_blocking_ns(found->blocking.count());
+  out.set_slack_ns(found->slack.count());
+  out.set_limit(found->limit);
+  return out;
+}
+
+wire::TaskList Tasks::list(std::optional<TenantId> tenant) const {
+  wire::TaskList out;
+  for (const auto& [id, entry] : tasks_) {
+    const Task& task = entry.task;
+    if (tenant && task.tenant != *tenant) continue;
+    wire::TaskInfo& info = *out.add_tasks();
+    info.set_task(id.value);
+    info.set_tenant(tenant_name(task.tenant));
+    info.set_name(task.name);
+    info.set_model(parts_.catalog.model(task.model).name);
+    info.set_period_ns(task.period.count());
+    info.set_deadline_ns(task.deadline.count());
+    info.set_priority(task.priority);
+    info.set_mandatory_exit(static_cast<std::uint32_t>(task.mandatory_exit));
+    if (std::optional<wire::TaskBound> promised = bound(id)) *info.mutable_bound() = *std::move(promised);
+    info.set_suspended(task.suspended);
+    const TaskCounts& counts = *parts_.statistics.find(id);
+    info.set_jobs(counts.jobs);
+    info.set_met(counts.met);
+    info.set_missed(counts.missed);
+    info.set_throttled(counts.throttled);
+    info.set_overran(counts.overran);
+    if (counts.worst_response) info.set_worst_response_ns(counts.worst_response->count());
+  }
+  return out;
+}
+
+// ---- models ----
+
+TaskRequest Tasks::request(const Task& task, const std::shared_ptr<const ModelTimes>& times) const {
+  return {.id = task.id,
+          .name = task.name,
+          .times = times,
+          .period = task.period,
+          .deadline = task.deadline,
+          .priority = task.priority,
+          .mandatory_exit = task.mandatory_exit};
+}
+
+// Of all models on the device; `instead` with these times (null: with none).
+Duration Tasks::longest_block(DeviceId device, ModelId instead, const ModelTimes* times) const {
+  Duration longest{};
+  for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+    const ModelTimes* of = ModelId{m} == instead ? times : parts_.catalog.model(ModelId{m}).times.get();
+    if (of == nullptr) continue;
+    for (const BlockTime& t : of->on_device[device.value]) {
+      longest = std::max(longest, t.worst_trunk + t.worst_exit);
+    }
+  }
+  return longest;
+}
+
+Result<void> Tasks::model_loads(ModelId model, DeviceId device,
+                                const std::shared_ptr<const ModelTimes>& times) {
+  const std::shared_ptr<const ModelTimes>& before = parts_.catalog.model(model).times;
+  const auto broken = [](const Refusal& refusal) {
+    return error("its blocks take too long for what is promised: " + refusal.words);
+  };
+  const auto longest = admission_.set_longest_block(device, longest_block(device, model, times.get()));
+  if (!longest) return broken(longest.error());
+  if (before != nullptr) {
+    if (const auto kept = admission_.replace_times(before, times); !kept) {
+      // What fitted before fits again.
+      (void)admission_.set_longest_block(device, longest_block(device, model, before.get()));
+      return broken(kept.error());
+    }
+  }
+  readmit(model, times);
+  keep_in_step();
+  return {};
+}
+
+void Tasks::model_lost(ModelId model, DeviceId device, const std::shared_ptr<const ModelTimes>& before,
+                       const std::string& why) {
+  const std::shared_ptr<const ModelTimes>& after = parts_.catalog.model(model).times;
+  for (auto& [id, entry] : tasks_) {
+    if (entry.task.model == model && entry.kept && lanes_.at(entry.kept->home) == device) suspend(entry, why);
+  }
+  // Fewer tasks, and no block is longer than before: what is left fits. If the analysis could not say so with
+  // the effort that it may spend, the longer blocks that it knows of are on the safe side.
+  (void)admission_.set_longest_block(device, longest_block(device, model, after.get()));
+  if (before != nullptr && after != nullptr && !admission_.replace_times(before, after)) {
+    for (auto& [id, entry] : tasks_) {
+      if (entry.task.model == model && entry.kept) suspend(entry, why);
+    }
+  }
+  keep_in_step();
+}
+
+// All of the model's suspended tasks, or none.
+void Tasks::readmit(ModelId model, const std::shared_ptr<const ModelTimes>& times) {
+  std::vector<Entry*> suspended;
+  for (auto& [id, entry] : tasks_) {
+    if (entry.task.model == model && !entry.task.suspended.empty()) suspended.push_back(&entry);
+  }
+  for (auto at = suspended.begin(); at != suspended.end(); ++at) {
+    const auto accepted = admission_.add(request((*at)->task, times));
+    if (accepted) continue;
+    std::for_each(suspended.begin(), at, [&](const Entry* e) { admission_.remove(e->task.id); });
+    parts_.log.warn("tasks stay suspended", {{"model", parts_.catalog.model(model).name},
+                                             {"tasks", suspended.size()},
+                                             {"reason", accepted.error().words}});
+    return;
+  }
+  for (Entry* entry : suspended) {
+    entry->task.suspended.clear();
+    parts_.log.info(
+        "task accepted again",
+        {{"task", entry->task.name}, {"id", entry->task.id}, {"tenant", tenant_name(entry->task.tenant)}});
+  }
+}
+
+void Tasks::suspend(Entry& entry, const std::string& why) {
+  admission_.remove(entry.task.id);
+  parts_.reservations.unreserve(entry.task.id);
+  entry.kept.reset();
+  entry.task.suspended =
+      "model " + parts_.catalog.model(entry.task.model).name + " was loaded again and refused: " + why;
+  parts_.log.warn("task suspended", {{"task", entry.task.name},
+                                     {"id", entry.task.id},
+                                     {"tenant", tenant_name(entry.task.tenant)},
+                                     {"reason", entry.task.suspended}});
+}
+
+// After any change of what is promised, any reservation may be another.
+void Tasks::keep_in_step() {
+  for (const TaskId id : admission_.tasks()) {
+    Entry& entry = tasks_.at(id);
+    const Reservation now = *admission_.reservation(id);
+    if (entry.kept == now) continue;
+    entry.kept = now;
+    parts_.reservations.reserve(entry.task, now);
+  }
+}
+
+}  // namespace einet

@@ -1,0 +1,116 @@
+// The tasks that tenants have reserved: checks what is asked for, asks admission (scheduler/admission/), and
+// keeps the core in step with what was promised, as tasks come and go and models change. It promises nothing
+// itself, and schedules nothing.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "config/daemon_config.h"
+#include "config/result.h"
+#include "daemon/einetd/catalog.h"
+#include "daemon/einetd/log.h"
+#include "daemon/einetd/task_statistics.h"
+#include "ipc/client/protocol.pb.h"
+#include "scheduler/admission/admission.h"
+
+namespace einet {
+
+struct Task {
+  TaskId id;
+  TenantId tenant;
+  std::string name;
+  ModelId model;
+  Duration period{};
+  Duration deadline{};
+  int priority = 0;
+  int mandatory_exit = 0;
+  std::string suspended{};  // why nothing is promised any more; empty: it is
+};
+
+// Where promises are kept: the core, behind the driver.
+class Reservations {
+ public:
+  virtual ~Reservations() = default;
+  virtual void reserve(const Task&, const Reservation&) = 0;
+  virtual void unreserve(TaskId) = 0;
+  virtual void set_share(TenantId, const Share&) = 0;
+};
+
+// One thread.
+class Tasks {
+ public:
+  struct Parts {
+    const DaemonConfig& config;
+    const Catalog& catalog;
+    Reservations& reservations;
+    TaskStatistics& statistics;
+    Log& log;
+  };
+  // All parts must outlive it.
+  explicit Tasks(Parts);
+
+  // --- What there is to promise from. ---
+
+  // A base lane is up, with an urgent lane that may preempt so (boundary: without one). Only its first time
+  // counts.
+  void lane_up(LaneId, DeviceId, Preemption);
+  // Once, when the first lanes are up: tenants get their weights, and the budgets that fit.
+  void open();
+
+  // --- Tenants' requests. ---
+
+  using Reply = std::variant<wire::TaskAdded, wire::TaskRefused>;
+  Reply add(const wire::AddTask&, TenantId);
+  // Of this tenant; without one: of any, if only one has such a task. Error: words for the client.
+  Result<void> remove(std::string_view name, std::optional<TenantId>);
+  const Task* find(std::string_view name, TenantId) const;
+  // Of this tenant, or of all; by id.
+  wire::TaskList list(std::optional<TenantId>) const;
+  int count(TenantId) const;
+
+  // --- Models. ---
+
+  // A device's worker has loaded the model; it would have these times then, instead of those that the catalog
+  // has. Tasks of the model that were suspended are tried again. Error: what was promised could not be kept;
+  // nothing has changed, and the model must be refused.
+  Result<void> model_loads(ModelId, DeviceId, const std::shared_ptr<const ModelTimes>& times);
+  // The model cannot run on the device any more; the catalog says so already. `before`: its times until then.
+  // Its tasks there are suspended.
+  void model_lost(ModelId, DeviceId, const std::shared_ptr<const ModelTimes>& before, const std::string& why);
+
+  // --- Looking. ---
+
+  // Worst-case share of a lane that is promised, in [0, 1].
+  double promised(LaneId lane) const { return admission_.utilisation(lane); }
+  // What was configured and cannot be had. Sentences.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  struct Entry {
+    Task task;
+    std::optional<Reservation> kept{};  // as the core knows it
+  };
+
+  std::optional<wire::TaskRefused> check(const wire::AddTask&, TenantId, Task&) const;
+  TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
+  std::optional<wire::TaskBound> bound(TaskId) const;
+  Duration longest_block(DeviceId, ModelId instead, const ModelTimes* times) const;
+  void readmit(ModelId, const std::shared_ptr<const ModelTimes>&);
+  void suspend(Entry&, const std::string& why);
+  void keep_in_step();
+  const std::string& tenant_name(TenantId tenant) const { return parts_.config.tenants[tenant.value].name; }
+
+  Parts parts_;
+  Admission admission_;
+  std::map<LaneId, DeviceId> lanes_;  // those that admission knows
+  std::map<TaskId, Entry> tasks_;
+  TaskId newest_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace einet
