@@ -369,7 +369,9 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   if (how == GrantEnd::failed && job.state != JobState::ended) {
     end(job, Outcome::failed, Reason::lane_failed, now);
   }
-  const bool interrupted = how != GrantEnd::failed && !given_up && job.state != JobState::ended;
+  // By a stop; or because its exits were cut (tell).
+  const bool made_room = how == GrantEnd::stopped || (how == GrantEnd::done && job.plan != 0);
+  const bool interrupted = made_room && !given_up && job.state != JobState::ended;
   let_go(job, now);
   if (interrupted && job.state == JobState::ready && lane->front) {
     ++job.preemptions;

@@ -58,6 +58,7 @@ struct Lane {
   JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
   Urgency key;                     // of the job that it runs, as it will be at the boundary
   bool closed = false;             // takes no other job at that boundary
+  bool suspended = false;          // its block stands still: it is told nothing but that its job is over
   bool yields = false;             // stops there although nothing follows
 
   bool is_urgent() const { return base != id; }
@@ -147,6 +148,7 @@ class Core::Impl {
   bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
+  JobRecord* next_for(DeviceSet);
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
   TimePoint boundary_of(const Lane&, TimePoint now, bool& overdue) const;

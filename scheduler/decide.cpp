@@ -107,7 +107,7 @@ void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
-    lane.closed = lane.yields = lane.overdue = false;
+    lane.closed = lane.yields = lane.overdue = lane.suspended = false;
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
     lane.boundary = boundary_of(lane, now, lane.overdue);
@@ -119,7 +119,7 @@ void Core::Impl::project(TimePoint now) {
       // Stands still: its boundary comes when the urgent lane has gone.
       lane.boundary = kNever;
       lane.next = lane.front.job;
-      lane.closed = true;
+      lane.closed = lane.suspended = true;
     }
     order_.push_back(&lane);
   }
@@ -152,6 +152,11 @@ void Core::Impl::project(TimePoint now) {
             l->yields, l->overdue, (int)l->key.tier, l->key.first, l->key.second, l->key.third,
             l->front ? l->front.job->best.exit : -9);
 #endif
+}
+
+// The most urgent job that no lane has taken yet and that is not reserved for one that is up.
+JobRecord* Core::Impl::next_for(DeviceSet devices) {
+  return ready_.peek(devices, [this](LaneId home) { return lanes_[home.value].status == Lane::Status::up; });
 }
 
 // --- Reserved work ---
@@ -238,7 +243,7 @@ void Core::Impl::choose_successors() {
   std::sort(holders_.begin(), holders_.end(), gets_there_first);
   for (Lane* lane : holders_) {
     JobRecord* ready = ready_.peek_home(lane->id);
-    if (ready == nullptr) ready = ready_.peek(device_bit(lane->device));
+    if (ready == nullptr) ready = next_for(device_bit(lane->device));
     if (ready == nullptr || away_from(*lane) != nullptr) continue;
     ready_.pass(*ready);
     if (ready->stops_at(lane->boundary)) continue;
@@ -281,7 +286,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   };
   auto holder = holders_.begin();
   while (free_devices != 0) {
-    JobRecord* ready = ready_.peek(free_devices);
+    JobRecord* ready = next_for(free_devices);
     if (holder != holders_.end()) {
       const Lane& lane = **holder;
       const bool first =
@@ -426,7 +431,7 @@ void Core::Impl::tell(Lane& lane) {
     if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
     const JobRecord& job = *grant->job;
     const bool makes_room = grant == &lane.front && displaced(lane);
-    if (!job.is_over() && !lane.between_reports) {
+    if (!job.is_over() && !lane.between_reports && !lane.suspended) {
       // Perhaps the lane has not begun it: then a stop could come before the block, after which the job would
       // be as urgent as before. So where it makes room at an exit, the grant ends there.
       const bool ends = makes_room && !grant->certain && (job.plan & exit_bit(grant->block)) != 0;

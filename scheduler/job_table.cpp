@@ -99,20 +99,6 @@ void ReadyQueues::rewind() {
   for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
 }
 
-template <class Wanted>
-JobRecord* ReadyQueues::peek_in(Wanted&& wanted) {
-  JobRecord* best = nullptr;
-  for (Queue& queue : queues_) {
-    if (queue.cursor == queue.jobs.end() || !wanted(queue)) continue;
-    if (best == nullptr || queue.cursor->urgency < best->urgency) best = &*queue.cursor;
-  }
-  return best;
-}
-
-JobRecord* ReadyQueues::peek(DeviceSet devices) {
-  return peek_in([&](const Queue& queue) { return !queue.home && (queue.devices & devices) != 0; });
-}
-
 JobRecord* ReadyQueues::peek_home(LaneId home) {
   return peek_in([&](const Queue& queue) { return queue.home == home; });
 }

@@ -170,9 +170,14 @@ class ReadyQueues {
   // A walk through all queues at once, most urgent first. insert() of jobs that the walk has passed and
   // erase() of any are allowed while it goes on.
   void rewind();
-  // The most urgent job not passed yet that can run on one of `devices` and is not reserved work; nullptr:
-  // none.
-  JobRecord* peek(DeviceSet devices);
+  // The most urgent job not passed yet that can run on one of `devices` and is not the reserved work of a
+  // lane that `is_up(LaneId)`; nullptr: none.
+  template <class IsUp>
+  JobRecord* peek(DeviceSet devices, IsUp&& is_up) {
+    return peek_in([&](const Queue& queue) {
+      return (queue.devices & devices) != 0 && (!queue.home || !is_up(*queue.home));
+    });
+  }
   // The same of the reserved work of one lane, and of all lanes of these devices.
   JobRecord* peek_home(LaneId);
   JobRecord* peek_reserved(DeviceSet devices);
@@ -223,7 +228,14 @@ class ReadyQueues {
   };
   Queue& queue_of(const JobRecord&);
   template <class Wanted>
-  JobRecord* peek_in(Wanted&& wanted);
+  JobRecord* peek_in(Wanted&& wanted) {
+    JobRecord* best = nullptr;
+    for (Queue& queue : queues_) {
+      if (queue.cursor == queue.jobs.end() || !wanted(queue)) continue;
+      if (best == nullptr || queue.cursor->urgency < best->urgency) best = &*queue.cursor;
+    }
+    return best;
+  }
 
   std::vector<Queue> queues_;
   std::size_t mandatory_ = 0;

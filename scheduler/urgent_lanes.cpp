@@ -51,7 +51,7 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
   const Lane& base = lanes_[lane.base.value];
   const bool holds = !ends_there(lane.front, boundary);
   const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
-  JobRecord* const other = ready_.peek(device_bit(lane.device));
+  JobRecord* const other = next_for(device_bit(lane.device));
   if (!base.front) {
     // The base lane is free: whatever is more urgent than this job runs there.
     const bool more_urgent =
@@ -98,7 +98,7 @@ void Core::Impl::take_cores(TimePoint now) {
     urgent.boundary = now;
     order_.push_back(&urgent);
     base.next = base.front.job;
-    base.closed = true;
+    base.closed = base.suspended = true;
   };
   DeviceSet devices = 0;
   for (Lane& base : lanes_) {
@@ -115,7 +115,7 @@ void Core::Impl::take_cores(TimePoint now) {
     if (job != nullptr) take(base, *job);
   }
   // The most urgent takes the core of the least urgent, as long as one cannot wait.
-  while (JobRecord* job = devices != 0 ? ready_.peek(devices) : nullptr) {
+  while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
       if (!open(base) || serves_reserved_only(base) || (job->devices & device_bit(base.device)) == 0)
