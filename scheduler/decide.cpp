@@ -141,17 +141,6 @@ void Core::Impl::project(TimePoint now) {
     first = last;
   }
   choose_successors();
-#ifdef DBG
-  for (Lane* l : order_)
-    fprintf(stderr,
-            "t=%ld lane %u front %ld blk %d exits %lx plan %lx next %ld bnd %ld cl %d y %d od %d tier %d key "
-            "%ld/%ld/%ld | best %d\n",
-            now.time_since_epoch().count(), l->id.value, l->front ? (long)l->front.job->spec.id.value : 0,
-            l->front.block, l->front.exits, l->front ? l->front.job->plan : 0,
-            l->next ? (long)l->next->spec.id.value : 0, l->boundary.time_since_epoch().count(), l->closed,
-            l->yields, l->overdue, (int)l->key.tier, l->key.first, l->key.second, l->key.third,
-            l->front ? l->front.job->best.exit : -9);
-#endif
 }
 
 // The most urgent job that no lane has taken yet and that is not reserved for one that is up.
