@@ -38,15 +38,20 @@ int main(int argc, char** argv) {
   app.add_option("--model", load.model, "the model, by name")->required();
   app.add_option("--images", images, "a directory with MNIST or CIFAR-10, or \"digits\", the built-in set")
       ->capture_default_str();
+  CLI::Option* task =
+      app.add_option("--task", load.task,
+                     "jobs of this accepted task: deadline, priority and mandatory exit are the task's");
   add_duration(app, "--every", load.every, "a job at each multiple of this; without it a flood");
   app.add_option("--seed", load.seed, "with --every: random gaps of that mean, the same for the same seed");
   app.add_option("--in-flight", load.in_flight, "jobs that a flood keeps with the daemon")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  add_duration(app, "--deadline", load.deadline, "after the instant at which the job was due");
-  app.add_option("--priority", load.priority, "larger is more urgent")->capture_default_str();
+  add_duration(app, "--deadline", load.deadline, "after the instant at which the job was due")
+      ->excludes(task);
+  app.add_option("--priority", load.priority, "larger is more urgent")->capture_default_str()->excludes(task);
   app.add_option("--mandatory-exit", load.mandatory_exit,
-                 "without an answer of this exit or a later one the job is missed");
+                 "without an answer of this exit or a later one the job is missed")
+      ->excludes(task);
   app.add_option("--plan", plan, "which exits to execute")
       ->check(CLI::IsMember({"exact", "all", "last"}))
       ->capture_default_str();

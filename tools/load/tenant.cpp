@@ -76,6 +76,7 @@ class Sender {
     request.priority = load_.priority;
     request.mandatory_exit = load_.mandatory_exit;
     request.plan = load_.plan;
+    request.task = load_.task;
     jobs_[index].sent = clock_.now();
     const auto ended = [this, index](const client::Ended& e) {
       jobs_[index].ended = e;

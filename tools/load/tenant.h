@@ -22,6 +22,7 @@ struct Load {
   std::filesystem::path socket{client::kDefaultSocket};
   std::string tenant;
   std::string model;
+  std::string task;               // jobs of this accepted task, which has their deadline; "": best-effort
   std::optional<Duration> every;  // a job at each multiple of this; absent: a flood
   // With `every`: at random instants instead, with exponential gaps of that mean, the same for the same seed.
   std::optional<std::uint64_t> seed;
