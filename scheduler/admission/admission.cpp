@@ -14,8 +14,8 @@ namespace einet {
 namespace {
 
 // The decision core waits for the answer: what a decision, and looking for what would fit instead, may cost.
-constexpr std::uint64_t kDecisionEffort = 2'000'000;
-constexpr std::uint64_t kSearchEffort = 2'000'000;
+constexpr std::uint64_t kDecisionEffort = 500'000;
+constexpr std::uint64_t kSearchEffort = 500'000;
 // A worst case beyond this (36 years) fits nowhere; smaller ones can be summed.
 constexpr Duration kMostTime = kForever / 4;
 

@@ -49,6 +49,7 @@ class Analysis {
       d.cost = static_cast<std::int64_t>(std::min<Wide>(cost, kLimit));
       d.last = task.blocks.back().count();
       d.carry = std::max<std::int64_t>(d.deadline - d.cost, 0);
+      any_takes_ |= d.takes;
       demands_.push_back(d);
     }
   }
@@ -69,6 +70,8 @@ class Analysis {
   struct Point {
     std::size_t task;
     std::int64_t length;
+    std::int64_t release;     // of the job, after that beginning
+    std::int64_t before = 0;  // less urgent work up to the release
     std::int64_t blocking = 0;
     const LaneTask* blocker = nullptr;
     std::int64_t phase = 0;  // at most so long does a less urgent block stay on the base lane
@@ -136,8 +139,7 @@ class Analysis {
   // The longest time for which work of this level and above, and a less urgent block before it, can keep the
   // lane; `most`: at least so long, or not found.
   std::int64_t busy_time(std::int64_t block, std::int64_t most) {
-    const bool some_wait =
-        std::any_of(level_.begin(), level_.end(), [&](std::size_t i) { return of(i).waits; });
+    const bool some_wait = waits_above(kLimit);
     return fixpoint(1, most, [&](std::int64_t t) {
       Wide sum = std::max<std::int64_t>(block - 1, 0);
       for (const LaneServer& s : load_.servers) sum += of_server(s, t - 1);
@@ -198,17 +200,22 @@ class Analysis {
         known = false;
         break;
       }
-      const Point p = look_at(i, length);
-      if (p.end >= kLimit) {
-        known = false;
-        break;
-      }
-      if (!worst || p.response > worst->response) worst = p;
+      Point p{.task = i, .length = length, .release = release};
       for (std::size_t k = 0; k < next.size(); ++k) {
         if (next[k] == length) {
           const std::int64_t period = of(level_[k]).period;
           next[k] = period == kLimit || length >= kLimit - period ? kLimit : length + period;
         }
+      }
+      find_blocking(p);
+      delay_release(p, *std::min_element(next.begin(), next.end()) - own.deadline);
+      if (!worst || exceeds(p, worst->response)) {
+        find_response(p);
+        if (p.end >= kLimit) {
+          known = false;
+          break;
+        }
+        if (!worst || p.response > worst->response) worst = p;
       }
     }
     LaneBound& bound = bounds_[i];
@@ -227,39 +234,78 @@ class Analysis {
     }
   }
 
-  Point look_at(std::size_t i, std::int64_t length) {
-    const Demand& own = of(i);
-    Point p{.task = i, .length = length};
-    find_blocking(p);
+  // Whether the response at this point is longer than that. Much cheaper than to find it.
+  bool exceeds(const Point& p, std::int64_t response) {
+    const Demand& own = of(p.task);
+    const std::int64_t end = p.release + response;
+    const std::int64_t start = end - own.last;
+    return demand(p, start, start) > end || (any_takes_ && demand(p, start, end - 1) > end);
+  }
+
+  void find_response(Point& p) {
+    const Demand& own = of(p.task);
     p.start = fixpoint(0, kLimit, [&](std::int64_t t) { return demand(p, t, t) - own.last; });
     if (p.start >= kLimit) {
       p.end = kLimit;
-      return p;
+      return;
     }
     // Only work that may take the core interrupts the last block.
     p.end = fixpoint(p.start + own.last, kLimit, [&](std::int64_t t) { return demand(p, p.start, t - 1); });
-    const std::int64_t release = length - own.deadline;
-    p.response = std::max(p.end - release, own.cost);
-    return p;
+    p.response = std::max(p.end - p.release, own.cost);
   }
 
   void find_blocking(Point& p) {
     const Demand& own = of(p.task);
     std::int64_t block = own.waits ? load_.less_urgent_block.count() : 0;
-    const auto consider = [&](std::size_t j) {
+    for_less_urgent(p, [&](std::size_t j) {
       if (of(j).longest <= block || !(own.waits || (of(j).takes && outranks_some(j)))) return;
       block = of(j).longest;
       p.blocker = &load_.tasks[j];
-    };
-    for (const std::size_t j : lower_) consider(j);
-    for (const std::size_t j : level_) {
-      if (later(j, p.length)) consider(j);
-    }
+    });
     p.blocking = std::max<std::int64_t>(block - 1, 0);
-    const bool others_take = std::any_of(demands_.begin(), demands_.end(), [](auto& d) { return d.takes; });
-    if (!own.waits || !others_take || block == 0) return;
-    p.phase = fixpoint(p.blocking, kLimit, [&](std::int64_t t) {
-      Wide sum = p.blocking;
+    if (own.waits && any_takes_ && block > 0) p.phase = phase_of(p, p.blocking);
+  }
+
+  // A job that takes the core waits for no block on the base lane. But more urgent work that does not take it
+  // may have been waiting for one when the job was released, and is the later for it. All of that is over
+  // then, so it takes no longer than the time until the release: the worst release is the one that leaves
+  // room for it, within the releases (up to `next`) that the same deadlines go before.
+  void delay_release(Point& p, std::int64_t next) {
+    if (of(p.task).waits || !waits_above(p.length)) return;
+    std::int64_t block = load_.less_urgent_block.count();
+    for_less_urgent(p, [&](std::size_t j) { block = std::max(block, of(j).longest); });
+    if (block == 0) return;
+    const std::int64_t phase = phase_of(p, block - 1);
+    Wide before = block - 1;
+    for (const auto* tasks : {&level_, &lower_}) {
+      for (const std::size_t j : *tasks) {
+        if (j != p.task && of(j).takes) before += phase < kLimit ? any_jobs(j, phase) : Wide{kLimit};
+      }
+    }
+    p.before = static_cast<std::int64_t>(std::min<Wide>(before, std::max(next, p.release)));
+    p.release = std::max(p.release, p.before);
+  }
+
+  // Whether work that does not take the core may be more urgent than a job with this deadline.
+  bool waits_above(std::int64_t length) const {
+    const auto waits = [&](std::size_t j) { return of(j).waits; };
+    return !load_.servers.empty() || std::any_of(higher_.begin(), higher_.end(), waits) ||
+           std::any_of(level_.begin(), level_.end(),
+                       [&](std::size_t j) { return of(j).waits && of(j).deadline <= length; });
+  }
+
+  template <class F>
+  void for_less_urgent(const Point& p, const F& f) const {
+    for (const std::size_t j : lower_) f(j);
+    for (const std::size_t j : level_) {
+      if (later(j, p.length)) f(j);
+    }
+  }
+
+  // For how long a less urgent block, of which so much is left, may stay on the base lane.
+  std::int64_t phase_of(const Point& p, std::int64_t left) {
+    return fixpoint(left, kLimit, [&](std::int64_t t) {
+      Wide sum = left;
       for (std::size_t j = 0; j < demands_.size(); ++j) {
         if (j != p.task && of(j).takes) sum += any_jobs(j, t);
       }
@@ -282,7 +328,7 @@ class Analysis {
   // What is done before the job ends, if it lets go of the core until `until`, and until `taken` to those who
   // take it: blocking, its own blocks and its predecessors', and more urgent work, equal keys included.
   Wide demand(const Point& p, std::int64_t until, std::int64_t taken) {
-    Wide sum = p.blocking;
+    Wide sum = Wide{p.before} + p.blocking;
     for (const LaneServer& s : load_.servers) sum += of_server(s, until);
     for (const auto* tasks : {&higher_, &level_, &lower_}) {
       for (const std::size_t j : *tasks) sum += demand_of(j, tasks, p, until, taken);
@@ -344,9 +390,8 @@ class Analysis {
     }
     if (most > 0) text += ", " + ns(most) + " of \"" + escape(whose, 60) + "\"";
     if (all > most) text += ", " + ns(all - most) + " of others";
-    if (const std::int64_t release = p.length - of(p.task).deadline; release > 0) {
-      text += ", of which " + ns(release) + " before its release";
-    }
+    if (p.before > 0) text += ", " + ns(p.before) + " of less urgent work before its release";
+    if (p.release > 0) text += ", of which " + ns(p.release) + " before its release";
     return text;
   }
 
@@ -421,6 +466,7 @@ class Analysis {
   const LaneLoad& load_;
   Effort& effort_;
   std::vector<Demand> demands_;  // by task
+  bool any_takes_ = false;
   std::vector<LaneBound> bounds_;
   std::vector<std::size_t> higher_;  // tasks of the levels above the analysed one
   std::vector<std::size_t> level_;
