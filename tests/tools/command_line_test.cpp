@@ -125,7 +125,15 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
   };
   for (const Case& c : std::vector<Case>{
            {{},
-            "einet: name a command: status, models, submit, jobs, watch, cancel, plan, simulate or analyze"},
+            "einet: name a command: status, models, submit, jobs, watch, cancel, task, plan, simulate or "
+            "analyze"},
+           {{"task"}, "einet: name a command: add, remove or list"},
+           {{"task", "ad"}, "einet: \"ad\" is no command; did you mean \"add\"?"},
+           {{"task", "add"}, "einet: NAME is required"},
+           {{"task", "add", "x", "--model", "m"}, "einet: --period is required"},
+           {{"task", "add", "x", "--model", "m", "--period", "5"},
+            "einet: --period: \"5\" is not a duration"},
+           {{"task", "remove"}, "einet: NAME is required"},
            {{"sumbit"}, "einet: \"sumbit\" is no command; did you mean \"submit\"?"},
            {{"frobnicate"}, "einet: \"frobnicate\" is no command; allowed: status, models"},
            {{"\x1b[31m"}, "einet: \"\\x1b[31m\" is no command; allowed"},
@@ -272,12 +280,13 @@ TEST_F(CommandLine, SubmitSaysWhatWasAskedFor) {
     EXPECT_EQ(submit.mandatory_exit(), 1u);
     EXPECT_FLOAT_EQ(submit.target_confidence(), 0.9F);
     EXPECT_EQ(submit.plan(), wire::LAST);
+    EXPECT_EQ(submit.task(), "detector");
     EXPECT_EQ(submit.inline_bytes(), std::string("\xfe\xfd\xfc\xfb"));
     peer.reply(wire::Rejected{});
   };
-  with_daemon(check,
-              {"submit", "digits", image_, "--release", "+5ms", "--deadline", "10ms", "--priority", "-3",
-               "--mandatory-exit", "1", "--target-confidence", "0.9", "--plan", "last", "--invert"});
+  with_daemon(check, {"submit", "digits", image_, "--release", "+5ms", "--deadline", "10ms", "--priority",
+                      "-3", "--mandatory-exit", "1", "--target-confidence", "0.9", "--plan", "last",
+                      "--invert", "--task", "detector"});
 }
 
 TEST_F(CommandLine, AnUnknownModelIsRejectedWithTheNearestName) {
@@ -320,6 +329,8 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
     wire::TenantInfo& tenant = *s.add_tenants();
     tenant.set_name("camera");
     tenant.set_jobs(1);
+    tenant.set_tasks(2);
+    tenant.set_max_tasks(16);
     tenant.set_max_jobs(8);
     tenant.set_max_bytes(1 << 20);
     wire::Counter& counter = *s.add_counters();
@@ -337,8 +348,8 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
             "LANE   CORES  RANK    STATE  JOB  MODEL  BUSY   BLOCKS  WORKER  RESTARTS\n"
             "cpu/0  any    nice 5  idle   -    -      25.0%  0       0       0\n"
             "\n"
-            "TENANT  CONNECTIONS  JOBS  MEMORY   MAX PRIORITY\n"
-            "camera  0/0          1/8   0B/1MiB  0\n"
+            "TENANT  CONNECTIONS  JOBS  MEMORY   TASKS  MAX PRIORITY\n"
+            "camera  0/0          1/8   0B/1MiB  2/16   0\n"
             "\n"
             "COUNTER  VALUE\n"
             "blocks   77\n");
@@ -354,6 +365,160 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
   EXPECT_EQ(document["tenants"][0]["max_jobs"], 8);
   EXPECT_EQ(document["counters"]["blocks"], 77);
   EXPECT_EQ(document["warnings"][0], "no real-time rank: run as root\n");
+}
+
+wire::TaskInfo a_task() {
+  wire::TaskInfo task;
+  task.set_task(3);
+  task.set_tenant("camera");
+  task.set_name("detector");
+  task.set_model("digits");
+  task.set_period_ns(20'000'000);
+  task.set_deadline_ns(10'000'000);
+  task.set_priority(5);
+  task.set_mandatory_exit(1);
+  task.mutable_bound()->set_device("cpu");
+  task.mutable_bound()->set_response_ns(8'200'000);
+  task.mutable_bound()->set_blocking_ns(1'999'999);
+  task.mutable_bound()->set_slack_ns(1'800'000);
+  task.mutable_bound()->set_limit("task \"lane-keeper\"");
+  task.set_jobs(12);
+  task.set_met(10);
+  task.set_missed(1);
+  task.set_throttled(4);
+  task.set_worst_response_ns(7'500'000);
+  return task;
+}
+
+TEST_F(CommandLine, AnAcceptedTaskIsToldItsBound) {
+  const auto accept = [](Peer& peer) {
+    const auto add = peer.expect<wire::AddTask>();
+    EXPECT_EQ(add.name(), "detector");
+    EXPECT_EQ(add.model(), "digits");
+    EXPECT_EQ(add.period_ns(), 20'000'000);
+    EXPECT_EQ(add.deadline_ns(), 10'000'000);
+    EXPECT_EQ(add.priority(), 5);
+    EXPECT_EQ(add.mandatory_exit(), 1u);
+    wire::TaskAdded added;
+    added.set_task(3);
+    *added.mutable_bound() = a_task().bound();
+    peer.reply(added);
+  };
+  std::vector<std::string> arguments{
+      "task",       "add",  "detector",   "--model", "digits",           "--period", "20ms",
+      "--deadline", "10ms", "--priority", "5",       "--mandatory-exit", "1"};
+  Ran ran = with_daemon(accept, arguments);
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(ran.out,
+            "task detector is accepted on lane cpu/0: every job has its mandatory answer within 8.20ms of "
+            "its release\n"
+            "of this, 2.00ms is waiting for less urgent blocks; slack to the deadline 1.80ms\n"
+            "limit: task \"lane-keeper\"\n");
+  std::filesystem::remove(socket_);
+  arguments.emplace_back("--json");
+  ran = with_daemon(accept, arguments);
+  EXPECT_EQ(json::parse(ran.out), (json{{"task", "detector"},
+                                        {"accepted", true},
+                                        {"id", 3},
+                                        {"device", "cpu"},
+                                        {"lane", 0},
+                                        {"response", "8.2ms"},
+                                        {"blocking", "1.999999ms"},
+                                        {"slack", "1.8ms"},
+                                        {"limit", "task \"lane-keeper\""}}));
+}
+
+TEST_F(CommandLine, ARefusedTaskIsFourAndSaysWhatWouldFit) {
+  const auto refuse = [](Peer& peer) {
+    const auto add = peer.expect<wire::AddTask>();
+    EXPECT_FALSE(add.has_deadline_ns());
+    wire::TaskRefused refused;
+    refused.set_reason(wire::TaskRefused::NOT_SCHEDULABLE);
+    refused.set_words("task \"x\" would miss its deadline of 5ms by 2ms; a period of 9ms would fit");
+    refused.set_misses("x");
+    refused.set_lateness_ns(2'000'000);
+    refused.set_smallest_period_ns(9'000'000);
+    peer.reply(refused);
+  };
+  Ran ran = with_daemon(refuse, {"task", "add", "x", "--model", "digits", "--period", "5ms"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(ran.err,
+            "einet: task x is refused (not_schedulable): task \"x\" would miss its deadline of 5ms by 2ms; a "
+            "period of 9ms would fit\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(refuse, {"task", "add", "x", "--model", "digits", "--period", "5ms", "--json"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(json::parse(ran.out),
+            (json{{"task", "x"},
+                  {"accepted", false},
+                  {"reason", "not_schedulable"},
+                  {"words", "task \"x\" would miss its deadline of 5ms by 2ms; a period of 9ms would fit"},
+                  {"misses", "x"},
+                  {"lateness", "2ms"},
+                  {"largest_mandatory_exit", nullptr},
+                  {"smallest_period", "9ms"}}));
+}
+
+TEST_F(CommandLine, TasksAreListedWithTheirBoundAndWhatBecameOfTheirJobs) {
+  const auto list = [](Peer& peer) {
+    peer.expect<wire::ListTasks>();
+    wire::TaskList tasks;
+    *tasks.add_tasks() = a_task();
+    wire::TaskInfo& suspended = *tasks.add_tasks();
+    suspended = a_task();
+    suspended.set_name("old");
+    suspended.clear_bound();
+    suspended.clear_worst_response_ns();
+    suspended.set_suspended("model digits was loaded again and refused: \x1b[31m");
+    peer.reply(tasks);
+  };
+  Ran ran = with_daemon(list, {"task", "list"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out,
+            "TASK      TENANT  MODEL   PERIOD  DEADLINE  PRIORITY  EXIT  LANE   BOUND   WORST SEEN  JOBS  "
+            "MET  MISSED  "
+            "THROTTLED  OVERRAN\n"
+            "detector  camera  digits  20.0ms  10.0ms    5         1     cpu/0  8.20ms  7.50ms      12    10 "
+            "  1       "
+            "4          0\n"
+            "old       camera  digits  20.0ms  10.0ms    5         1     -      none    -           12    10 "
+            "  1       "
+            "4          0\n");
+  EXPECT_EQ(ran.err, "einet: task old is suspended: model digits was loaded again and refused: \\x1b[31m\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(list, {"--json", "task", "list"});
+  const json document = json::parse(ran.out);
+  EXPECT_EQ(document["tasks"][0]["bound"]["response"], "8.2ms");
+  EXPECT_EQ(document["tasks"][0]["worst_response"], "7.5ms");
+  EXPECT_EQ(document["tasks"][0]["throttled"], 4);
+  EXPECT_EQ(document["tasks"][1]["bound"], nullptr);
+  EXPECT_EQ(document["tasks"][1]["worst_response"], nullptr);
+}
+
+TEST_F(CommandLine, ATaskIsRemovedByName) {
+  Ran ran = with_daemon(
+      [](Peer& peer) {
+        EXPECT_EQ(peer.expect<wire::RemoveTask>().name(), "detector");
+        peer.reply(wire::Done{});
+      },
+      {"task", "remove", "detector"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.err, "einet: task detector is removed\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(
+      [](Peer& peer) {
+        peer.expect<wire::RemoveTask>();
+        wire::Error no;
+        no.set_code(wire::Error::NO_SUCH_TASK);
+        no.set_words("there is no task \"detector\" of tenant camera");
+        peer.reply(no);
+        peer.until_closed();
+      },
+      {"task", "remove", "detector"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(ran.err, "einet: einetd refuses: there is no task \"detector\" of tenant camera\n");
 }
 
 TEST_F(CommandLine, ModelsShowWhyOneIsRefused) {

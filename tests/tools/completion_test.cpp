@@ -1,6 +1,7 @@
 // The bash completion, played in a real bash; and that it knows every option that --help shows.
 #include <array>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <regex>
 #include <set>
@@ -46,15 +47,24 @@ TEST(Completion, OffersCommandsOptionsAndValues) {
   EXPECT_EQ(complete("einet jobs x"), Offers{});
 }
 
+TEST(Completion, GoesOnBehindTask) {
+  EXPECT_EQ(complete("einet task r"), (Offers{"remove"}));
+  EXPECT_EQ(complete("einet task add x --per"), (Offers{"--period"}));
+  EXPECT_EQ(complete("einet --socket /x task list --j"), (Offers{"--json"}));
+  EXPECT_EQ(complete("/nonexistent/einet task remove x"), Offers{});
+}
+
 TEST(Completion, AbsentDaemonMeansNoModelNames) {
   EXPECT_EQ(complete("/nonexistent/einet submit ''"), Offers{});
 }
 
 TEST(Completion, KnowsEveryOptionThatHelpShows) {
-  for (const char* command :
-       {"", "status", "models", "submit", "jobs", "watch", "cancel", "plan", "simulate", "analyze"}) {
+  for (const char* command : {"", "status", "models", "submit", "jobs", "watch", "cancel", "task", "task add",
+                              "task remove", "task list", "plan", "simulate", "analyze"}) {
     std::vector<const char*> argv{"einet"};
-    if (*command != '\0') argv.push_back(command);
+    std::istringstream names(command);
+    const std::vector<std::string> words{std::istream_iterator<std::string>(names), {}};
+    for (const std::string& word : words) argv.push_back(word.c_str());
     argv.push_back("--help");
     std::ostringstream out;
     std::ostringstream err;

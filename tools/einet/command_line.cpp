@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <ostream>
+#include <span>
 #include <sstream>
 #include <type_traits>
 
@@ -21,13 +22,16 @@
 #include "tools/einet/replay.h"
 #include "tools/einet/simulate.h"
 #include "tools/einet/submit.h"
+#include "tools/einet/task.h"
 #include "tools/einet/worlds.h"
 
 namespace einet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 9> kCommands{"status", "models", "submit",   "jobs",   "watch",
-                                                    "cancel", "plan",   "simulate", "analyze"};
+constexpr std::array<std::string_view, 10> kCommands{"status", "models", "submit", "jobs",     "watch",
+                                                     "cancel", "task",   "plan",   "simulate", "analyze"};
+
+constexpr std::array<std::string_view, 3> kTaskCommands{"add", "remove", "list"};
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
@@ -36,6 +40,7 @@ constexpr const char* kExamples = R"(Examples:
   einet submit digits seven.png --deadline 10ms
   einet submit digits *.png --json | jq .answer.class
   einet watch --blocks
+  einet task add detector --model digits --period 20ms --mandatory-exit 2
 
 )";
 
@@ -51,6 +56,7 @@ struct Said {
   bool blocks = false;
   std::uint64_t max_events = 0;
   std::vector<std::uint64_t> jobs;
+  client::TaskRequest task;
   PlanArguments plan;
   SimulateArguments simulate;
   ReplayArguments replay;
@@ -123,6 +129,10 @@ Examples:
 )");
   submit.add_option("MODEL", said.submit.model, "Name of a model (see: einet models)")->required();
   submit.add_option("INPUT", said.submit.inputs, "Files; one job each")->required();
+  submit
+      .add_option("--task", said.submit.task,
+                  "The jobs are of this task, and have deadline, priority and mandatory exit from it")
+      ->type_name("NAME");
   duration_option(submit, "--deadline", "After the release; at it, the best answer so far counts [none]",
                   [&said](Duration d) { said.submit.deadline = d; });
   duration_option(
@@ -230,6 +240,51 @@ Examples:
   });
 }
 
+CLI::App& add_task_command(CLI::App& task, const std::string& name, const std::string& help) {
+  CLI::App& command = add_command(task, name, help);
+  command.fallthrough();
+  return command;
+}
+
+void add_task(CLI::App& app, Said& said) {
+  CLI::App& task = add_command(
+      app, "task", "Reserve lane time for recurring jobs: einet task add | remove | list",
+      R"(An accepted task is a promise: every job that is submitted to it (einet submit --task NAME) has the answer of its
+mandatory exit by its deadline, whatever else runs, as long as blocks keep to their measured worst times. It stays
+until it is removed or the daemon ends.
+
+Examples:
+  einet task add detector --model digits --period 20ms --deadline 10ms --priority 5 --mandatory-exit 2
+  einet task list
+  einet task remove detector
+
+)");
+  task.require_subcommand(1);
+  task.fallthrough();
+
+  CLI::App& add =
+      add_task_command(task, "add", "Ask for a promise; says what bounds the response, or what would fit");
+  add.add_option("NAME", said.task.name, "Of the task: letters, digits or _-.")->required();
+  add.add_option("--model", said.task.model, "Name of a model (see: einet models)")
+      ->required()
+      ->type_name("NAME");
+  duration_option(add, "--period", "Least time between two releases", [&said](Duration d) {
+    said.task.period = d;
+  })->required();
+  duration_option(add, "--deadline", "After each release [the period]",
+                  [&said](Duration d) { said.task.deadline = d; });
+  number_option<int>(add, "--priority", "Larger is more urgent [0]", -kMaxPriority, kMaxPriority,
+                     [&said](int n) { said.task.priority = n; })
+      ->type_name("N");
+  number_option<int>(add, "--mandatory-exit", "The exit whose answer is promised [0, the first]", 0,
+                     kMaxBlocks - 1, [&said](int n) { said.task.mandatory_exit = n; })
+      ->type_name("EXIT");
+
+  CLI::App& remove = add_task_command(task, "remove", "Give a task's lane time back");
+  remove.add_option("NAME", said.task.name, "Of the task (see: einet task list)")->required();
+  add_task_command(task, "list", "Tasks, what is promised for them, and what became of their jobs");
+}
+
 void add_commands(CLI::App& app, Said& said) {
   add_command(app, "status", "Lanes, tenants, counters and warnings");
   add_command(app, "models", "The models, their input shapes, times and accuracies");
@@ -254,6 +309,8 @@ void add_commands(CLI::App& app, Said& said) {
       ->required()
       ->type_name("N");
 
+  add_task(app, said);
+
   CLI::App& plan = add_command(app, "plan", "Find the best exits for a problem in a file (no daemon needed)");
   plan.add_option("PROBLEM", said.plan.problem, "PROBLEM.toml")->required();
   plan.add_option(
@@ -273,6 +330,27 @@ job of a task can miss, 1 if one can or it cannot be excluded, 2 if the set is i
   analyze.add_option("SET", said.analyze.set, "SET.toml")->required();
 }
 
+// The command that was named, as far as it was: "", "submit", "task", "task add".
+struct Chosen {
+  explicit Chosen(CLI::App& root) : app(&root) {
+    for (auto next = app->get_subcommands(); !next.empty(); next = app->get_subcommands()) {
+      app = next.front();
+      before = "einet" + (name.empty() ? "" : " " + name);
+      name += (name.empty() ? "" : " ") + app->get_name();
+    }
+  }
+  // Those that may follow.
+  std::span<const std::string_view> commands() const {
+    if (name.empty()) return kCommands;
+    return name == "task" ? std::span<const std::string_view>(kTaskCommands)
+                          : std::span<const std::string_view>();
+  }
+
+  CLI::App* app;
+  std::string before;
+  std::string name;
+};
+
 int start(const std::string& command, Said& said, std::ostream& out, std::ostream& err) {
   const Context context{.socket = said.socket,
                         .tenant = said.tenant,
@@ -284,6 +362,9 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
   if (command == "models") return run_models(context);
   if (command == "jobs") return run_jobs(context);
   if (command == "cancel") return run_cancel(context, said.jobs);
+  if (command == "task add") return run_task_add(context, said.task);
+  if (command == "task remove") return run_task_remove(context, said.task.name);
+  if (command == "task list") return run_task_list(context);
   if (command == "watch") {
     using Watch = client::Client::Watch;
     return run_watch(context, said.blocks ? Watch::jobs_and_blocks : Watch::jobs, said.max_events);
@@ -334,29 +415,30 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    out << (chosen.empty() ? app.help() : chosen.front()->help("einet"));
+    const Chosen chosen(app);
+    out << (chosen.app == &app ? app.help() : chosen.app->help(chosen.before));
     return kOk;
   } catch (const CLI::CallForVersion& version) {
     out << version.what() << "\n";
     return kOk;
   } catch (const CLI::ParseError& e) {
-    const auto chosen = app.get_subcommands();
+    const Chosen chosen(app);
+    const std::span<const std::string_view> commands = chosen.commands();
     const auto rest = app.remaining(true);
-    if (chosen.empty() && !rest.empty() && !rest.front().starts_with("-")) {
-      const std::string_view near = nearest(rest.front(), kCommands);
+    if (!commands.empty() && !rest.empty() && !rest.front().starts_with("-")) {
+      const std::string_view near = nearest(rest.front(), commands);
       err << "einet: \"" << escape(rest.front()) << "\" is no command; "
-          << (near.empty() ? "allowed: " + one_of(kCommands) : "did you mean \"" + std::string(near) + "\"?")
+          << (near.empty() ? "allowed: " + one_of(commands) : "did you mean \"" + std::string(near) + "\"?")
           << "\n";
-    } else if (chosen.empty() && e.get_name() == "RequiredError") {
-      err << "einet: name a command: " << one_of(kCommands) << "\n";
+    } else if (!commands.empty() && e.get_name() == "RequiredError") {
+      err << "einet: name a command: " << one_of(commands) << "\n";
     } else {
       err << "einet: " << printable(e.what()) << "\n";
     }
-    err << "see: einet " << (chosen.empty() ? "" : chosen.front()->get_name() + " ") << "--help\n";
+    err << "see: einet " << chosen.name << (chosen.name.empty() ? "" : " ") << "--help\n";
     return kUsage;
   }
-  return start(app.get_subcommands().front()->get_name(), said, out, err);
+  return start(Chosen(app).name, said, out, err);
 }
 
 }  // namespace einet::cli

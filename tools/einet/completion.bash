@@ -1,5 +1,13 @@
 # Completion of `einet` for bash: source this file, or install it as
-# /usr/share/bash-completion/completions/einet. Model names come from the daemon, if it answers at once.
+# /usr/share/bash-completion/completions/einet. Names come from the daemon, if it answers at once.
+
+_einet_models() { # names that may be submitted to
+  "${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk '$3 == "loaded" { print $1 }'
+}
+
+_einet_tasks() {
+  "${COMP_WORDS[0]}" task list --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
 
 _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes no value
   case "$1" in
@@ -7,7 +15,9 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
     --plan) COMPREPLY=($(compgen -W 'exact all last' -- "$current")) ;;
     --policy) COMPREPLY=($(compgen -W 'edf fixed-priority fifo imprecise' -- "$current")) ;;
     --planner) COMPREPLY=($(compgen -W 'exact hybrid greedy random static:25 static:50 static:100 all single' -- "$current")) ;;
-    --deadline|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
+    --deadline|--period|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
+    --model) COMPREPLY=($(compgen -W "$(_einet_models)" -- "$current")) ;;
+    --task) COMPREPLY=($(compgen -W "$(_einet_tasks)" -- "$current")) ;;
     --tenant|--priority|--mandatory-exit|--target-confidence|--events) COMPREPLY=() ;;
     *) return 1 ;;
   esac
@@ -16,23 +26,25 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
 _einet() {
   local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
   # ":" splits words in bash; "static:25" is then completed behind it.
-  local commands='status models submit jobs watch cancel plan simulate analyze'
+  local commands='status models submit jobs watch cancel task plan simulate analyze'
   local options='--socket --tenant --timeout --json --help'
   local command='' position=0 i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds)
+      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds)
         ((i++)) ;;
       -*) ;;
-      *) if [ -z "$command" ]; then command="$word"; else ((position++)); fi ;;
+      *) if [ -z "$command" ]; then command="$word"
+         elif [ "$command" = task ]; then command="task $word"; else ((position++)); fi ;;
     esac
   done
   if _einet_values "$previous"; then return; fi
   case "$command" in
     '') options="$options --version" ;;
-    submit) options="$options --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
+    submit) options="$options --task --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
+    'task add') options="$options --model --period --deadline --priority --mandatory-exit" ;;
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
@@ -46,12 +58,12 @@ _einet() {
     '') COMPREPLY=($(compgen -W "$commands" -- "$current")) ;;
     submit)
       if [ "$position" -eq 0 ]; then
-        local models
-        models=$("${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk '$3 == "loaded" { print $1 }')
-        COMPREPLY=($(compgen -W "$models" -- "$current"))
+        COMPREPLY=($(compgen -W "$(_einet_models)" -- "$current"))
       else
         COMPREPLY=($(compgen -f -- "$current"))
       fi ;;
+    task) COMPREPLY=($(compgen -W 'add remove list' -- "$current")) ;;
+    'task remove') COMPREPLY=($(compgen -W "$(_einet_tasks)" -- "$current")) ;;
     cancel)
       local jobs
       jobs=$("${COMP_WORDS[0]}" jobs --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')

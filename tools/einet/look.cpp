@@ -76,7 +76,9 @@ Json to_json(const wire::Status& status) {
                               {"max_jobs", tenant.max_jobs()},
                               {"bytes", tenant.bytes()},
                               {"max_bytes", tenant.max_bytes()},
-                              {"max_priority", tenant.max_priority()}});
+                              {"max_priority", tenant.max_priority()},
+                              {"tasks", tenant.tasks()},
+                              {"max_tasks", tenant.max_tasks()}});
   }
   for (const wire::Counter& counter : status.counters()) out["counters"][counter.name()] = counter.value();
   for (const std::string& warning : status.warnings()) out["warnings"].push_back(warning);
@@ -101,12 +103,12 @@ void show(const wire::Status& status, std::ostream& out, std::ostream& err) {
   }
   lanes.print(out);
   out << "\n";
-  Table tenants({"TENANT", "CONNECTIONS", "JOBS", "MEMORY", "MAX PRIORITY"});
+  Table tenants({"TENANT", "CONNECTIONS", "JOBS", "MEMORY", "TASKS", "MAX PRIORITY"});
   for (const wire::TenantInfo& tenant : status.tenants()) {
     tenants.add({escape(tenant.name()), share(tenant.connections(), tenant.max_connections()),
                  share(tenant.jobs(), tenant.max_jobs()),
                  format_bytes(ByteCount{tenant.bytes()}) + "/" + format_bytes(ByteCount{tenant.max_bytes()}),
-                 std::to_string(tenant.max_priority())});
+                 share(tenant.tasks(), tenant.max_tasks()), std::to_string(tenant.max_priority())});
   }
   tenants.print(out);
   if (status.counters().empty()) return;
@@ -179,7 +181,9 @@ Json to_json(const wire::JobInfo& job) {
            {"confidence", nullptr},
            {"device", nullptr},
            {"lane", nullptr},
-           {"preemptions", job.preemptions()}};
+           {"preemptions", job.preemptions()},
+           {"task", nullptr}};
+  if (job.task() != 0) out["task"] = job.task();
   if (job.has_best_exit()) {
     out["best_exit"] = job.best_exit();
     out["confidence"] = number(job.confidence());
@@ -226,6 +230,10 @@ std::string_view name(wire::Event::Kind kind) {
       return "ended";
     case wire::Event::LOST:
       return "lost";
+    case wire::Event::THROTTLED:
+      return "throttled";
+    case wire::Event::OVERRAN:
+      return "overran";
     default:
       return "unknown";
   }
@@ -256,6 +264,9 @@ Json to_json(const wire::Event& event) {
     out["class"] = event.top_class();
     out["confidence"] = number(event.confidence());
   }
+  if (event.task() != 0) out["task"] = event.task();
+  if (event.kind() == wire::Event::THROTTLED) out["until_ns"] = event.until_ns();
+  if (event.kind() == wire::Event::OVERRAN) out["used"] = format_duration(Duration{event.used_ns()});
   if (event.by() != 0) out["by"] = event.by();
   if (event.kind() == wire::Event::ENDED) out["outcome"] = client::name(event.outcome());
   if (!event.reason().empty()) out["reason"] = event.reason();
@@ -283,6 +294,14 @@ std::string line_of(const wire::Event& event, TimePoint first) {
     case wire::Event::PREEMPTED:
     case wire::Event::SUSPENDED:
       out += " by job " + std::to_string(event.by());
+      break;
+    case wire::Event::THROTTLED:
+      out += " until +" + format_duration_short(Duration{event.until_ns() - event.at_ns()}) + ", task " +
+             std::to_string(event.task());
+      break;
+    case wire::Event::OVERRAN:
+      out += " with " + format_duration_short(Duration{event.used_ns()}) + ", task " +
+             std::to_string(event.task());
       break;
     case wire::Event::ENDED:
       out += " " + std::string(client::name(event.outcome()));

@@ -131,6 +131,7 @@ class Submitter {
     job.mandatory_exit = arguments_.mandatory_exit;
     job.target_confidence = arguments_.target_confidence;
     job.plan = arguments_.plan;
+    job.task = arguments_.task;
 
     client::Handlers handlers;
     if (arguments_.follow == SubmitArguments::Follow::every_exit) {

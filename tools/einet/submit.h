@@ -14,6 +14,7 @@ namespace einet::cli {
 struct SubmitArguments {
   std::string model;
   std::vector<std::string> inputs;
+  std::string task;                  // "": the jobs are best-effort
   std::optional<Duration> deadline;  // after the release
   Duration release{};                // after the daemon's receipt
   int priority = 0;

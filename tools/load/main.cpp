@@ -35,13 +35,13 @@ int main(int argc, char** argv) {
   std::string plan = "exact";
   app.add_option("--socket", load.socket, "einetd's socket")->envname("EINET_SOCKET")->capture_default_str();
   app.add_option("--tenant", load.tenant, "which of this user's tenants to be; default: the first");
-  app.add_option("--model", load.model, "the model, by name")->required();
+  CLI::Option* const model = app.add_option("--model", load.model, "the model, by name");
+  CLI::Option* const task =
+      app.add_option("--task", load.task, "send jobs of this task, at its period (see: einet task add)");
   app.add_option("--images", images, "a directory with MNIST or CIFAR-10, or \"digits\", the built-in set")
       ->capture_default_str();
-  CLI::Option* task =
-      app.add_option("--task", load.task,
-                     "jobs of this accepted task: deadline, priority and mandatory exit are the task's");
-  add_duration(app, "--every", load.every, "a job at each multiple of this; without it a flood");
+  add_duration(app, "--every", load.every,
+               "a job at each multiple of this; without it a task's period, or a flood");
   app.add_option("--seed", load.seed, "with --every: random gaps of that mean, the same for the same seed");
   app.add_option("--in-flight", load.in_flight, "jobs that a flood keeps with the daemon")
       ->check(CLI::Range(1, 100000))
@@ -61,6 +61,10 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (load.length == einet::load::kForever && load.jobs == SIZE_MAX) {
     std::cerr << "einet-load: say when to end: --length TIME, --jobs N or both\n";
+    return 2;
+  }
+  if (model->count() + task->count() == 0) {
+    std::cerr << "einet-load: say what to run: --model NAME or --task NAME\n";
     return 2;
   }
   load.plan = plan == "all" ? einet::wire::ALL : plan == "last" ? einet::wire::LAST : einet::wire::EXACT;

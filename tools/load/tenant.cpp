@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "config/text.h"
+
 namespace einet::load {
 namespace {
 
@@ -16,7 +18,8 @@ bool refused_for_good(const client::Ended& e) {
   if (e.outcome != wire::REJECTED) return false;
   constexpr std::array kReasons{wire::Rejected::UNKNOWN_MODEL,    wire::Rejected::MODEL_REFUSED,
                                 wire::Rejected::WRONG_INPUT,      wire::Rejected::BAD_ARGUMENT,
-                                wire::Rejected::PRIORITY_CEILING, wire::Rejected::SHUTTING_DOWN};
+                                wire::Rejected::PRIORITY_CEILING, wire::Rejected::SHUTTING_DOWN,
+                                wire::Rejected::NO_SUCH_TASK,     wire::Rejected::TASK_SUSPENDED};
   return std::any_of(kReasons.begin(), kReasons.end(), [&](auto r) { return client::name(r) == e.reason; });
 }
 
@@ -96,14 +99,28 @@ class Sender {
   std::string hopeless_;  // why no job will ever be accepted
 };
 
+// A task's jobs come at its period.
+Result<void> pace(Load& load, client::Client& daemon) {
+  if (load.task.empty() || load.every) return {};
+  const auto list = daemon.tasks();
+  if (!list) return list.error();
+  for (const wire::TaskInfo& task : list->tasks()) {
+    if (task.name() == load.task) load.every = Duration{task.period_ns()};
+  }
+  if (!load.every) return error("there is no task \"" + escape(load.task) + "\"; see: einet task list");
+  return {};
+}
+
 }  // namespace
 
-Result<std::vector<Sent>> run(const Load& load, const Images& images, const Clock& clock) {
+Result<std::vector<Sent>> run(const Load& asked, const Images& images, const Clock& clock) {
+  Load load = asked;
   client::Options options;
   options.name = "einet-load";
   options.tenant = load.tenant;
   auto daemon = client::Client::connect(load.socket, options);
   if (!daemon) return daemon.error();
+  if (auto ok = pace(load, *daemon); !ok) return ok.error();
   return Sender(load, images, clock, *daemon).run();
 }
 

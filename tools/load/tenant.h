@@ -21,9 +21,9 @@ inline constexpr Duration kForever = std::chrono::hours(24 * 365);
 struct Load {
   std::filesystem::path socket{client::kDefaultSocket};
   std::string tenant;
-  std::string model;
-  std::string task;               // jobs of this accepted task, which has their deadline; "": best-effort
-  std::optional<Duration> every;  // a job at each multiple of this; absent: a flood
+  std::string model;  // with a task: may be empty, is its
+  std::string task;   // whose jobs these are; deadline, priority and mandatory exit are then absent
+  std::optional<Duration> every;  // a job at each multiple of this; absent: the task's period, or a flood
   // With `every`: at random instants instead, with exponential gaps of that mean, the same for the same seed.
   std::optional<std::uint64_t> seed;
   int in_flight = 4;                 // a flood keeps this many jobs with the daemon
