@@ -314,17 +314,19 @@ class Admission::Impl {
     lane.bounds = analyse(lane.load, effort);
     if (preemption != Preemption::as_needed) return;
     // Those that cannot wait for a block take the core. That is work which the others did not wait for
-    // before, so it may make more of them unable to wait. A task that does not fit even so fits no more if
-    // others join.
-    for (bool more = true; more;) {
-      more = false;
-      for (std::size_t i = 0; i < lane.bounds.size(); ++i) {
+    // before, so it may make more of them unable to wait. Where one that takes the core does not fit, all
+    // take it: then at least it waits for nobody who waits.
+    for (bool last = false; !last && !lane.fits();) {
+      std::vector<LaneTask>& tasks = lane.load.tasks;
+      for (std::size_t i = 0; i < tasks.size(); ++i) {
         if (lane.bounds[i].verdict == LaneBound::Verdict::fits) continue;
-        if (lane.load.tasks[i].access == Access::takes) return;
-        lane.load.tasks[i].access = Access::takes;
-        more = true;
+        last |= tasks[i].access == Access::takes;
+        tasks[i].access = Access::takes;
       }
-      if (more) lane.bounds = analyse(lane.load, effort);
+      if (last) {
+        for (LaneTask& task : tasks) task.access = Access::takes;
+      }
+      lane.bounds = analyse(lane.load, effort);
     }
   }
 

@@ -128,6 +128,17 @@ TEST(LaneAnalysis, ThoseWhoWaitMayBeOvertakenByThoseWhoDoNot) {
   EXPECT_EQ(b[1].response, ns(6));
 }
 
+TEST(LaneAnalysis, WhoTakesTheCoreMayMeetWorkThatWaitedForABlock) {
+  // w waits for 10 of the block; then a comes, with a deadline after w's, and waits for w's 4.
+  LaneLoad load{.policy = Policy::edf,
+                .tasks = {task("a", 100, 20, {2}, 0, Access::takes), task("w", 100, 25, {4})},
+                .servers = {},
+                .less_urgent_block = ns(11)};
+  EXPECT_EQ(bounds(load)[0].response, ns(6));
+  load.less_urgent_block = ns(1);
+  EXPECT_EQ(bounds(load)[0].response, ns(2));
+}
+
 TEST(LaneAnalysis, HugeTimesDoNotOverflow) {
   const std::int64_t most = kForever.count() - 1;
   const auto b = bounds({.policy = Policy::edf,
