@@ -176,8 +176,8 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
     const bool holds = lane->front && !ends_there(lane->front, boundary) &&
                        lane->key.tier == Tier::reserved && lane->front.job->home() == lane->id;
     JobRecord* next = holds ? lane->front.job : nullptr;
-    for (JobRecord* ready = ready_.peek_home(lane->id); ready != nullptr;
-         ready = ready_.peek_home(lane->id)) {
+    for (JobRecord* ready = ready_.peek_home(lane->id, device_bit(lane->device)); ready != nullptr;
+         ready = ready_.peek_home(lane->id, device_bit(lane->device))) {
       if (holds && lane->key < ready->urgency) break;
       ready_.pass(*ready);
       if (!prepare(*ready, lane->device, boundary, now)) continue;
@@ -231,7 +231,7 @@ void Core::Impl::choose_successors() {
   }
   std::sort(holders_.begin(), holders_.end(), gets_there_first);
   for (Lane* lane : holders_) {
-    JobRecord* ready = ready_.peek_home(lane->id);
+    JobRecord* ready = ready_.peek_home(lane->id, device_bit(lane->device));
     if (ready == nullptr) ready = next_for(device_bit(lane->device));
     if (ready == nullptr || away_from(*lane) != nullptr) continue;
     ready_.pass(*ready);

@@ -99,8 +99,8 @@ void ReadyQueues::rewind() {
   for (Queue& queue : queues_) queue.cursor = queue.jobs.begin();
 }
 
-JobRecord* ReadyQueues::peek_home(LaneId home) {
-  return peek_in([&](const Queue& queue) { return queue.home == home; });
+JobRecord* ReadyQueues::peek_home(LaneId home, DeviceSet devices) {
+  return peek_in([&](const Queue& queue) { return queue.home == home && (queue.devices & devices) != 0; });
 }
 
 JobRecord* ReadyQueues::peek_reserved(DeviceSet devices) {

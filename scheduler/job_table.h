@@ -179,7 +179,7 @@ class ReadyQueues {
     });
   }
   // The same of the reserved work of one lane, and of all lanes of these devices.
-  JobRecord* peek_home(LaneId);
+  JobRecord* peek_home(LaneId, DeviceSet);
   JobRecord* peek_reserved(DeviceSet devices);
   // How many are in that are not optional work.
   std::size_t mandatory() const { return mandatory_; }

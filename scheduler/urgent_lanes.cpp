@@ -24,6 +24,7 @@ bool Core::Impl::serves_reserved_only(const Lane& base) const {
 }
 
 bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const Lane& urgent) const {
+  if ((job.devices & device_bit(urgent.device)) == 0) return false;
   if (!serves_reserved_only(lanes_[urgent.base.value])) return key.tier != Tier::optional;
   if (key.tier != Tier::reserved || job.reservation == nullptr || job.home() != urgent.base) return false;
   return urgent.preemption == Preemption::instant || job.reservation->patience < kForever;
