@@ -92,10 +92,11 @@ void Invariants::submitted(const JobSpec& asked, const boost::system::result<Acc
                     ", not at " + format_duration(release.time_since_epoch()));
     }
     task->next_release = result->release + r.period;
-    j.reservation = r;
+    if (!lanes_[r.home.value].gone) j.reservation = r;
     j.spec.priority = r.priority;
     j.spec.mandatory_exit = r.mandatory_exit;
-    j.exempt = task->overruns;
+    // What was in progress when the promise was made had not been counted.
+    j.exempt = task->overruns || result->release < task->promised_at + longest_block_;
   } else if (result->release != asked.release || result->deadline != asked.deadline) {
     violation("protocol", now, what + " has other times than it asked for");
   }
@@ -112,7 +113,8 @@ void Invariants::cancelled(JobId id) {
   truth(id).cancelled = true;
 }
 
-void Invariants::reserved(TaskId id, const Reservation& reservation) {
+void Invariants::reserved(TaskId id, const Reservation& reservation, TimePoint now) {
+  if (!tasks_[id.value - 1].reservation) tasks_[id.value - 1].promised_at = now;
   tasks_[id.value - 1].reservation = reservation;
   for (const std::size_t i : present_) {
     Truth& j = jobs_[i];
@@ -143,6 +145,7 @@ void Invariants::lane_up(LaneId id, DeviceId device, std::optional<LaneId> base,
   LaneTruth& l = lanes_[id.value];
   l.device = device;
   l.up = true;
+  l.gone = false;
   l.preemption = preemption;
   if (!base) return;
   l.base = base->value;
@@ -150,13 +153,16 @@ void Invariants::lane_up(LaneId id, DeviceId device, std::optional<LaneId> base,
 }
 
 // The state of every job that the core believes there dies with the lane.
-void Invariants::lane_lost(LaneId id) {
+void Invariants::lane_lost(LaneId id, LaneLoss loss) {
   ++counts_.lost_lanes;
   const std::size_t lane = id.value;
   lanes_[lane].up = false;
+  lanes_[lane].gone = loss == LaneLoss::for_good;
   lanes_[lane].current = {};
   for (const std::size_t i : present_) {
     Truth& j = jobs_[i];
+    // A home that is gone promises nothing.
+    if (lanes_[lane].gone && j.reservation && j.reservation->home == id) j.reservation.reset();
     if (j.running == lane) j.running.reset();
     const bool here = j.holder ? j.holder == lane : j.last_lane == lane;
     if (!here) continue;
@@ -384,8 +390,7 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   l.begun = now;
   l.continued = before == id;
   l.plan = j.told_exits;
-  const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(block)];
-  l.expected_end = now + time.trunk + ((l.plan & exit_bit(block)) != 0 ? time.exit : Duration{});
+  l.stood_still = {};
 }
 
 // Reserved work that is away counts at home as if it ran there.
@@ -411,7 +416,7 @@ void Invariants::check_homes(TimePoint now) {
 
 void Invariants::block_ended(LaneTruth& l, TimePoint now) {
   if (l.current == JobId{}) return;
-  if (l.base) lanes_[*l.base].expected_end += now - l.begun;
+  if (l.base) lanes_[*l.base].stood_still += now - l.begun;
   Truth& j = truth(l.current);
   j.last_lane = j.running;
   j.running.reset();
@@ -475,12 +480,13 @@ Candidate Invariants::candidate(const Truth& j, int next_block, int best_exit) c
   if (j.reservation && !done) {
     c.work = Candidate::Work::reserved;
     c.home = j.reservation->home;
+    c.open = !lanes_[c.home->value].up;
   } else if (done && scenario_.policy == Policy::imprecise && !accuracy.empty()) {
     c.work = Candidate::Work::optional;
   }
   const bool may_be_promoted =
       scenario_.promote_at_laxity > Duration{} && c.work == Candidate::Work::best_effort;
-  c.open = may_be_promoted || (c.work != Candidate::Work::reserved && has_budget(j));
+  c.open |= may_be_promoted || (c.work != Candidate::Work::reserved && has_budget(j));
   return c;
 }
 
@@ -554,6 +560,15 @@ void Invariants::check_starts(TimePoint now) {
   }
 }
 
+// As the core must expect it.
+TimePoint Invariants::expected_end(const LaneTruth& l) {
+  if (l.current == JobId{}) return kNever;
+  const Truth& j = truth(l.current);
+  const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(l.block)];
+  const Duration exit = (j.told_exits & exit_bit(l.block)) != 0 ? time.exit : Duration{};
+  return l.begun + l.stood_still + time.trunk + exit;
+}
+
 bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
   return j.reservation && id_of(*j.running) != j.reservation->home &&
          !mandatory_done(j, l.block, j.best_exit);
@@ -567,6 +582,7 @@ void Invariants::check_urgent_lanes(TimePoint now) {
     if (urgent.current != JobId{} && urgent.begun == now) {
       const Truth& j = truth(urgent.current);
       const std::string what = job_words(j.spec.id) + " begins on the urgent " + lane_words(i);
+      if (urgent.continued && j.demoted_at == now) continue;
       if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);
@@ -581,18 +597,24 @@ void Invariants::check_urgent_lanes(TimePoint now) {
     if (!instant || urgent.current != JobId{} || base.current == JobId{}) continue;
     const Truth& running = truth(base.current);
     // At its home it counts as if it ran there. And what is to end at this very instant is waited for.
-    if (is_helped(running, base) || base.expected_end == now) continue;
+    if (is_helped(running, base) || expected_end(base) == now) continue;
     const Candidate in_progress = candidate(running, base.block, running.best_exit);
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
       // Posted to a lane that should be there at any moment.
       const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
-      if (posted != nullptr && (posted->urgent ? posted->expected_end == now : posted->expected_end <= now)) {
+      if (posted != nullptr &&
+          (posted->urgent ? expected_end(*posted) == now : expected_end(*posted) <= now)) {
         continue;
       }
       if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
       const Candidate waiting = waiting_candidate(other);
-      if (waiting.work != Candidate::Work::optional && prefers(*urgent.base, waiting, in_progress)) {
+      // That only refinement is in progress is no reason to interrupt a block, at equal priority.
+      const bool refines = in_progress.work == Candidate::Work::optional &&
+                           waiting.work == Candidate::Work::best_effort &&
+                           waiting.priority <= in_progress.priority;
+      if (refines || waiting.work == Candidate::Work::optional) continue;
+      if (prefers(*urgent.base, waiting, in_progress)) {
         violation("urgent", now,
                   job_words(other.spec.id) + " waits for the block of the less urgent " +
                       job_words(running.spec.id) + " beside an idle urgent lane");

@@ -41,10 +41,10 @@ class Invariants {
   // What the core must answer.
   bool can_cancel(JobId) const;
   void cancelled(JobId);
-  void reserved(TaskId, const Reservation&);
+  void reserved(TaskId, const Reservation&, TimePoint now);
   void unreserved(TaskId, TimePoint now);
   void lane_up(LaneId, DeviceId, std::optional<LaneId> base, Preemption);
-  void lane_lost(LaneId);
+  void lane_lost(LaneId, LaneLoss);
   // A tenant has this budget from the start.
   void budgeted(const Budget&);
   // The longest block of any model, by its worst times.
@@ -100,19 +100,21 @@ class Invariants {
   struct LaneTruth {
     DeviceId device;
     bool up = false;
+    bool gone = false;                  // for good, as the core was told
     std::optional<std::size_t> base;    // of an urgent lane
     std::optional<std::size_t> urgent;  // of a base lane
     Preemption preemption = Preemption::boundary;
     JobId current;  // whose block it runs; 0: none
     int block = 0;
     TimePoint begun{};
-    TimePoint expected_end{};  // as the core must expect it
-    bool continued = false;    // its block before was one of the same job
-    ExitMask plan = 0;         // as the lane knew it when the block began
-    Duration used{};           // told; never more than the time that has passed
+    Duration stood_still{};  // of the block, for an urgent lane
+    bool continued = false;  // its block before was one of the same job
+    ExitMask plan = 0;       // as the lane knew it when the block began
+    Duration used{};         // told; never more than the time that has passed
   };
   struct TaskTruth {
     std::optional<Reservation> reservation;
+    TimePoint promised_at{};
     TimePoint next_release{};
     bool overruns = false;     // blocks of its jobs do, sooner or later
     bool has_overrun = false;  // the core has said so
@@ -141,6 +143,7 @@ class Invariants {
   bool ends_here(const Truth&, const LaneTruth&) const;
   bool prefers(std::size_t lane, const Candidate& a, const Candidate& b) const;
   bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
+  TimePoint expected_end(const LaneTruth&);
   bool is_helped(const Truth& running, const LaneTruth&) const;
   bool has_budget(const Truth&) const;
   bool has_home_work(std::size_t lane) const;

@@ -361,7 +361,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void core_lost(LaneRun& l, LaneLoss told) {
     l.up = false;
     l.restart();
-    if (check_) check_->lane_lost(l.id);
+    if (check_) check_->lane_lost(l.id, told);
     ++result_.events;
     core_.lane_lost(l.id, told, now_);
   }
@@ -503,7 +503,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
   // Promises::Listener
   void reserved(TaskId task, const Reservation& reservation) override {
     ++result_.events;
-    if (check_) check_->reserved(task, reservation);
+    if (check_) check_->reserved(task, reservation, now_);
   }
   void unreserved(TaskId task) override {
     ++result_.events;

@@ -1,0 +1,42 @@
+// The guarantees of the core in random worlds: a slice with fixed seeds. `einet simulate --random` runs more.
+#include <gtest/gtest.h>
+
+#include "scheduler/simulation/random_scenario.h"
+#include "scheduler/simulation/scenario_run.h"
+
+namespace einet {
+namespace {
+
+TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
+  ScenarioResult::Counts total;
+  for (std::uint64_t seed = 1; seed <= 3000; ++seed) {
+    const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
+    ASSERT_TRUE(result.violations.empty())
+        << "world " << seed << " breaks \"" << result.violations.front().invariant
+        << "\": " << result.violations.front().what << "\n"
+        << result.dump;
+    total.add(result.counts);
+  }
+  // What the guarantees are about did happen.
+  EXPECT_GT(total.jobs, 40'000u);
+  EXPECT_GT(total.compared, 20'000u);
+  EXPECT_GT(total.preemptions, 1000u);
+  EXPECT_GT(total.suspended, 500u);
+  EXPECT_GT(total.withdrawals, total.late_withdrawals + 1000u);
+  EXPECT_GT(total.late_withdrawals, 500u);
+  EXPECT_GT(total.lost_lanes, 500u);
+  EXPECT_GT(total.replans, 1000u);
+  EXPECT_GT(total.accepted_tasks, 1000u);
+  EXPECT_GT(total.refused_tasks, 500u);
+  EXPECT_GT(total.guaranteed, 1000u);
+  EXPECT_GT(total.throttled, 200u);
+  EXPECT_GT(total.overran, 50u);
+  EXPECT_GT(total.rejected_full, 500u);
+  for (const Outcome outcome :
+       {Outcome::completed, Outcome::deadline, Outcome::missed, Outcome::cancelled, Outcome::failed}) {
+    EXPECT_GT(total.outcomes[outcome], 100u) << name(outcome);
+  }
+}
+
+}  // namespace
+}  // namespace einet
