@@ -76,8 +76,9 @@ class Analysis {
  private:
   Order order(std::size_t other, std::size_t task) const {
     if (load_.policy == Policy::edf) return Order::by_deadline;
-    const int more = demands_[other].priority - demands_[task].priority;
-    if (more != 0) return more > 0 ? Order::more_urgent : Order::less_urgent;
+    const int priority = demands_[other].priority;
+    const int own = demands_[task].priority;
+    if (priority != own) return priority > own ? Order::more_urgent : Order::less_urgent;
     return load_.same_priority == SamePriority::any_order ? Order::any : Order::by_deadline;
   }
 

@@ -95,9 +95,10 @@ class Analysis {
     higher_.clear();
     lower_.clear();
     for (std::size_t i = 0; i < load_.tasks.size(); ++i) {
-      const int more = load_.policy == Policy::edf ? 0 : load_.tasks[i].priority - load_.tasks[task].priority;
-      const bool same = more == 0 && (!own_level || i == task);
-      (same ? level_ : more >= 0 ? higher_ : lower_).push_back(i);
+      const int priority = load_.tasks[i].priority;
+      const int own = load_.policy == Policy::edf ? priority : load_.tasks[task].priority;
+      const bool same = priority == own && (!own_level || i == task);
+      (same ? level_ : priority >= own ? higher_ : lower_).push_back(i);
     }
     analyse_level();
   }
@@ -129,8 +130,7 @@ class Analysis {
       }
       return;
     }
-    // A busy time that blocks of this level begin before cannot matter to deadlines beyond all of the
-    // level's.
+    // Blocks of the level itself are in the way only of deadlines that are nearer than its furthest.
     const std::int64_t busy = busy_time(below, kLimit);
     const std::int64_t blocked_busy = busy_time(std::max(below, within), furthest);
     for (const std::size_t i : level_) analyse_task(i, busy, blocked_busy, furthest);

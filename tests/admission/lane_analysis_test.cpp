@@ -1,6 +1,8 @@
 // The analysis of one lane: examples that are worked by hand, in whole nanoseconds.
 #include "scheduler/admission/lane_analysis.h"
 
+#include <limits>
+
 #include <gmock/gmock.h>
 
 namespace einet {
@@ -151,6 +153,16 @@ TEST(LaneAnalysis, HugeTimesDoNotOverflow) {
                          .tasks = {task("a", most, most, {most / 2}), task("b", most, most, {most / 3})},
                          .servers = {}});
   EXPECT_EQ(c[0].verdict, Verdict::fits);
+}
+
+TEST(LaneAnalysis, PrioritiesMayBeAnyNumber) {
+  constexpr int kLeast = std::numeric_limits<int>::min();
+  constexpr int kMost = std::numeric_limits<int>::max();
+  const auto b = bounds({.policy = Policy::fixed_priority,
+                         .tasks = {task("a", 10, 10, {2}, kMost), task("b", 40, 40, {4}, kLeast)},
+                         .servers = {}});
+  EXPECT_EQ(b[0].response, ns(5));
+  EXPECT_EQ(b[1].response, ns(6));
 }
 
 TEST(LaneAnalysis, GivesUpOnSetsThatTakeTooLong) {
