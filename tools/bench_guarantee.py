@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Whether accepted tasks keep their deadlines on real lanes, whatever else is sent. One lane. Accepted tasks use a given share
-of it, by the worst times that admission counts (profile maximum times margin); beside them run
+of it, by the worst times that admission counts; beside them run
 
   flood     a tenant that keeps eight whole networks waiting: no task's job may miss
   control   the same jobs without a reservation under `fifo`, which does not preempt: they must miss
@@ -23,7 +23,7 @@ import bench_daemon
 from results import quantile, read_jobs
 
 MODELS = pathlib.Path(__file__).resolve().parent.parent / "models/pretrained"
-MARGIN = 1.2
+MARGIN, OVERHEAD_NS = 1.2, 50e3  # [admission]: of worst times; added to every block
 # (name, model, last exit, period in units of the shortest, priority): harmonic, the shorter the more urgent.
 TASKS = (
     ("brake", "b-alexnet-digits", 2, 1, 90),
@@ -35,6 +35,7 @@ TENANTS = (("gold", 30), ("silver", 20), ("bronze", 10))  # of the overload, wit
 BEST_EFFORT = "fine-resnet-digits"
 OVERLOAD = 3.0
 LANE_CORE = os.cpu_count() - 1
+PACE = 1.02  # senders keep so much below the rate that they reserved, so that their jitter is not throttled
 
 
 def times_ns(model, which):
@@ -54,26 +55,34 @@ def whole_ns(model, which):
     return sum(trunks) + exits[-1]
 
 
+def worst_ns(model):
+    """As admission counts it."""
+    return MARGIN * whole_ns(model, "max") + OVERHEAD_NS * len(times_ns(model, "max")[0])
+
+
 class Setup:
     def __init__(self, arguments):
         self.programs, self.out, self.share = arguments.programs, arguments.out, arguments.share
-        demand = sum(MARGIN * whole_ns(model, "max") / units for _, model, _, units, _ in TASKS)
+        demand = sum(worst_ns(model) / units for _, model, _, units, _ in TASKS)
         self.unit_ns = round(demand / self.share)
-        self.seconds = arguments.jobs * self.unit_ns / 1e9 / sum(1 / units for _, _, _, units, _ in TASKS)
+        self.seconds = arguments.jobs * PACE * self.unit_ns / 1e9 / sum(1 / units for _, _, _, units, _ in TASKS)
 
     def period(self, units):
         return f"{units * self.unit_ns}ns"
 
+    def pace(self, units):
+        return f"{round(units * self.unit_ns * PACE)}ns"
+
     def used(self):
         """The share of the lane that the tasks use by median times."""
-        return sum(whole_ns(model, "p50") / units for _, model, _, units, _ in TASKS) / self.unit_ns
+        return sum(whole_ns(model, "p50") / units for _, model, _, units, _ in TASKS) / self.unit_ns / PACE
 
     def config(self, policy):
         device = f'[[device]]\nname = "cpu"\nlanes = 1\ncores = [{LANE_CORE}]\n'
         tenants = bench_daemon.tenant("control", max_priority=100) + bench_daemon.tenant("flood")
         for name, priority in TENANTS:
             tenants += bench_daemon.tenant(name, max_priority=priority, max_jobs=8)
-        return f'policy = "{policy}"\n[admission]\nmargin = {MARGIN}\n{device}{tenants}'
+        return f'policy = "{policy}"\n[admission]\nmargin = {MARGIN}\noverhead = "{OVERHEAD_NS:.0f}ns"\n{device}{tenants}'
 
     def length(self):
         return "--length", f"{self.seconds:.3f}s"
@@ -89,7 +98,7 @@ def send_tasks(setup, daemon, run, reserved):
             job = ("--task", name)
         else:
             job = ("--deadline", setup.period(units), "--priority", str(priority), "--mandatory-exit", str(last))
-        job += ("--tenant", "control", "--model", model, "--plan", "last", "--every", setup.period(units))
+        job += ("--tenant", "control", "--model", model, "--plan", "last", "--every", setup.pace(units))
         loads.append(daemon.load(f"{run}-{name}", *job, *setup.length(), prefix=("chrt", "-f", "5")))
     if reserved:
         print(daemon.einet("task", "list").stdout.rstrip())
