@@ -7,7 +7,7 @@ of it, by the worst times that admission counts; beside them run
   overload  three tenants of different priority that ask for the rest of three times the lane: no task's job may miss, the
             tenants get the better answers the higher their priority, rejections come at once
 
-    tools/bench_guarantee.py PROGRAMS OUT [--jobs N] [--share 0.85]
+    tools/bench_guarantee.py PROGRAMS OUT [--jobs N] [--share 0.85] [--preemption as-needed]
 
 PROGRAMS: a build's bin folder. OUT: a folder for raw data."""
 
@@ -35,6 +35,7 @@ TENANTS = (("gold", 30), ("silver", 20), ("bronze", 10))  # of the overload, wit
 BEST_EFFORT = "fine-resnet-digits"
 OVERLOAD = 3.0
 LANE_CORE = os.cpu_count() - 1
+ELSEWHERE = ("taskset", "-c", f"0-{max(0, LANE_CORE - 1)}")  # senders: not on the lane's core
 PACE = 1.02  # senders keep so much below the rate that they reserved, so that their jitter is not throttled
 
 
@@ -63,6 +64,7 @@ def worst_ns(model):
 class Setup:
     def __init__(self, arguments):
         self.programs, self.out, self.share = arguments.programs, arguments.out, arguments.share
+        self.preemption = arguments.preemption
         demand = sum(worst_ns(model) / units for _, model, _, units, _ in TASKS)
         self.unit_ns = round(demand / self.share)
         self.seconds = arguments.jobs * PACE * self.unit_ns / 1e9 / sum(1 / units for _, _, _, units, _ in TASKS)
@@ -78,7 +80,7 @@ class Setup:
         return sum(whole_ns(model, "p50") / units for _, model, _, units, _ in TASKS) / self.unit_ns / PACE
 
     def config(self, policy):
-        device = f'[[device]]\nname = "cpu"\nlanes = 1\ncores = [{LANE_CORE}]\n'
+        device = f'[[device]]\nname = "cpu"\nlanes = 1\ncores = [{LANE_CORE}]\npreemption = "{self.preemption}"\n'
         tenants = bench_daemon.tenant("control", max_priority=100) + bench_daemon.tenant("flood")
         for name, priority in TENANTS:
             tenants += bench_daemon.tenant(name, max_priority=priority, max_jobs=8)
@@ -99,7 +101,7 @@ def send_tasks(setup, daemon, run, reserved):
         else:
             job = ("--deadline", setup.period(units), "--priority", str(priority), "--mandatory-exit", str(last))
         job += ("--tenant", "control", "--model", model, "--plan", "last", "--every", setup.pace(units))
-        loads.append(daemon.load(f"{run}-{name}", *job, *setup.length(), prefix=("chrt", "-f", "5")))
+        loads.append(daemon.load(f"{run}-{name}", *job, *setup.length(), prefix=(*ELSEWHERE, "chrt", "-f", "5")))
     if reserved:
         print(daemon.einet("task", "list").stdout.rstrip())
     return loads
@@ -119,7 +121,7 @@ def task_jobs(setup, run):
 def flood(setup, run, policy, reserved):
     with bench_daemon.Daemon(setup.programs, setup.out, run, MODELS, setup.config(policy)) as daemon:
         beside = daemon.load(
-            f"{run}-flood", "--tenant", "flood", "--model", BEST_EFFORT, "--in-flight", "8", *setup.length()
+            f"{run}-flood", "--tenant", "flood", "--model", BEST_EFFORT, "--in-flight", "8", *setup.length(), prefix=ELSEWHERE
         )
         for load in [*send_tasks(setup, daemon, run, reserved), beside]:
             bench_daemon.wait(load)
@@ -136,7 +138,7 @@ def overload(setup):
         loads = []
         for name, priority in TENANTS:
             job = ("--tenant", name, "--priority", str(priority), "--model", BEST_EFFORT, "--every", f"{every}ns")
-            loads.append(daemon.load(f"overload-{name}", *job, "--deadline", f"{round(3 * full)}ns", *setup.length()))
+            loads.append(daemon.load(f"overload-{name}", *job, "--deadline", f"{round(3 * full)}ns", *setup.length(), prefix=ELSEWHERE))
         for load in [*send_tasks(setup, daemon, "overload", True), *loads]:
             bench_daemon.wait(load)
     lost = task_jobs(setup, "overload")
@@ -160,6 +162,7 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--jobs", type=int, default=10_000, help="of all tasks together, per part")
     parser.add_argument("--share", type=float, default=0.85, help="of the lane, by admission's worst times")
+    parser.add_argument("--preemption", choices=("boundary", "as-needed", "instant"), default="as-needed")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     setup = Setup(arguments)
