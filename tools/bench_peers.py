@@ -24,7 +24,8 @@ from results import quantile, read_jobs
 PERIOD_MS = 50
 CORES = os.cpu_count()
 WARM_UP_S = 0.5
-START_S = 3  # a load's program and network are ready by then
+START_S = 3  # a load is under way by then
+END_S = 2  # the urgent program starts within this
 FIFO = ("chrt", "-f", "5")
 
 # Of about 3 ms and 20 ms in each kind: networks of different depth, because einetd's lanes take half of LibTorch's time.
@@ -58,7 +59,7 @@ def run_plain(setup, variant, run):
         for core in range(CORES):
             csv = setup.out / f"{run}-load-{core}.csv"
             pin = ("taskset", "-c", str(core))
-            command = [*pin, *load_prefix, peer, setup.models / f"{PLAIN_LOAD}.einet", csv, str(setup.seconds + 2 * START_S)]
+            command = [*pin, *load_prefix, peer, setup.models / f"{PLAIN_LOAD}.einet", csv, str(setup.seconds + START_S + END_S)]
             loads.append((subprocess.Popen(command), csv))
         time.sleep(START_S)
     if urgent_prefix is not None:
@@ -87,7 +88,7 @@ def run_einetd(setup, variant, run):
     with bench_daemon.Daemon(setup.programs, setup.out, run, setup.models, config) as daemon:
         if has_load:
             arguments = ("--tenant", "load", "--model", EINETD_LOAD, "--in-flight", str(2 * CORES), *whole(EINETD_LOAD))
-            load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + 2 * START_S}s")
+            load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + START_S + END_S}s")
             time.sleep(START_S)
         if has_urgent:
             arguments = ("--tenant", "urgent", "--model", EINETD_URGENT, "--priority", "10", *whole(EINETD_URGENT))
