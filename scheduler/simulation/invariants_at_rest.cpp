@@ -1,0 +1,292 @@
+// What must hold when everything that happens at an instant has happened: the rules of the policy, homes,
+// urgent lanes, sums.
+#include <algorithm>
+
+#include "scheduler/simulation/invariants.h"
+
+namespace einet {
+namespace {
+
+std::string job_words(JobId id) {
+  return "job " + std::to_string(id.value);
+}
+std::string lane_words(std::size_t lane) {
+  return "lane " + std::to_string(lane);
+}
+
+}  // namespace
+
+void Invariants::instant_over(TimePoint now, bool all_told) {
+  if (now < last_) violation("time", now, "time goes back");
+  last_ = now;
+  if (core_.job_count() != present_.size()) {
+    violation("sums", now,
+              "the core counts " + std::to_string(core_.job_count()) + " jobs; there are " +
+                  std::to_string(present_.size()));
+  }
+  for (const std::size_t i : present_) {
+    const Truth& j = jobs_[i];
+    if (j.reservation && !j.finished && j.used > j.reservation->budget &&
+        !mandatory_done(j, j.next_block, j.best_exit)) {
+      violation("overrun", now, job_words(j.spec.id) + " has used more than its budget and keeps its rank");
+    }
+  }
+  if (!all_told) return;
+  if (punctual_) {
+    check_homes(now);
+    check_urgent_lanes(now);
+  }
+  if (strict_) check_starts(now);
+  check_quiet(now);
+}
+
+// Reserved work that is away counts at home as if it ran there.
+void Invariants::check_homes(TimePoint now) {
+  for (const std::size_t i : present_) {
+    const Truth& away = jobs_[i];
+    if (!away.reservation || !away.running || away.finished) continue;
+    const std::size_t home = away.reservation->home.value;
+    const LaneTruth& l = lanes_[home];
+    const LaneTruth& there = lanes_[*away.running];
+    if (away.running == home || away.running == l.urgent || there.begun == now) continue;
+    if (l.current == JobId{} || l.begun != now || mandatory_done(away, there.block, away.best_exit)) continue;
+    const Truth& begun = truth(l.current);
+    if (l.continued && begun.demoted_at == now) continue;
+    if (prefers(home, candidate(away, there.block, away.best_exit),
+                candidate(begun, l.block, begun.best_exit))) {
+      violation("home", now,
+                job_words(begun.spec.id) + " begins on " + lane_words(home) +
+                    ", the home of the more urgent " + job_words(away.spec.id) + ", which is away");
+    }
+  }
+}
+
+void Invariants::run_over(TimePoint now) {
+  for (const Truth& j : jobs_) {
+    const std::string what = job_words(j.spec.id);
+    if (j.accepted && !j.finished) violation("drain", now, what + " has no outcome");
+    if (j.accepted && !j.freed) violation("drain", now, what + " was never freed");
+  }
+  if (core_.job_count() != 0) violation("drain", now, "the core still holds jobs");
+}
+
+bool Invariants::mandatory_done(const Truth& j, int next_block, int best_exit) const {
+  if (j.spec.times->accuracy.empty()) return next_block >= j.spec.times->blocks();
+  // Only the last exit is planned: then it is the first answer.
+  const bool last_only = j.spec.plan == PlanMode::last && !j.reservation;
+  return best_exit >= std::max(last_only ? j.spec.times->blocks() - 1 : 0, j.spec.mandatory_exit);
+}
+
+Candidate Invariants::candidate(const Truth& j, int next_block, int best_exit) const {
+  Candidate c{.number = j.spec.id.value,
+              .release = j.spec.release,
+              .deadline = j.spec.deadline,
+              .priority = j.spec.priority};
+  const bool done = mandatory_done(j, next_block, best_exit);
+  const auto& accuracy = j.spec.times->accuracy;
+  if (j.reservation && !done) {
+    c.work = Candidate::Work::reserved;
+    c.home = j.reservation->home;
+    c.open = !lanes_[c.home->value].up;
+  } else if (done && scenario_.policy == Policy::imprecise && !accuracy.empty()) {
+    c.work = Candidate::Work::optional;
+  }
+  const bool may_be_promoted =
+      scenario_.promote_at_laxity > Duration{} && c.work == Candidate::Work::best_effort;
+  c.open |= may_be_promoted || (c.work != Candidate::Work::reserved && has_budget(j));
+  return c;
+}
+
+bool Invariants::has_budget(const Truth& j) const {
+  return j.job->tenant < scenario_.tenants.size() && scenario_.tenants[j.job->tenant].budget;
+}
+
+Candidate Invariants::waiting_candidate(const Truth& j) const {
+  return candidate(j, j.next_block, j.best_exit);
+}
+
+Candidate Invariants::running_candidate(const Truth& j, const LaneTruth& l) const {
+  const bool executes = (j.told_exits & exit_bit(l.block)) != 0 && !j.spec.times->accuracy.empty();
+  return candidate(j, l.block + 1, executes ? std::max(l.block, j.best_exit) : j.best_exit);
+}
+
+bool Invariants::prefers(std::size_t lane, const Candidate& a, const Candidate& b) const {
+  return by_rules(scenario_.policy, id_of(lane), a, b) == std::partial_ordering::less;
+}
+
+// Whether a job waits that the lane could take.
+bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
+  if (j.freed || j.finished || j.running) return false;
+  const auto& on_device = j.spec.times->on_device;
+  if (l.device.value >= on_device.size() || on_device[l.device.value].empty()) return false;
+  return j.next_block == 0 || !j.last_lane || lanes_[*j.last_lane].device == l.device;
+}
+
+bool Invariants::has_home_work(std::size_t lane) const {
+  if (std::find(budget_homes_.begin(), budget_homes_.end(), id_of(lane)) != budget_homes_.end()) return true;
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [&](const TaskTruth& t) { return t.reservation && t.reservation->home.value == lane; });
+}
+
+bool Invariants::may_use_urgent(const Truth& j, std::size_t base) const {
+  if (!has_home_work(base)) return true;
+  if (!j.reservation || j.reservation->home.value != base) return false;
+  if (mandatory_done(j, j.next_block, j.best_exit)) return false;
+  const Preemption preemption = lanes_[*lanes_[base].urgent].preemption;
+  return preemption == Preemption::instant || j.reservation->patience < kForever;
+}
+
+bool Invariants::leaves(const Truth& j, TimePoint now) {
+  return j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now;
+}
+
+bool Invariants::waits(const Truth& j, TimePoint now) {
+  return (j.state == JobState::ready || j.state == JobState::granted) && !leaves(j, now);
+}
+
+// Nothing that waits is more urgent than what begins now.
+void Invariants::check_starts(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& l = lanes_[i];
+    if (!l.up || l.base || l.current == JobId{} || l.begun != now) continue;
+    if (scenario_.policy == Policy::fifo && l.continued) continue;
+    const Truth& j = truth(l.current);
+    if (l.continued && j.demoted_at == now) continue;
+    const Candidate begun = candidate(j, l.block, j.best_exit);
+    ++counts_.compared;
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      // What a lane has only just let go of could not be given to another in time.
+      if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
+      if (prefers(i, waiting_candidate(other), begun)) {
+        violation("rule", now,
+                  lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
+                      "; the more urgent " + job_words(other.spec.id) + " waits");
+      }
+    }
+  }
+}
+
+// As the core must expect it.
+TimePoint Invariants::expected_end(const LaneTruth& l) {
+  if (l.current == JobId{}) return kNever;
+  const Truth& j = truth(l.current);
+  const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(l.block)];
+  const Duration exit = (j.told_exits & exit_bit(l.block)) != 0 ? time.exit : Duration{};
+  return l.begun + l.stood_still + time.trunk + exit;
+}
+
+bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
+  return j.reservation && id_of(*j.running) != j.reservation->home &&
+         !mandatory_done(j, l.block, j.best_exit);
+}
+
+void Invariants::check_urgent_lanes(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& urgent = lanes_[i];
+    if (!urgent.up || !urgent.base) continue;
+    const LaneTruth& base = lanes_[*urgent.base];
+    if (urgent.current != JobId{} && urgent.begun == now) {
+      const Truth& j = truth(urgent.current);
+      const std::string what = job_words(j.spec.id) + " begins on the urgent " + lane_words(i);
+      if (urgent.continued && j.demoted_at == now) continue;
+      if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
+      if (base.current == JobId{}) continue;
+      const Truth& suspended = truth(base.current);
+      if (is_helped(suspended, base)) continue;
+      if (!suspended.finished && !leaves(suspended, now) &&
+          prefers(*urgent.base, candidate(suspended, base.block, suspended.best_exit),
+                  candidate(j, urgent.block, j.best_exit))) {
+        violation("urgent", now, what + " over the more urgent " + job_words(suspended.spec.id));
+      }
+    }
+    const bool instant = urgent.preemption == Preemption::instant && scenario_.policy != Policy::fifo;
+    if (!instant || urgent.current != JobId{} || base.current == JobId{}) continue;
+    const Truth& running = truth(base.current);
+    // At its home it counts as if it ran there. And what is to end at this very instant is waited for.
+    if (is_helped(running, base) || expected_end(base) == now) continue;
+    const Candidate in_progress = candidate(running, base.block, running.best_exit);
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      // Posted to a lane that should be there at any moment.
+      const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
+      if (posted != nullptr &&
+          (posted->urgent ? expected_end(*posted) == now : expected_end(*posted) <= now)) {
+        continue;
+      }
+      if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
+      const Candidate waiting = waiting_candidate(other);
+      // That only refinement is in progress is no reason to interrupt a block, at equal priority.
+      const bool refines = in_progress.work == Candidate::Work::optional &&
+                           waiting.work == Candidate::Work::best_effort &&
+                           waiting.priority <= in_progress.priority;
+      if (refines || waiting.work == Candidate::Work::optional) continue;
+      if (prefers(*urgent.base, waiting, in_progress)) {
+        violation("urgent", now,
+                  job_words(other.spec.id) + " waits for the block of the less urgent " +
+                      job_words(running.spec.id) + " beside an idle urgent lane");
+      }
+    }
+  }
+}
+
+// Once all reports are read, lanes hold what the scheduling-point rule says.
+void Invariants::check_quiet(TimePoint now) {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const LaneTruth& l = lanes_[i];
+    if (!l.up || l.base) continue;
+    const bool stands_still = l.urgent && lanes_[*l.urgent].current != JobId{};
+    if (stands_still) continue;
+    const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
+    const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
+    const Candidate continues = goes_on ? running_candidate(*running, l) : Candidate{};
+    bool posted_behind = false;
+    bool waits_for_home = false;
+    for (const std::size_t x : present_) {
+      const Truth& other = jobs_[x];
+      const bool at_home = other.reservation ? other.reservation->home.value == i : has_budget(other);
+      waits_for_home |= at_home && other.holder && other.holder != i;
+      if (other.holder != i || &other == running) continue;
+      posted_behind = true;
+      if (goes_on && prefers_to_run(i, waiting_candidate(other), continues)) {
+        violation("preemption", now,
+                  job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +
+                      ", which was not told to stop");
+      }
+    }
+    for (const std::size_t x : present_) {
+      const Truth& ready = jobs_[x];
+      if (ready.state != JobState::ready || !may_run(ready, l)) continue;
+      const std::string what = job_words(ready.spec.id) + " is ready, and " + lane_words(i);
+      const bool only_helped =
+          waiting_candidate(ready).open || (ready.reservation && ready.reservation->home.value != i);
+      if (running == nullptr) {
+        if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
+      } else if (goes_on && prefers_to_run(i, waiting_candidate(ready), continues)) {
+        violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));
+      } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running, l)) {
+        violation("conserving", now, what + ", whose job ends, has no successor posted");
+      }
+    }
+  }
+}
+
+bool Invariants::ends_here(const Truth& running, const LaneTruth& l) const {
+  const auto view = core_.job(running.spec.id);
+  return view && view->plan >> l.block == 1;
+}
+
+// As `prefers`, but for a job that could make room for another: under fifo none does.
+bool Invariants::prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const {
+  return scenario_.policy != Policy::fifo && prefers(lane, a, b);
+}
+
+// Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
+bool Invariants::goes_on(const Truth& j, const LaneTruth& l, TimePoint now) const {
+  const Duration longest = longest_block_ + longest_overrun_;
+  const bool ends = j.finished || j.told_exits >> l.block <= 1;
+  const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
+  return !ends && !expires && !j.stop_told;
+}
+
+}  // namespace einet
