@@ -249,9 +249,9 @@ CLI::App& add_task_command(CLI::App& task, const std::string& name, const std::s
 void add_task(CLI::App& app, Said& said) {
   CLI::App& task = add_command(
       app, "task", "Reserve lane time for recurring jobs: einet task add | remove | list",
-      R"(An accepted task is a promise: every job that is submitted to it (einet submit --task NAME) has the answer of its
-mandatory exit by its deadline, whatever else runs, as long as blocks keep to their measured worst times. It stays
-until it is removed or the daemon ends.
+      R"(An accepted task is a promise: every job that is submitted to it (einet submit --task NAME) has the
+answer of its mandatory exit by its deadline, whatever else runs, as long as blocks keep to their worst times.
+It stays until it is removed or the daemon ends.
 
 Examples:
   einet task add detector --model digits --period 20ms --deadline 10ms --priority 5 --mandatory-exit 2
