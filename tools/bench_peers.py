@@ -23,7 +23,7 @@ from results import quantile, read_jobs
 
 PERIOD_MS = 50
 CORES = os.cpu_count()
-WARM_UP_S = 0.5
+WARM_UP_S = 1
 START_S = 3  # a load is under way by then
 END_S = 2  # the urgent program starts within this
 FIFO = ("chrt", "-f", "5")
