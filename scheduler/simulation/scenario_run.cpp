@@ -24,7 +24,8 @@ enum class Draw : std::uint64_t {
   race,
   race_kind,
   order,
-  advance
+  advance,
+  mad
 };
 
 std::uint64_t mix(std::uint64_t x) {  // splitmix64 (Steele, Lea, Flood 2014)
@@ -423,6 +424,14 @@ class Run final : private Commands, private Observer, private Promises::Listener
   }
 
   void tell(LaneId id, const LaneRecord& record) {
+    // A worker gone mad speaks of a grant that it does not run: the core must not listen.
+    if (draw(Draw::mad, id.value, record.grant.value, 8) == 0) {
+      ++result_.events;
+      const GrantNumber other{record.grant.value + 1};
+      if (core_.grant_ended(id, other, GrantEnd::failed, now_)) {
+        result_.violations.push_back({"protocol", "the core believes a report of another grant"});
+      }
+    }
     if (check_) check_->telling(id, record, now_);
     ++result_.events;
     const bool known = record.block ? core_.block_done(*record.block, now_)
