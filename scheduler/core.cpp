@@ -445,7 +445,7 @@ void Core::Impl::move_clock(TimePoint now) {
 
 TimePoint Core::Impl::next_wakeup() {
   const JobRecord* job = timers_.first();
-  TimePoint next = job == nullptr ? kNever : job->timer;
+  TimePoint next = job == nullptr ? look_again_ : std::min(look_again_, job->timer);
   for (const Server* server : shares_.servers()) {
     const bool waits = server->carried == nullptr && !server->waiting.empty() && server->window_end > clock_;
     if (waits) next = std::min(next, server->window_end);

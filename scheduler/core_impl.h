@@ -54,6 +54,7 @@ struct Lane {
   // Scratch of a decision.
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
   bool overdue = false;       // should have been there before
+  bool helps = false;         // would go on with reserved work of another lane
   JobRecord* next = nullptr;  // what should run there from that boundary on
   JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
   Urgency key;                     // of the job that it runs, as it will be at the boundary
@@ -65,9 +66,6 @@ struct Lane {
   // Lanes with the same value choose together. Whether an overdue lane is about to be there is not known:
   // with an urgent lane beside it, it chooses after all that work which cannot wait has taken cores.
   std::pair<TimePoint, bool> chooses() const { return {boundary, overdue && urgent}; }
-  // Whether it goes on with reserved work of another lane. Valid where `key` is.
-  bool helps() const { return key.tier == Tier::reserved && front.job->home() != base; }
-  // What should be posted behind `front`.
   JobRecord* behind() const { return next != nullptr && next == front.job ? successor : next; }
 };
 
@@ -137,6 +135,7 @@ class Core::Impl {
   void choose(std::span<Lane*> group, TimePoint boundary, TimePoint now);
   void assign(std::span<Lane*> group);
   void help(std::span<Lane*> group, TimePoint now);
+  void keep_homes_free(std::span<Lane*> group);
   void choose_successors();
   const JobRecord* away_from(const Lane& home) const;
   bool displaced(const Lane&) const;
@@ -174,6 +173,7 @@ class Core::Impl {
   Shares shares_;
   std::vector<Lane> lanes_;  // by LaneId
   DeviceSet dead_devices_ = 0;
+  TimePoint look_again_ = kNever;  // a decision is due then even if nothing happens
 
   // Jobs with exits that have executed blocks since the last decision.
   boost::intrusive::list<JobRecord, boost::intrusive::member_hook<JobRecord, decltype(JobRecord::to_review),

@@ -107,13 +107,16 @@ void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
-    lane.closed = lane.yields = lane.overdue = lane.suspended = false;
+    lane.closed = lane.yields = lane.overdue = lane.suspended = lane.helps = false;
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
     lane.boundary = boundary_of(lane, now, lane.overdue);
+    // Reserved work that cannot wait does not wait for a boundary that is only expected.
+    if (lane.front && lane.urgent && lane.homed > 0 && lane.boundary == now) lane.overdue = true;
     if (lane.front && !ends_there(lane.front, lane.boundary)) {
       const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
       lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
+      lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base;
     }
     if (lane.urgent && lanes_[lane.urgent->value].front) {
       // Stands still: its boundary comes when the urgent lane has gone.
@@ -137,13 +140,21 @@ void Core::Impl::project(TimePoint now) {
     if (reserving) choose_reserved({first, last}, boundary, now);
     choose({first, last}, boundary, now);
     assign({first, last});
-    if (reserving) help({first, last}, now);
+    if (reserving) {
+      help({first, last}, now);
+      keep_homes_free({first, last});
+    }
     first = last;
   }
   choose_successors();
+  // A boundary that was expected now and does not come is overdue from the next instant on.
+  const bool expected_now = std::any_of(order_.begin(), order_.end(), [&](const Lane* lane) {
+    return lane->front && lane->urgent && !lane->overdue && lane->boundary == now && displaced(*lane);
+  });
+  look_again_ = expected_now ? now + Duration{1} : kNever;
 }
 
-// The most urgent job that no lane has taken yet and that is not reserved for one that is up.
+// The most urgent job that no lane has taken yet, but for reserved work whose home is up.
 JobRecord* Core::Impl::next_for(DeviceSet devices) {
   return ready_.peek(devices, [this](LaneId home) { return lanes_[home.value].status == Lane::Status::up; });
 }
@@ -184,11 +195,21 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
       next = ready;
       break;
     }
+    lane->next = next;
+  }
+  keep_homes_free(group);
+}
+
+// A home whose work is away takes nothing less urgent.
+void Core::Impl::keep_homes_free(std::span<Lane*> group) {
+  for (Lane* lane : group) {
+    if (lane->closed || lane->is_urgent()) continue;
     const JobRecord* away = away_from(*lane);
-    lane->closed = away != nullptr &&
-                   (next == nullptr || away->urgency < (next == lane->front.job ? lane->key : next->urgency));
-    lane->yields = lane->closed;
-    if (!lane->closed) lane->next = next;
+    if (away == nullptr) continue;
+    const bool holds = lane->next != nullptr && lane->next == lane->front.job;
+    if (lane->next != nullptr && (holds ? lane->key : lane->next->urgency) < away->urgency) continue;
+    lane->closed = lane->yields = true;
+    lane->next = nullptr;
   }
 }
 
@@ -201,7 +222,10 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
     JobRecord* ready = nullptr;
     do {
       ready = ready_.peek_reserved(device_bit(lane->device));
-      if (ready == nullptr || lanes_[ready->home().value].device != lane->device) break;
+      if (ready == nullptr) break;
+      // Where the job could run at home, too, its state must not end up elsewhere.
+      const DeviceSet home = device_bit(lanes_[ready->home().value].device);
+      if (home != device_bit(lane->device) && (ready->devices & home) != 0) break;
       ready_.pass(*ready);
       if (!is_placed(*ready) && prepare(*ready, lane->device, lane->boundary, now)) lane->next = ready;
     } while (lane->next == nullptr);
@@ -267,7 +291,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     if (lane->front && !ends_there(lane->front, boundary)) holders_.push_back(lane);
   }
   std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
-    return std::pair(a->helps(), a->key) < std::pair(b->helps(), b->key);
+    return std::pair(a->helps, a->key) < std::pair(b->helps, b->key);
   });
   const auto take = [&](JobRecord& job, DeviceId device) {
     chosen_.push_back({&job, device});
@@ -279,7 +303,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     if (holder != holders_.end()) {
       const Lane& lane = **holder;
       const bool first =
-          ready == nullptr || options_.policy == Policy::fifo || (!lane.helps() && lane.key < ready->urgency);
+          ready == nullptr || options_.policy == Policy::fifo || (!lane.helps && lane.key < ready->urgency);
       if (first) {
         ++holder;
         if ((free_devices & device_bit(lane.device)) != 0) take(*lane.front.job, lane.device);

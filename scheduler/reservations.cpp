@@ -111,7 +111,8 @@ void Core::Impl::carry(TimePoint now) {
       return next + 1 < job.blocks() ? one + longest_block(job, device, next + 1) : one;
     };
     if (JobRecord* job = server->carried) {
-      if (job->next_block >= job->blocks() || server->left >= needs(*job)) continue;
+      const bool fits = job->next_block >= job->blocks() || server->left >= needs(*job);
+      if (fits && (job->devices & device_bit(device)) != 0) continue;
       const bool ready = job->state == JobState::ready || job->state == JobState::granted;
       put_down(*job);
       if (ready) server->waiting.push_back(*job);
