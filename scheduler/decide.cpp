@@ -170,6 +170,7 @@ const JobRecord* Core::Impl::away_from(const Lane& home) const {
     for (const JobRecord* job : {lane->front.job, lane->next}) {
       const bool reserved = job != nullptr && job->urgency.tier == Tier::reserved && job->server == nullptr;
       if (!reserved || job->is_over() || job->home() != home.id) continue;
+      if ((job->devices & device_bit(home.device)) == 0) continue;  // it cannot come home
       if (away == nullptr || job->urgency < away->urgency) away = job;
     }
   }

@@ -98,8 +98,11 @@ void Core::Impl::take_cores(TimePoint now) {
     urgent.next = &job;
     urgent.boundary = now;
     order_.push_back(&urgent);
-    base.next = base.front.job;
-    base.closed = base.suspended = true;
+    base.closed = true;
+    // If its block ends at this very instant, another must not begin.
+    base.yields = base.boundary == now;
+    base.suspended = !base.yields;
+    base.next = base.yields ? nullptr : base.front.job;
   };
   DeviceSet devices = 0;
   for (Lane& base : lanes_) {

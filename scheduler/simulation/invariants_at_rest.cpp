@@ -49,6 +49,7 @@ void Invariants::check_homes(TimePoint now) {
     const LaneTruth& l = lanes_[home];
     const LaneTruth& there = lanes_[*away.running];
     if (away.running == home || away.running == l.urgent || there.begun == now) continue;
+    if (there.device != l.device) continue;  // its state cannot come home
     if (l.current == JobId{} || l.begun != now || mandatory_done(away, there.block, away.best_exit)) continue;
     const Truth& begun = truth(l.current);
     if (l.continued && begun.demoted_at == now) continue;
