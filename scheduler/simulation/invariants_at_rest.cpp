@@ -211,8 +211,9 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const Truth& other = jobs_[x];
       // Posted to a lane that should be there at any moment.
       const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
-      if (posted != nullptr &&
-          (posted->urgent ? expected_end(*posted) == now : expected_end(*posted) <= now)) {
+      const bool due =
+          posted != nullptr && (posted->urgent ? expected_end(*posted) == now : expected_end(*posted) <= now);
+      if (due || (posted != nullptr && posted->begun == now)) {
         continue;
       }
       if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
