@@ -26,6 +26,7 @@ struct HeldGrant {
   bool begun = false;       // as far as the core can know; its job is in no queue then
   bool certain = false;     // begun by evidence: a report, or a withdrawal that came too late
   bool stop_told = false;
+  bool ends_here = false;       // must not go on after the block in progress, whatever is more urgent then
   bool withdrawn_late = false;  // the lane has begun it, or gives it up and says so
 
   explicit operator bool() const { return job != nullptr; }

@@ -444,8 +444,8 @@ void Core::Impl::tell(Lane& lane) {
     const bool ended = lane.between_reports && grant == &lane.front;
     if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
     const JobRecord& job = *grant->job;
-    const bool makes_room = grant == &lane.front && displaced(lane);
-    if (!job.is_over() && !lane.between_reports && !lane.suspended) {
+    const bool makes_room = grant->ends_here || (grant == &lane.front && displaced(lane));
+    if (!job.is_over() && !lane.between_reports && (!lane.suspended || grant->ends_here)) {
       // Perhaps the lane has not begun it: then a stop could come before the block, after which the job would
       // be as urgent as before. So where it makes room at an exit, the grant ends there.
       const bool ends = makes_room && !grant->certain && (job.plan & exit_bit(grant->block)) != 0;

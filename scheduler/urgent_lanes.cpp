@@ -98,11 +98,10 @@ void Core::Impl::take_cores(TimePoint now) {
     urgent.next = &job;
     urgent.boundary = now;
     order_.push_back(&urgent);
-    base.closed = true;
+    base.next = base.front.job;
+    base.closed = base.suspended = true;
     // If its block ends at this very instant, another must not begin.
-    base.yields = base.boundary == now;
-    base.suspended = !base.yields;
-    base.next = base.yields ? nullptr : base.front.job;
+    base.front.ends_here |= base.boundary == now;
   };
   DeviceSet devices = 0;
   for (Lane& base : lanes_) {
