@@ -122,6 +122,7 @@ void StatusView::add_lanes(wire::Status& s) const {
     info.set_blocks(lane.blocks);
     info.set_worker_pid(static_cast<std::uint32_t>(worker.pid));
     info.set_restarts(static_cast<std::uint32_t>(worker.restarts));
+    info.set_promised(parts_.tasks.promised(LaneId{i}));
   }
 }
 

@@ -90,6 +90,7 @@ TEST(Tasks, APromiseOutlivesItsConnectionAndItsJobsAreCounted) {
   EXPECT_EQ(task.met(), 1u);
   EXPECT_GT(task.worst_response_ns(), 0);
   EXPECT_EQ(daemon.tenant("camera").tasks(), 1u);
+  EXPECT_GT(daemon.status().lanes(0).promised(), 0);
   client::Client other = daemon.connect("batch");
   EXPECT_EQ(other.tasks(kPatience)->tasks_size(), 0);
   const auto not_theirs = other.submit(job_of_task(model, "detector"), {}, kPatience);

@@ -326,6 +326,7 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
     lane.set_rank("nice 5");
     lane.set_state("idle");
     lane.set_busy_ns(500'000'000);
+    lane.set_promised(0.25);
     wire::TenantInfo& tenant = *s.add_tenants();
     tenant.set_name("camera");
     tenant.set_jobs(1);
@@ -362,6 +363,7 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
   EXPECT_EQ(document["lanes"][0]["device"], "cpu");
   EXPECT_EQ(document["lanes"][0]["job"], nullptr);
   EXPECT_EQ(document["lanes"][0]["busy"], "500ms");
+  EXPECT_EQ(document["lanes"][0]["promised"], 0.25);
   EXPECT_EQ(document["tenants"][0]["max_jobs"], 8);
   EXPECT_EQ(document["counters"]["blocks"], 77);
   EXPECT_EQ(document["warnings"][0], "no real-time rank: run as root\n");

@@ -64,7 +64,8 @@ Json to_json(const wire::Status& status) {
              {"state", lane.state()},       {"job", nullptr},
              {"model", lane.model()},       {"busy", format_duration(Duration{lane.busy_ns()})},
              {"blocks", lane.blocks()},     {"worker_pid", lane.worker_pid()},
-             {"restarts", lane.restarts()}, {"urgent", lane.urgent()}};
+             {"restarts", lane.restarts()}, {"urgent", lane.urgent()},
+             {"promised", lane.promised()}};
     if (lane.job() != 0) row["job"] = lane.job();
     out["lanes"].push_back(row);
   }
