@@ -151,6 +151,7 @@ void Invariants::check_starts(TimePoint now) {
     const LaneTruth& l = lanes_[i];
     if (!l.up || l.base || l.current == JobId{} || l.begun != now) continue;
     if (scenario_.policy == Policy::fifo && l.continued) continue;
+    if (l.urgent && lanes_[*l.urgent].current != JobId{}) continue;  // it stands still from its start
     const Truth& j = truth(l.current);
     if (l.continued && j.demoted_at == now) continue;
     const Candidate begun = candidate(j, l.block, j.best_exit);
