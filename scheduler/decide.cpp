@@ -218,18 +218,17 @@ void Core::Impl::keep_homes_free(std::span<Lane*> group) {
 // taken: a block that stands still would be missing at its home.
 void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
   for (Lane* lane : group) {
-    if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent() || lane->takers > 0)
-      continue;
-    JobRecord* ready = nullptr;
-    do {
-      ready = ready_.peek_reserved(device_bit(lane->device));
-      if (ready == nullptr) break;
+    if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent()) continue;
+    while (JobRecord* ready = ready_.peek_reserved(device_bit(lane->device))) {
       // Where the job could run at home, too, its state must not end up elsewhere.
       const DeviceSet home = device_bit(lanes_[ready->home().value].device);
-      if (home != device_bit(lane->device) && (ready->devices & home) != 0) break;
+      const bool home_can = (ready->devices & home) != 0;
+      if (home_can && (home != device_bit(lane->device) || lane->takers > 0)) break;
       ready_.pass(*ready);
-      if (!is_placed(*ready) && prepare(*ready, lane->device, lane->boundary, now)) lane->next = ready;
-    } while (lane->next == nullptr);
+      if (is_placed(*ready) || !prepare(*ready, lane->device, lane->boundary, now)) continue;
+      lane->next = ready;
+      break;
+    }
   }
 }
 
