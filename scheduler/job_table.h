@@ -186,18 +186,22 @@ class ReadyQueues {
   // Passes the job that peek returned.
   void pass(JobRecord&);
 
-  // Calls f(JobRecord&) for the reserved work of a lane, most urgent first, until f returns true. f must not
-  // change the queues, other than by taking out the job that it was called with.
+  // The most urgent reserved job of a lane of which f(JobRecord&) is true; nullptr: none. f must not change
+  // the queues, other than by taking out the job that it was called with.
   template <class F>
   JobRecord* find_homed(LaneId home, F&& f) {
+    JobRecord* best = nullptr;
     for (Queue& queue : queues_) {
       if (queue.home != home) continue;
       for (auto job = queue.jobs.begin(); job != queue.jobs.end();) {
         JobRecord& record = *job++;
-        if (f(record)) return &record;
+        if (best != nullptr && best->urgency < record.urgency) break;
+        if (!f(record)) continue;
+        best = &record;
+        break;
       }
     }
-    return nullptr;
+    return best;
   }
 
   // Calls f(const JobRecord&) for jobs that can run on `device`, each queue most urgent first, until f
