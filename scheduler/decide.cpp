@@ -433,7 +433,12 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
 
 // Whether the running job has to make room at the coming boundary.
 bool Core::Impl::displaced(const Lane& lane) const {
-  if (!lane.front || ends_there(lane.front, lane.boundary)) return false;
+  if (!lane.front) return false;
+  // A deadline that is expected to end it there does not count on a home that must be kept free: perhaps its
+  // block ends earlier.
+  const bool last_block = lane.front.job->is_over() || (lane.front.job->plan >> lane.front.block) <= 1;
+  if (lane.closed && lane.yields) return !last_block;
+  if (ends_there(lane.front, lane.boundary)) return false;
   return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
 }
 
