@@ -149,6 +149,7 @@ class Core::Impl {
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
   JobRecord* next_for(DeviceSet);
+  bool is_awaited(const JobRecord&);
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
   TimePoint boundary_of(const Lane&, TimePoint now, bool& overdue) const;

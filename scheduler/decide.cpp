@@ -57,6 +57,14 @@ void Core::Impl::review(TimePoint now) {
   }
 }
 
+// Whether the most urgent job that no lane has taken yet is a mandatory part for which this one would make
+// room.
+bool Core::Impl::is_awaited(const JobRecord& job) {
+  const JobRecord* rival = next_for(job.devices);
+  return rival != nullptr && rival->urgency.tier != Tier::optional &&
+         rival->spec.priority >= job.spec.priority;
+}
+
 // While mandatory work waits, a job that has no answer yet gets one as soon as it pays, so that it can make
 // room.
 void Core::Impl::hurry(TimePoint now) {
@@ -65,11 +73,12 @@ void Core::Impl::hurry(TimePoint now) {
   });
   contended_ = options_.policy == Policy::imprecise && ready_.mandatory() > static_cast<std::size_t>(idle);
   if (!contended_) return;
+  ready_.rewind();
   for (Lane& lane : lanes_) {
     if (!lane.front || lane.front.block > lane.front.last_block()) continue;
     JobRecord& job = *lane.front.job;
     if (job.hurried || job.is_over() || !job.has_exits() || job.spec.plan != PlanMode::exact) continue;
-    if (mandatory_done(job, standing(job))) continue;
+    if (mandatory_done(job, standing(job)) || !is_awaited(job)) continue;
     job.hurried = true;
     if (job.plan == 0) continue;
     // The exit of the block in progress can still be had while its trunk runs.
@@ -320,7 +329,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
 // Whether it makes sense to run the job from `start` on; if not, it has ended. A job that is not posted yet
 // gets its plan here.
 bool Core::Impl::prepare(JobRecord& job, DeviceId device, TimePoint start, TimePoint now) {
-  job.hurried |= contended_;
+  if (contended_ && !job.hurried) job.hurried = is_awaited(job);
   if (job.state == JobState::ready || !can_deliver(job, device, start)) replan(job, device, start);
   if (job.plan == 0) end_without_plan(job, now);
   return job.plan != 0;
