@@ -210,13 +210,11 @@ void Invariants::check_urgent_lanes(TimePoint now) {
     const Candidate in_progress = candidate(running, base.block, running.best_exit);
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
-      // Posted to a lane that should be there at any moment.
+      // Posted to a lane that should be there at any moment, or that has no urgent lane: its device promises
+      // no more than boundaries there.
       const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
-      const bool due =
-          posted != nullptr && (posted->urgent ? expected_end(*posted) == now : expected_end(*posted) <= now);
-      if (due || (posted != nullptr && posted->begun == now)) {
+      if (posted != nullptr && (!posted->urgent || expected_end(*posted) == now || posted->begun == now))
         continue;
-      }
       if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
       const Candidate waiting = waiting_candidate(other);
       // That only refinement is in progress is no reason to interrupt a block, at equal priority.
