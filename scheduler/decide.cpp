@@ -117,12 +117,13 @@ void Core::Impl::project(TimePoint now) {
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
     lane.closed = lane.yields = lane.overdue = lane.suspended = lane.helps = false;
+    lane.key = {};
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
     lane.boundary = boundary_of(lane, now, lane.overdue);
     // Reserved work that cannot wait does not wait for a boundary that is only expected.
     if (lane.front && lane.urgent && lane.homed > 0 && lane.boundary == now) lane.overdue = true;
-    if (lane.front && !ends_there(lane.front, lane.boundary)) {
+    if (lane.front && lane.front.block < lane.front.job->blocks()) {
       const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
       lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
       lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base;
@@ -210,16 +211,29 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
   keep_homes_free(group);
 }
 
+// Whether the job's next block is reserved work of this lane.
+bool Core::Impl::at_home(const JobRecord& job, const Lane& lane) {
+  return job.urgency.tier == Tier::reserved && job.home() == lane.base;
+}
+
 // A home whose work is away takes nothing less urgent.
 void Core::Impl::keep_homes_free(std::span<Lane*> group) {
   for (Lane* lane : group) {
     if (lane->closed || lane->is_urgent()) continue;
     const JobRecord* away = away_from(*lane);
     if (away == nullptr) continue;
-    const bool holds = lane->next != nullptr && lane->next == lane->front.job;
-    if (lane->next != nullptr && (holds ? lane->key : lane->next->urgency) < away->urgency) continue;
-    lane->closed = lane->yields = true;
+    const auto outranks = [&](const JobRecord& job, const Urgency& key) {
+      return key.tier == Tier::reserved && job.home() == lane->id && key < away->urgency;
+    };
+    JobRecord* const front = lane->front.job;
+    const bool goes_on = front != nullptr && outranks(*front, lane->key);
+    if (lane->next != nullptr &&
+        (lane->next == front ? goes_on : outranks(*lane->next, lane->next->urgency))) {
+      continue;
+    }
     lane->next = nullptr;
+    lane->closed = true;
+    lane->yields = front != nullptr && !goes_on;
   }
 }
 
@@ -374,8 +388,9 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     // that only has to make room once its block is done would be chosen again.
     HeldGrant& front = lane->front;
     if (!front || front.certain || front.stop_told) continue;
+    const auto rank_here = [&](const JobRecord& job) { return std::pair(!at_home(job, *lane), job.urgency); };
     const bool outranked =
-        displaced(*lane) && lane->next != nullptr && lane->next->urgency < front.job->urgency;
+        displaced(*lane) && lane->next != nullptr && rank_here(*lane->next) < rank_here(*front.job);
     if (!outranked && !front.job->is_over()) continue;
     withdraw(*lane, front, now);
     changed = true;
