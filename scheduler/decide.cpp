@@ -61,8 +61,7 @@ void Core::Impl::review(TimePoint now) {
 // room.
 bool Core::Impl::is_awaited(const JobRecord& job) {
   const JobRecord* rival = next_for(job.devices);
-  return rival != nullptr && rival->urgency.tier != Tier::optional &&
-         rival->spec.priority >= job.spec.priority;
+  return rival != nullptr && rival->urgency.tier != Tier::optional;
 }
 
 // While mandatory work waits, a job that has no answer yet gets one as soon as it pays, so that it can make

@@ -67,14 +67,14 @@ Urgency urgency(Policy policy, const JobRecord& job, const Standing& at, DeviceI
       break;
   }
   if (t == Tier::reserved) return {t, by_priority, deadline, release, spec.id.value};
-  // At equal priority every mandatory part comes before any optional one.
   constexpr std::int64_t kBeforeAll = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kAfterAll = std::numeric_limits<std::int64_t>::max();
   if (t == Tier::best_effort) {
-    return {t, job.promoted ? kBeforeAll : by_priority, 0, ns(job.due), spec.id.value};
+    return {t, job.promoted ? kBeforeAll : by_priority, ns(job.due), release, spec.id.value};
   }
   // Steps of a millionth of the accuracy per second.
   const double worth = std::min(4e18, density(job, at, device) * job.weight * 1e6);
-  return {t, by_priority, 1, -static_cast<std::int64_t>(std::llround(worth)), spec.id.value};
+  return {t, kAfterAll, -static_cast<std::int64_t>(std::llround(worth)), deadline, spec.id.value};
 }
 
 }  // namespace einet

@@ -17,11 +17,6 @@ int place_on(LaneId lane, const Candidate& c) {
 std::partial_ordering by_rules(Policy policy, LaneId lane, const Candidate& a, const Candidate& b) {
   if (a.open || b.open) return std::partial_ordering::unordered;
   const int place = place_on(lane, a);
-  // Under imprecise, mandatory parts come before optional ones of the same priority.
-  const auto loose = [](int p) { return p == 1 || p == 2; };
-  if (policy == Policy::imprecise && loose(place) && loose(place_on(lane, b)) && a.priority != b.priority) {
-    return b.priority <=> a.priority;
-  }
   if (place != place_on(lane, b)) return place <=> place_on(lane, b);
   if (place == 3) return std::partial_ordering::unordered;
   switch (policy) {

@@ -23,6 +23,7 @@ TEST(Imprecise, FinishesEveryMandatoryPartBeforeAnyOptionalOne) {
   ASSERT_TRUE(s.core.submit(first, at(0)));
   s.decide(at(0));
   JobSpec second = Script::spec(2, model(3, 10, kRising, 1), at(300), at(2));
+  second.priority = -5;
   ASSERT_TRUE(s.core.submit(second, at(2)));
   // Known before the boundary: after its mandatory exit the running job makes room for a less urgent
   // mandatory part.
@@ -65,19 +66,6 @@ TEST(Imprecise, HurriesARunningJobWhenOthersArrive) {
   EXPECT_EQ(s.exits & 1, 0u);
   ASSERT_TRUE(s.core.submit(Script::spec(2, model(3, 10, kRising, 1), kNever, at(2)), at(2)));
   EXPECT_NE(s.decide(at(2)).find("exits 0/1"), std::string::npos);
-}
-
-TEST(Imprecise, RefinesBeforeTheMandatoryPartsOfLowerPriority) {
-  Script s(Policy::imprecise);
-  JobSpec first = Script::spec(1, model(3, 10, kRising, 1), at(200));
-  first.mandatory_exit = 0;
-  first.priority = 5;
-  ASSERT_TRUE(s.core.submit(first, at(0)));
-  s.decide(at(0));
-  ASSERT_TRUE(s.core.submit(Script::spec(2, model(3, 10, kRising, 1), at(300), at(2)), at(2)));
-  const std::string then = s.decide(at(2));
-  EXPECT_EQ(then.find("stop"), std::string::npos) << then;
-  EXPECT_NE(s.core.job(JobId{1})->plan >> 1, 0u);
 }
 
 // Optional parts: 0.2 per block each, but one tenant weighs more.
