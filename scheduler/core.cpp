@@ -6,6 +6,7 @@
 #include "scheduler/core_impl.h"
 
 namespace einet {
+
 int HeldGrant::last_block() const {
   return deepest(exits);
 }
@@ -213,15 +214,13 @@ void Core::Impl::end_without_plan(JobRecord& job, TimePoint now) {
 }
 
 void Core::Impl::forget_state(JobRecord& job) {
-  const bool queued = ReadyQueues::contains(job);
-  if (queued) ready_.erase(job);
-  job.next_block = 0;
-  job.plan = 0;
-  job.used = {};
-  job.last_lane.reset();
-  job.devices = devices_of(*job.spec.times);
-  job.urgency = urgency(options_.policy, job, standing(job), job.first_device());
-  if (queued) ready_.insert(job);
+  rank(job, [&] {
+    job.next_block = 0;
+    job.plan = 0;
+    job.used = {};
+    job.last_lane.reset();
+    job.devices = devices_of(*job.spec.times);
+  });
 }
 
 // --- Lanes ---

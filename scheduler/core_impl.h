@@ -137,7 +137,7 @@ class Core::Impl {
   void assign(std::span<Lane*> group);
   void help(std::span<Lane*> group, TimePoint now);
   void keep_homes_free(std::span<Lane*> group);
-  static bool at_home(const JobRecord&, const Lane&);
+  static bool at_home(const JobRecord&, const Urgency&, const Lane&);
   void choose_successors();
   const JobRecord* away_from(const Lane& home) const;
   bool displaced(const Lane&) const;

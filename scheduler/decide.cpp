@@ -194,8 +194,8 @@ bool Core::Impl::is_placed(const JobRecord& job) const {
 void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, TimePoint now) {
   for (Lane* lane : group) {
     if (lane->closed || lane->is_urgent()) continue;
-    const bool holds = lane->front && !ends_there(lane->front, boundary) &&
-                       lane->key.tier == Tier::reserved && lane->front.job->home() == lane->id;
+    const bool holds =
+        lane->front && !ends_there(lane->front, boundary) && at_home(*lane->front.job, lane->key, *lane);
     JobRecord* next = holds ? lane->front.job : nullptr;
     for (JobRecord* ready = ready_.peek_home(lane->id, device_bit(lane->device)); ready != nullptr;
          ready = ready_.peek_home(lane->id, device_bit(lane->device))) {
@@ -210,9 +210,9 @@ void Core::Impl::choose_reserved(std::span<Lane*> group, TimePoint boundary, Tim
   keep_homes_free(group);
 }
 
-// Whether the job's next block is reserved work of this lane.
-bool Core::Impl::at_home(const JobRecord& job, const Lane& lane) {
-  return job.urgency.tier == Tier::reserved && job.home() == lane.base;
+// Whether work of this urgency is reserved work of this lane.
+bool Core::Impl::at_home(const JobRecord& job, const Urgency& key, const Lane& lane) {
+  return key.tier == Tier::reserved && job.home() == lane.base;
 }
 
 // A home whose work is away takes nothing less urgent.
@@ -222,7 +222,7 @@ void Core::Impl::keep_homes_free(std::span<Lane*> group) {
     const JobRecord* away = away_from(*lane);
     if (away == nullptr) continue;
     const auto outranks = [&](const JobRecord& job, const Urgency& key) {
-      return key.tier == Tier::reserved && job.home() == lane->id && key < away->urgency;
+      return at_home(job, key, *lane) && key < away->urgency;
     };
     JobRecord* const front = lane->front.job;
     const bool goes_on = front != nullptr && outranks(*front, lane->key);
@@ -387,7 +387,9 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     // that only has to make room once its block is done would be chosen again.
     HeldGrant& front = lane->front;
     if (!front || front.certain || front.stop_told) continue;
-    const auto rank_here = [&](const JobRecord& job) { return std::pair(!at_home(job, *lane), job.urgency); };
+    const auto rank_here = [&](const JobRecord& job) {
+      return std::pair(!at_home(job, job.urgency, *lane), job.urgency);
+    };
     const bool outranked =
         displaced(*lane) && lane->next != nullptr && rank_here(*lane->next) < rank_here(*front.job);
     if (!outranked && !front.job->is_over()) continue;

@@ -7,7 +7,6 @@
 #include <compare>
 #include <cstdint>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 #include <boost/intrusive/avl_set.hpp>
@@ -32,21 +31,14 @@ DeviceSet devices_of(const ModelTimes&);
 // What kind of work a job's next block is; reserved work comes before all other.
 enum class Tier : std::uint8_t { reserved, best_effort, optional };
 
-// Smaller is more urgent (ranking.h): reserved work first, then by the parts in their order. The last one,
-// the job's number, makes it unique.
+// Smaller is more urgent (ranking.h): by tier first. The last part, the job's number, makes it unique.
 struct Urgency {
   Tier tier = Tier::best_effort;
   std::int64_t first = 0;
   std::int64_t second = 0;
   std::int64_t third = 0;
   std::uint64_t job = 0;
-  friend constexpr std::strong_ordering operator<=>(const Urgency& a, const Urgency& b) {
-    const auto parts = [](const Urgency& u) {
-      return std::tuple(u.tier != Tier::reserved, u.first, u.second, u.third, u.job);
-    };
-    return parts(a) <=> parts(b);
-  }
-  friend constexpr bool operator==(const Urgency&, const Urgency&) = default;
+  friend constexpr auto operator<=>(const Urgency&, const Urgency&) = default;
 };
 
 struct Server;

@@ -68,13 +68,12 @@ Urgency urgency(Policy policy, const JobRecord& job, const Standing& at, DeviceI
   }
   if (t == Tier::reserved) return {t, by_priority, deadline, release, spec.id.value};
   constexpr std::int64_t kBeforeAll = std::numeric_limits<std::int64_t>::min();
-  constexpr std::int64_t kAfterAll = std::numeric_limits<std::int64_t>::max();
   if (t == Tier::best_effort) {
     return {t, job.promoted ? kBeforeAll : by_priority, ns(job.due), release, spec.id.value};
   }
   // Steps of a millionth of the accuracy per second.
   const double worth = std::min(4e18, density(job, at, device) * job.weight * 1e6);
-  return {t, kAfterAll, -static_cast<std::int64_t>(std::llround(worth)), deadline, spec.id.value};
+  return {t, -static_cast<std::int64_t>(std::llround(worth)), deadline, 0, spec.id.value};
 }
 
 }  // namespace einet

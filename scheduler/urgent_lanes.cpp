@@ -51,9 +51,9 @@ bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint no
 void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint now) {
   const Lane& base = lanes_[lane.base.value];
   const bool holds = !ends_there(lane.front, boundary);
-  const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
   JobRecord* const other = next_for(device_bit(lane.device));
   if (!base.front) {
+    const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
     // The base lane is free: whatever is more urgent than this job runs there.
     const bool more_urgent =
         (home != nullptr && home->urgency < lane.key) || (other != nullptr && other->urgency < lane.key);

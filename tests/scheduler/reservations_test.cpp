@@ -181,9 +181,9 @@ TEST(Reservation, KeepsItsHomeFreeOfLessUrgentWorkWhileItIsAway) {
   EXPECT_EQ(s.decide(at(20)), "grant 1/2: job 2 from 1; grant 0/3: job 4 from 0");
 }
 
-TEST(Budget, LetsOneBestEffortJobCountAsReservedUntilItIsSpent) {
-  Script s(Policy::fixed_priority);
-  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{20}, Duration{100}, Script::lane(0)}},
+// Job 1 has a higher priority than job 2, whose tenant has a budget of this amount.
+void submit_loud_and_budgeted(Script& s, Duration amount) {
+  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{amount, Duration{100}, Script::lane(0)}},
                    at(0));
   JobSpec loud = Script::spec(1, model(4, 10), kNever);
   loud.priority = 9;
@@ -191,6 +191,11 @@ TEST(Budget, LetsOneBestEffortJobCountAsReservedUntilItIsSpent) {
   JobSpec budgeted = Script::spec(2, model(4, 10), kNever);
   budgeted.tenant = TenantId{1};
   ASSERT_TRUE(s.core.submit(budgeted, at(0)));
+}
+
+TEST(Budget, LetsOneBestEffortJobCountAsReservedUntilItIsSpent) {
+  Script s(Policy::fixed_priority);
+  submit_loud_and_budgeted(s, Duration{20});
   EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 0/2: job 1 from 0");
   const auto ran = [&](int block, int end) {
     return s.core.block_done(
@@ -209,14 +214,7 @@ TEST(Budget, LetsOneBestEffortJobCountAsReservedUntilItIsSpent) {
 
 TEST(Budget, CarriesNothingThatDoesNotFit) {
   Script s(Policy::fixed_priority);
-  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{5}, Duration{100}, Script::lane(0)}},
-                   at(0));
-  JobSpec loud = Script::spec(1, model(4, 10), kNever);
-  loud.priority = 9;
-  ASSERT_TRUE(s.core.submit(loud, at(0)));
-  JobSpec budgeted = Script::spec(2, model(4, 10), kNever);
-  budgeted.tenant = TenantId{1};
-  ASSERT_TRUE(s.core.submit(budgeted, at(0)));
+  submit_loud_and_budgeted(s, Duration{5});
   EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
 }
 
