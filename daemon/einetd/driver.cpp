@@ -142,9 +142,9 @@ LaneId Driver::lane_id(DeviceId device, int index) const {
   return LaneId{first_lane_[device.value].value + static_cast<std::uint32_t>(index)};
 }
 
-void Driver::attach(DeviceId device, lane::DaemonEnd& end, UrgentLanes urgent_lanes) {
-  EINET_CHECK(workers_[device.value] == nullptr, "a device has one worker at a time");
-  workers_[device.value] = &end;
+void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, UrgentLanes urgent_lanes) {
+  EINET_CHECK(workers_[device.value].end == nullptr, "a device has one worker at a time");
+  workers_[device.value] = {&end, std::move(raise)};
   report_.device_up(device);
   const DeviceConfig& config = parts_.config.devices[device.value];
   for (int i = 0; i < config.lanes; ++i) {
@@ -169,7 +169,7 @@ void Driver::detach(DeviceId device, LaneLoss loss) {
 }
 
 void Driver::drop(DeviceId device, LaneLoss loss) {
-  if (std::exchange(workers_[device.value], nullptr) == nullptr) return;
+  if (std::exchange(workers_[device.value], {}).end == nullptr) return;
   for (int i = parts_.config.devices[device.value].all_lanes(); i-- > 0;) {
     const LaneId id = lane_id(device, i);
     if (std::exchange(lanes_[id.value].end, nullptr) == nullptr) continue;
@@ -199,8 +199,8 @@ void Driver::collect() {
 }
 
 void Driver::collect(DeviceId device) {
-  if (workers_[device.value] == nullptr) return;
-  lane::DaemonEnd& end = *workers_[device.value];
+  if (workers_[device.value].end == nullptr) return;
+  lane::DaemonEnd& end = *workers_[device.value].end;
   end.disarm();
   const char* nonsense = nullptr;
   const auto drained = end.drain(parts_.clock, [&](const lane::Report& report) {
@@ -215,8 +215,8 @@ void Driver::collect(DeviceId device) {
 
 Driver::More Driver::rearm() {
   More more = More::no;
-  for (lane::DaemonEnd* end : workers_) {
-    if (end != nullptr && end->arm() == lane::Arm::reports_waiting) more = More::yes;
+  for (const Worker& worker : workers_) {
+    if (worker.end != nullptr && worker.end->arm() == lane::Arm::reports_waiting) more = More::yes;
   }
   return more;
 }
@@ -298,6 +298,8 @@ void Driver::grant(const Grant& g, Reason reason) {
                                                 .input_offset = job.submission.input.offset(),
                                                 .input_bytes = job.submission.input.size(),
                                                 .input_type = job.submission.input_type});
+  const bool reserved_waits = !lane.posted.empty() && g.first_block < g.reserved_blocks;
+  if (reserved_waits) workers_[lane.device.value].raise(lane.index);
   lane.posted.push_back({g.number, g.job, parts_.clock.now()});
   ++counters_.grants;
   report_.granted(job, g, reason, lane.posted.back().at);

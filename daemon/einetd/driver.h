@@ -73,8 +73,10 @@ class Driver final : public Reservations, private Commands, private Observer {
   // Whether urgent lanes that a device is configured with may be used.
   enum class UrgentLanes : std::uint8_t { leave, use };
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
-  // The channel must live until it is detached. Precondition of `use`: it has them.
-  void attach(DeviceId, lane::DaemonEnd&, UrgentLanes);
+  // The channel and `raise` must live until it is detached. Precondition of `use`: it has them. `raise`:
+  // reserved work waits for the block that this lane of the worker runs; it must hold its core.
+  using Raise = std::function<void(int lane)>;
+  void attach(DeviceId, lane::DaemonEnd&, Raise, UrgentLanes);
   void detach(DeviceId, LaneLoss);
 
   // Takes what the lanes have reported, lets time pass, decides, and sets the timer. To be called after
@@ -137,7 +139,11 @@ class Driver final : public Reservations, private Commands, private Observer {
   std::function<void(DeviceId, const std::string&)> on_broken_;
   std::vector<Lane> lanes_;                // by LaneId
   std::vector<LaneId> first_lane_;         // by DeviceId
-  std::vector<lane::DaemonEnd*> workers_;  // by DeviceId; null: not attached
+  struct Worker {
+    lane::DaemonEnd* end = nullptr;  // null: not attached
+    Raise raise;
+  };
+  std::vector<Worker> workers_;  // by DeviceId
   std::unordered_map<JobId, HeldJob> jobs_;
   JobSlots slots_;
   JobId newest_;

@@ -144,6 +144,10 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     if (w.state != State::starting) return kill(w, "it said twice that it is ready");
     w.state = State::loading;
     w.places = ready->places;
+    const bool ranks = w.places == lane::Places::all && parts_.rank.real_time == Rank::RealTime::yes;
+    if (ranks && !w.process->set_lane_threads(ready->threads)) {
+      return kill(w, "the threads that it names are not those of its lanes");
+    }
     return load_next(w);
   }
   auto* loaded_model = std::get_if<lane::ModelLoaded>(&message);
@@ -203,7 +207,7 @@ void Supervisor::went_up(Worker& w) {
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
   if (!done_) {
     const bool urgent_lanes = preempts(w);
-    parts_.driver.attach(w.device, w.process->channel(),
+    parts_.driver.attach(w.device, w.process->channel(), [&w](int lane) { w.process->raise(lane); },
                          urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
     const DeviceConfig& device = parts_.config.devices[w.device.value];
     for (const LaneId lane : parts_.driver.base_lanes(w.device)) {

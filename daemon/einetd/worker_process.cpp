@@ -1,8 +1,10 @@
 #include "daemon/einetd/worker_process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <sched.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -108,6 +110,25 @@ WorkerProcess::~WorkerProcess() {
   if (reaped_) return;
   kill();
   ::waitpid(pid_, nullptr, 0);
+}
+
+bool WorkerProcess::is_lane_thread(int thread) const {
+  return ::tgkill(pid_, thread, 0) == 0;
+}
+
+bool WorkerProcess::set_lane_threads(std::vector<int> threads) {
+  const bool holds = std::ssize(threads) == channel_.lanes() &&
+                     std::all_of(threads.begin(), threads.end(), [&](int t) { return is_lane_thread(t); });
+  if (holds) lane_threads_ = std::move(threads);
+  return holds;
+}
+
+void WorkerProcess::raise(int lane) const {
+  if (lane_threads_.empty()) return;
+  const int thread = lane_threads_[static_cast<std::size_t>(lane)];
+  const sched_param parameter{.sched_priority = kReservedLanePriority};
+  // A worker that has just died may have left the number to another process.
+  if (is_lane_thread(thread)) ::sched_setscheduler(thread, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter);
 }
 
 void WorkerProcess::kill() {

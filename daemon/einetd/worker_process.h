@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <sys/types.h>
+#include <vector>
 
 #include "config/daemon_config.h"
 #include "config/unique_fd.h"
@@ -31,17 +32,26 @@ class WorkerProcess {
   lane::ControlSocket& control() { return control_; }
   lane::DaemonEnd& channel() { return channel_; }
 
+  // The threads of its lanes, by its own word. False: they are not one thread of its for each lane.
+  bool set_lane_threads(std::vector<int>);
+  // Priority inheritance: what a lane runs keeps reserved work waiting, so it must not lose its core to an
+  // ordinary process. Gives the lane's thread the rank of reserved work until its next boundary. Does nothing
+  // without set_lane_threads.
+  void raise(int lane) const;
+
   void kill();
   // How the process ended ("exit status 1", "signal 9 (Killed)"), once pidfd() is readable.
   std::string reap();
 
  private:
   WorkerProcess(pid_t pid, UniqueFd pidfd, lane::ControlSocket control, lane::DaemonEnd channel);
+  bool is_lane_thread(int thread) const;
 
   pid_t pid_;
   UniqueFd pidfd_;
   lane::ControlSocket control_;
   lane::DaemonEnd channel_;
+  std::vector<int> lane_threads_;
   bool reaped_ = false;
 };
 

@@ -48,8 +48,15 @@ bool LanePlace::become(int policy) const {
   return ::sched_setscheduler(0, policy | flags, &parameter) == 0;
 }
 
+bool LanePlace::is_real_time() {
+  return (::sched_getscheduler(0) & ~SCHED_RESET_ON_FORK) == SCHED_FIFO;
+}
+
 void LanePlace::take_rank(lane::Rank rank) {
-  if (!rank_ || rank == *rank_) return;
+  if (!rank_) return;
+  // The daemon may have raised it since: then its rank is not what it took.
+  const bool stays = rank == *rank_;
+  if (stays && (rank == lane::Rank::reserved || !is_real_time())) return;
   become(rank == lane::Rank::reserved ? SCHED_FIFO : SCHED_OTHER);
   rank_ = rank;
 }

@@ -22,19 +22,21 @@ class LanePlace {
   // waits for work. "" or what cannot be had, with the system's words; the lane runs all the same.
   std::string take();
 
-  // Rank::reserved: the real-time rank, so that no ordinary process takes the core. A system call when the
-  // rank changes, else nothing. Does nothing on an urgent lane, nor where take() could not have the rank.
+  // Rank::reserved: the real-time rank, so that no ordinary process takes the core. Rank::ordinary also ends
+  // what WorkerProcess::raise began. At most two system calls, none from reserved to reserved. Does nothing
+  // on an urgent lane, nor where take() could not have the rank.
   void take_rank(lane::Rank);
 
  private:
   enum class Kind : std::uint8_t { base, urgent };
   bool become(int policy) const;
+  static bool is_real_time();
 
   Kind kind_;
   std::vector<int> cores_;  // empty: not pinned
   int nice_;
   int priority_;                    // SCHED_FIFO; 0: none
-  std::optional<lane::Rank> rank_;  // of now; empty: it does not change
+  std::optional<lane::Rank> rank_;  // taken last; empty: it does not change
 };
 
 }  // namespace einet

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -74,9 +75,9 @@ class Worker {
   }
 
   // Once every lane has taken its place.
-  lane::Places places() {
+  lane::Ready ready() {
     placed_.wait();
-    return places_;
+    return {.places = places_, .threads = lane_threads_};
   }
 
   void send(lane::FromWorker message) {
@@ -93,6 +94,7 @@ class Worker {
         channel_(std::move(channel)),
         arena_(std::move(arena)),
         models_(*backend_, lanes_of(configure_)),
+        lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
         placed_(lanes_of(configure_)) {
     // Models are made ready for a lane's number of threads.
     backend_->enter_lane();
@@ -108,6 +110,7 @@ class Worker {
       log(control_, lane::Severity::warning, "lane " + std::to_string(lane) + " " + missing);
       places_ = lane::Places::missing;
     }
+    lane_threads_[static_cast<std::size_t>(lane)] = ::gettid();
     placed_.count_down();
     backend_->enter_lane();
     lane::LaneEnd end = channel_.lane(lane, clock_);
@@ -125,6 +128,7 @@ class Worker {
   const lane::Mapping arena_;
   ModelTable models_;
   SlotTable jobs_;
+  std::vector<int> lane_threads_;  // the kernel's numbers; each written by its lane
   std::latch placed_;
   std::atomic<lane::Places> places_ = lane::Places::all;
   std::vector<std::jthread> threads_;
@@ -159,7 +163,7 @@ int run_worker(lane::ControlSocket control) {
       return 1;
     }
     worker = std::move(*made);
-    worker->send(lane::Ready{worker->places()});
+    worker->send(worker->ready());
   }
 }
 

@@ -198,6 +198,19 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
   return to;
 }
 
+Result<FromWorker> read_ready(const wire::Ready& from) {
+  Ready to{.places = from.all_places() ? Places::all : Places::missing};
+  if (from.threads_size() > kMaxLanes) {
+    return bad("threads", std::to_string(from.threads_size()) + " entries long",
+               "at most " + std::to_string(kMaxLanes));
+  }
+  for (const int thread : from.threads()) {
+    if (thread < 1) return bad("threads", std::to_string(thread), "above 0");
+    to.threads.push_back(thread);
+  }
+  return FromWorker(std::move(to));
+}
+
 std::vector<int> fds_of(const ToWorker& message) {
   const auto* configure = std::get_if<Configure>(&message);
   if (configure == nullptr) return {};
@@ -232,7 +245,10 @@ Result<std::string> encode(const ToWorker& message) {
 Result<std::string> encode(const FromWorker& message) {
   wire::FromWorker to;
   std::visit(Overloaded{
-                 [&](const Ready& from) { to.mutable_ready()->set_all_places(from.places == Places::all); },
+                 [&](const Ready& from) {
+                   to.mutable_ready()->set_all_places(from.places == Places::all);
+                   for (const int thread : from.threads) to.mutable_ready()->add_threads(thread);
+                 },
                  [&](const ModelLoaded& from) {
                    to.mutable_model_loaded()->set_model(from.model.value);
                    pack_description(from.description, *to.mutable_model_loaded());
@@ -278,7 +294,7 @@ Result<FromWorker> decode_from_worker(std::string_view packet) {
   if (!parse(from, packet)) return error("control message: not a message from a worker");
   switch (from.kind_case()) {
     case wire::FromWorker::kReady:
-      return FromWorker(Ready{from.ready().all_places() ? Places::all : Places::missing});
+      return read_ready(from.ready());
     case wire::FromWorker::kModelLoaded: {
       if (from.model_loaded().model() >= kMaxModels) {
         return bad("model", std::to_string(from.model_loaded().model()),

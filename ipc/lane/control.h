@@ -62,6 +62,7 @@ enum class Places : std::uint8_t {
 // The lanes run.
 struct Ready {
   Places places = Places::missing;
+  std::vector<int> threads{};  // the kernel's number of each lane's thread, > 0; at most kMaxLanes
 };
 
 struct PartTime {

@@ -32,7 +32,7 @@ struct GrantMessage {
 
 // How hard a lane holds its core against other processes.
 enum class Rank : std::uint8_t {
-  ordinary,  // best-effort work shares it with them
+  ordinary,  // best-effort work shares it with them, unless reserved work waits for it on its lane
   reserved,  // guaranteed work, and a lane that waits for work, does not
 };
 

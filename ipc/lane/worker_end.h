@@ -105,7 +105,7 @@ class LaneProgram {
  public:
   virtual ~LaneProgram() = default;
   // What follows, a block or a wait for work, has this rank. Called at every boundary: to change nothing must
-  // cost nothing.
+  // cost next to nothing.
   virtual void take_rank(Rank) {}
   // Finds or makes the job's state. False: the grant cannot be run here, and fails; no `end` follows.
   virtual bool begin(const GrantMessage&) = 0;

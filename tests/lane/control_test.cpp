@@ -93,7 +93,9 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(load.path, "/models/a.einet");
   through(pair.daemon, pair.worker, Shutdown{});
   for (const Places places : {Places::all, Places::missing}) {
-    EXPECT_EQ(through(pair.worker, pair.daemon, Ready{places}).places, places);
+    const Ready ready = through(pair.worker, pair.daemon, Ready{places, {7, 8}});
+    EXPECT_EQ(ready.places, places);
+    EXPECT_EQ(ready.threads, (std::vector<int>{7, 8}));
   }
   const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no"});
   EXPECT_EQ(refused.model, ModelId{3});
@@ -178,6 +180,16 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
   }
   const auto packet = encode(FromWorker(ModelLoaded{ModelId{kMaxModels}, some_model()}));
   EXPECT_FALSE(decode_from_worker(*packet).has_value());
+}
+
+TEST(Control, ThreadsThatCannotBeAreRefused) {
+  for (const std::vector<int>& threads : {std::vector<int>{7, 0}, {-1}, std::vector<int>(kMaxLanes + 1, 7)}) {
+    const auto packet = encode(FromWorker(Ready{Places::all, threads}));
+    ASSERT_TRUE(packet.has_value());
+    const auto message = decode_from_worker(*packet);
+    ASSERT_FALSE(message.has_value());
+    EXPECT_NE(message.error().message.find("threads"), std::string::npos) << message.error().message;
+  }
 }
 
 TEST(Control, ABadConfigurationIsRefused) {

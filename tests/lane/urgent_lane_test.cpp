@@ -1,8 +1,6 @@
 // Urgent lanes and ranks, on a real einet-worker: what takes a core from whom, and whose processor time that
 // is. Where this process may not take a real-time rank, the worker must say so instead.
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <sched.h>
 #include <string>
 #include <thread>
@@ -55,7 +53,9 @@ class UrgentLane : public testing::Test {
       EXPECT_NE(worker->receive<LogLine>().text.find("cannot get its real-time rank"), std::string::npos);
       EXPECT_NE(worker->receive<LogLine>().text.find("cannot get its real-time rank"), std::string::npos);
     }
-    EXPECT_EQ(worker->receive<Ready>().places, possible ? Places::all : Places::missing);
+    const Ready ready = worker->receive<Ready>();
+    EXPECT_EQ(ready.places, possible ? Places::all : Places::missing);
+    threads = ready.threads;
     worker->load(kSlow, test::write_synthetic_package(folder.path(), one_block("slow", kSlowTime)));
     worker->load(kQuick, test::write_synthetic_package(folder.path(), one_block("quick", kQuickTime)));
     return possible;
@@ -111,15 +111,7 @@ class UrgentLane : public testing::Test {
   }
   // SCHED_… of a lane's thread, now.
   int policy(int lane) const {
-    const std::filesystem::path tasks = "/proc/" + std::to_string(worker->pid) + "/task";
-    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
-      std::string name;
-      std::getline(std::ifstream(task.path() / "comm"), name);
-      if (name != "lane " + std::to_string(lane)) continue;
-      return ::sched_getscheduler(std::stoi(task.path().filename())) & ~SCHED_RESET_ON_FORK;
-    }
-    ADD_FAILURE() << "no lane " << lane;
-    return -1;
+    return ::sched_getscheduler(threads.at(static_cast<std::size_t>(lane))) & ~SCHED_RESET_ON_FORK;
   }
   void wait_for_policy(int lane, int wanted) const {
     while (policy(lane) != wanted) std::this_thread::yield();
@@ -127,6 +119,7 @@ class UrgentLane : public testing::Test {
 
   test::TemporaryFolder folder;
   std::optional<WorkerHarness> worker;
+  std::vector<int> threads;  // of its lanes
   std::uint64_t grants = 0;
 };
 
@@ -178,6 +171,30 @@ TEST_F(UrgentLane, ABaseLaneIsAtRealTimeRankOnlyForReservedWorkAndWhileItWaits) 
   wait_for_policy(kBase, SCHED_FIFO);
   EXPECT_EQ(policy_during_block(Reserved::yes), SCHED_FIFO);
   EXPECT_EQ(policy(kUrgent), SCHED_FIFO);
+}
+
+TEST_F(UrgentLane, ARaisedBaseLaneIsOrdinaryAgainFromItsNextBoundaryOn) {
+  if (!start(configuration())) return;
+  const sched_param parameter{.sched_priority = kReservedLanePriority};
+  for (bool in_time = false; !in_time;) {
+    post(kBase, kSlow);
+    post(kBase, kSlow);
+    wait_for_block();
+    EXPECT_EQ(::sched_setscheduler(threads[kBase], SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter), 0);
+    std::size_t ended = 0;
+    while (ended == 0) {
+      ended += *worker->channel->drain(worker->clock, [](const Report&) {});
+      std::this_thread::yield();
+    }
+    ::kill(worker->pid, SIGSTOP);
+    ::waitpid(worker->pid, nullptr, WUNTRACED);
+    in_time = ended == 1 && worker->channel->running_since(kBase).has_value();
+    if (in_time) {
+      EXPECT_EQ(policy(kBase), SCHED_OTHER);
+    }
+    ::kill(worker->pid, SIGCONT);
+    worker->finish();
+  }
 }
 
 TEST_F(UrgentLane, AWorkerThatCannotHaveItsCoresSaysSoAndRunsAllTheSame) {

@@ -3,7 +3,10 @@
 // to be had, the daemon says so, works, and says how to allow it.
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <sched.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -101,6 +104,49 @@ TEST(UrgentLanes, AnUrgentJobTakesTheCoreFromTheBlockInProgress) {
 
 TEST(UrgentLanes, AtBoundariesItWaitsForTheBlocksEnd) {  // the negative control
   EXPECT_EQ(run_inside_blocks("boundary"), 0);
+}
+
+// Priority inheritance: while a best-effort block keeps a job of a task waiting, its lane holds the core like
+// reserved work, so that no ordinary process makes the wait longer. Another best-effort job, the negative
+// control, raises nothing.
+TEST(UrgentLanes, TheBlockThatATasksJobWaitsForHoldsItsCoreAtRealTimeRank) {
+  if (!has_real_time()) return;
+  const SyntheticPackage slow = model_of("slow", 1, 500ms, 0us);
+  const RunningDaemon daemon({.models = {slow, short_model()}, .device = pinned("boundary")});
+  client::Client batch = daemon.connect("batch");
+  client::Client control = daemon.connect("control");
+  ASSERT_TRUE(control.add_task({.name = "watch",
+                                .model = "short",
+                                .period = 10s,
+                                .deadline = 10s,
+                                .priority = 10,
+                                .mandatory_exit = 1}));
+  const auto lane_policy = [&] {
+    const std::string tasks = "/proc/" + std::to_string(daemon.status().lanes(0).worker_pid()) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+      std::string name;
+      std::getline(std::ifstream(task.path() / "comm"), name);
+      if (name == "lane 0") return ::sched_getscheduler(std::stoi(task.path().filename()));
+    }
+    return -1;
+  };
+  for (const std::string task : {"watch", ""}) {
+    for (bool in_time = false; !in_time;) {
+      EXPECT_TRUE(batch.post(job_of(slow), {}));
+      EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() != "idle"; }));
+      client::JobRequest job = job_of(short_model());
+      job.task = task;
+      EXPECT_TRUE(control.post(job, {}));
+      EXPECT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.tenant("control").jobs() > 0; }));
+      const int policy = lane_policy() & ~SCHED_RESET_ON_FORK;
+      in_time = daemon.status().lanes(0).model() == slow.name;
+      if (in_time) {
+        EXPECT_EQ(policy, task.empty() ? SCHED_OTHER : SCHED_FIFO);
+      }
+      while (control.pending() > 0) ASSERT_TRUE(control.wait_any(kPatience));
+      while (batch.pending() > 0) ASSERT_TRUE(batch.wait_any(kPatience));
+    }
+  }
 }
 
 TEST(UrgentLanes, StatusShowsThemOnTheCoreOfTheirBaseLaneOrSaysWhyThereAreNone) {
