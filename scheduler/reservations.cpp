@@ -57,13 +57,13 @@ void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
     old->waiting.clear();
   }
   shares_.set(tenant, share);
-  Server* const budget = shares_.server(tenant);
-  if (budget == nullptr) return;
-  EINET_CHECK(share.budget->home.value < lanes_.size(), "a budget has a home");
-  jobs_.for_each([&](JobRecord& job) {
-    if (job.spec.tenant != tenant || job.spec.task != TaskId{} || job.state != JobState::ready) return;
-    budget->waiting.push_back(job);
-  });
+  if (Server* const budget = shares_.server(tenant)) {
+    EINET_CHECK(budget->budget.home.value < lanes_.size(), "a budget has a home");
+    jobs_.for_each([&](JobRecord& job) {
+      if (job.spec.tenant != tenant || job.spec.task != TaskId{} || job.state != JobState::ready) return;
+      budget->waiting.push_back(job);
+    });
+  }
   count_homes();
 }
 

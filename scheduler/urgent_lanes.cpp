@@ -117,7 +117,7 @@ void Core::Impl::take_cores(TimePoint now) {
     });
     if (job != nullptr) take(base, *job);
   }
-  // The most urgent takes the core of the least urgent, as long as one cannot wait.
+  // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
@@ -130,9 +130,14 @@ void Core::Impl::take_cores(TimePoint now) {
            (base.front.job->is_over() || victim->front.job->urgency < base.front.job->urgency));
       if (least) victim = &base;
     }
-    if (victim == nullptr) return;
-    const Lane& urgent = lanes_[victim->urgent->value];
-    if (!may_take_core(*job, job->urgency, urgent) || can_wait(*job, urgent, now)) return;
+    const bool takes = victim != nullptr &&
+                       may_take_core(*job, job->urgency, lanes_[victim->urgent->value]) &&
+                       !can_wait(*job, lanes_[victim->urgent->value], now);
+    if (!takes) {
+      // Less urgent work cannot either, but for work of other devices.
+      devices &= ~job->devices;
+      continue;
+    }
     ready_.pass(*job);
     if (prepare(*job, victim->device, now, now)) take(*victim, *job);
   }

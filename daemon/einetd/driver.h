@@ -137,8 +137,8 @@ class Driver final : public Reservations, private Commands, private Observer {
   Parts parts_;
   Reporter report_;
   std::function<void(DeviceId, const std::string&)> on_broken_;
-  std::vector<Lane> lanes_;                // by LaneId
-  std::vector<LaneId> first_lane_;         // by DeviceId
+  std::vector<Lane> lanes_;         // by LaneId
+  std::vector<LaneId> first_lane_;  // by DeviceId
   struct Worker {
     lane::DaemonEnd* end = nullptr;  // null: not attached
     Raise raise;

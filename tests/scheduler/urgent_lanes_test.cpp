@@ -103,6 +103,19 @@ TEST(UrgentLane, ServesOnlyReservedWorkWhereTasksHaveTheirHome) {
   EXPECT_EQ(s.heard.size(), 1u);
 }
 
+TEST(UrgentLane, ServesAllWorkAgainOnceTheLastBudgetThereIsTakenAway) {
+  for (const bool taken_away : {false, true}) {
+    Core1 s(Policy::fixed_priority, Preemption::instant);
+    s.core.set_share(TenantId{1}, {.budget = Budget{Duration{20}, Duration{100}, Script::lane(0)}}, at(0));
+    if (taken_away) s.core.set_share(TenantId{1}, {}, at(0));
+    ASSERT_TRUE(s.submit(1, 0, 3, kNever, at(0)));
+    s.decide(at(0));
+    ASSERT_TRUE(s.submit(2, 5, 1, kNever, at(3)));
+    s.decide(at(3));
+    EXPECT_EQ(s.heard.size(), taken_away ? 1u : 0u);
+  }
+}
+
 TEST(UrgentLane, LetsAPatientTaskWaitAndAnImpatientOneNot) {
   for (const int patience : {7, 8}) {
     Core1 s(Policy::fixed_priority, Preemption::as_needed);
