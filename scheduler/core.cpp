@@ -107,8 +107,8 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   if (task != nullptr) {
     job.spec.priority = task->reservation.priority;
     job.spec.mandatory_exit = task->reservation.mandatory_exit;
-    if (lanes_[task->reservation.home.value].status != Lane::Status::gone)
-      job.reservation = &task->reservation;
+    const bool has_home = lanes_[task->reservation.home.value].status != Lane::Status::gone;
+    if (task->in_force && has_home) job.reservation = &task->reservation;
     job.weight = shares_.weight(spec.tenant);
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);

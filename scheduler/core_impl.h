@@ -45,6 +45,7 @@ struct Lane {
   Preemption preemption = Preemption::boundary;  // of an urgent lane
   int homed = 0;                                 // tasks and budgets whose home this base lane is
   int takers = 0;                                // of these, tasks that may take its core at once
+  bool changing = false;                         // promises there wait to be in force (Core::reserve)
   std::uint64_t grants = 0;                      // so far; the number of the newest
   HeldGrant front;                               // the one that it runs, or is about to
   HeldGrant back;                                // posted behind it
@@ -55,7 +56,7 @@ struct Lane {
   // Scratch of a decision.
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
   bool overdue = false;       // should have been there before
-  bool helps = false;         // would go on with reserved work of another lane
+  bool helps = false;         // would go on with reserved work of another lane that is up
   JobRecord* next = nullptr;  // what should run there from that boundary on
   JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
   Urgency key;                     // of the job that it runs, as it will be at the boundary
@@ -122,7 +123,9 @@ class Core::Impl {
   void overran(JobRecord&, TimePoint now);
   void carry(TimePoint now);  // jobs that budgets have room for
   void abandon_home(LaneId);  // nobody can keep what was promised there
-  void put_down(JobRecord&);  // its budget carries it no longer
+  bool promises_under_way(LaneId home, TimePoint now);
+  void put_in_force(TimePoint now);  // what waits for an idle home, where it is
+  void put_down(JobRecord&);         // its budget carries it no longer
   std::size_t base_lanes() const;
   void count_homes();
   Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it

@@ -25,6 +25,9 @@ int reserved_blocks(const JobRecord& job) {
 void Core::Impl::decide(TimePoint now) {
   advance(now);
   review(now);
+  if (std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.changing; })) {
+    put_in_force(now);
+  }
   carry(now);
   hurry(now);
   // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
@@ -125,7 +128,8 @@ void Core::Impl::project(TimePoint now) {
     if (lane.front && lane.front.block < lane.front.job->blocks()) {
       const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
       lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
-      lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base;
+      lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base &&
+                   up_lane(lane.front.job->home()) != nullptr;
     }
     if (lane.urgent && lanes_[lane.urgent->value].front) {
       // Stands still: its boundary comes when the urgent lane has gone.
@@ -459,12 +463,11 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
 // Whether the running job has to make room at the coming boundary.
 bool Core::Impl::displaced(const Lane& lane) const {
   if (!lane.front) return false;
-  // A deadline that is expected to end it there does not count on a home that must be kept free: perhaps its
-  // block ends earlier.
+  // A deadline that is expected to end it there does not count where it must not stay: perhaps its block ends
+  // earlier.
   const bool last_block = lane.front.job->is_over() || (lane.front.job->plan >> lane.front.block) <= 1;
-  if (lane.closed && lane.yields) return !last_block;
-  if (ends_there(lane.front, lane.boundary)) return false;
-  return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
+  if (lane.yields) return !last_block;
+  return lane.next != nullptr && lane.next != lane.front.job && !ends_there(lane.front, lane.boundary);
 }
 
 // Stops and new exits for the grants of a lane.

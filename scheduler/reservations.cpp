@@ -1,6 +1,7 @@
 // What was promised: tasks and budgets come, go and change; what their jobs use is charged, and who uses too
 // much loses the rank. Which lane runs what is decided elsewhere (decide.cpp).
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/core_impl.h"
 
@@ -9,6 +10,7 @@ namespace einet {
 void Core::Impl::count_homes() {
   for (Lane& lane : lanes_) lane.homed = lane.takers = 0;
   for (const auto& [id, task] : tasks_) {
+    if (!task.in_force) continue;
     Lane& home = lanes_[task.reservation.home.value];
     ++home.homed;
     const bool instant = home.urgent && lanes_[home.urgent->value].preemption == Preemption::instant;
@@ -23,7 +25,11 @@ void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint no
   EINET_CHECK(
       reservation.period > Duration{} && reservation.deadline > Duration{} && reservation.budget > Duration{},
       "a task's times are positive");
+  put_in_force(now);
   TaskState& task = tasks_[id];
+  Lane& home = lanes_[reservation.home.value];
+  const bool changes = task.in_force && task.reservation.patience != reservation.patience;
+  home.changing |= changes && promises_under_way(home.id, now);
   // Jobs in the queues lie where the old reservation says.
   std::vector<JobRecord*> queued;
   jobs_.for_each([&](JobRecord& job) {
@@ -31,11 +37,41 @@ void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint no
     ready_.erase(job);
     queued.push_back(&job);
   });
+  const Duration patience = task.reservation.patience;
   task.reservation = reservation;
+  if (task.in_force) task.reservation.patience = patience;
+  task.coming_patience = reservation.patience;
   jobs_.for_each([&](JobRecord& job) {
     if (job.reservation == &task.reservation) rank(job);
   });
   for (JobRecord* job : queued) ready_.insert(*job);
+  put_in_force(now);
+}
+
+// Whether a job that was released before this instant has not ended what was promised to it.
+bool Core::Impl::promises_under_way(LaneId home, TimePoint now) {
+  bool found = false;
+  jobs_.for_each([&](const JobRecord& job) {
+    const bool could_run = job.state != JobState::waiting && !job.is_over();
+    found |= could_run && job.reservation != nullptr && job.reservation->home == home &&
+             job.urgency.tier == Tier::reserved && job.spec.release < now;
+  });
+  return found;
+}
+
+void Core::Impl::put_in_force(TimePoint now) {
+  for (Lane& lane : lanes_) lane.changing = lane.changing && promises_under_way(lane.id, now);
+  for (auto& [id, task] : tasks_) {
+    if (!task.coming_patience || lanes_[task.reservation.home.value].changing) continue;
+    task.reservation.patience = *std::exchange(task.coming_patience, std::nullopt);
+    const bool has_home = lanes_[task.reservation.home.value].status != Lane::Status::gone;
+    if (!std::exchange(task.in_force, true) && has_home) {
+      jobs_.for_each([&](JobRecord& job) {
+        if (job.spec.task == id && job.state == JobState::waiting) job.reservation = &task.reservation;
+      });
+    }
+    observer_.in_force(id, now);
+  }
   count_homes();
 }
 

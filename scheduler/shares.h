@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <boost/intrusive/list.hpp>
@@ -16,6 +17,9 @@ namespace einet {
 struct TaskState {
   Reservation reservation;
   TimePoint next_release{};  // no job of it is released before
+  bool in_force = false;     // its jobs may use it
+  // What `patience` will be, once no job is under way that had counted on the other.
+  std::optional<Duration> coming_patience{};
 };
 
 // A tenant's budget at work: a deferrable server. It carries one job at a time; within a window it may use

@@ -50,22 +50,23 @@ bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint no
 // the base lane has more urgent work.
 void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint now) {
   const Lane& base = lanes_[lane.base.value];
-  const bool holds = !ends_there(lane.front, boundary);
+  // Reserved work may take the core of a lane other than its home only while that is down.
+  const bool may_stay = !lane.helps && may_take_core(*lane.front.job, lane.key, lane);
+  const bool goes_on = !ends_there(lane.front, boundary);
   JobRecord* const other = next_for(device_bit(lane.device));
   if (!base.front) {
     const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
     // The base lane is free: whatever is more urgent than this job runs there.
     const bool more_urgent =
         (home != nullptr && home->urgency < lane.key) || (other != nullptr && other->urgency < lane.key);
-    const bool stays = holds && !more_urgent && may_take_core(*lane.front.job, lane.key, lane);
-    lane.next = stays ? lane.front.job : nullptr;
-    lane.yields = !stays;
+    lane.yields = !may_stay || more_urgent;
+    lane.next = goes_on && !lane.yields ? lane.front.job : nullptr;
     return;
   }
   const JobRecord& below = *base.front.job;
   JobRecord* next = nullptr;
-  const bool stays = holds && may_take_core(*lane.front.job, lane.key, lane);
-  if (stays && outranks(*lane.front.job, lane.key, below)) next = lane.front.job;
+  lane.yields = !may_stay || !outranks(*lane.front.job, lane.key, below);
+  if (goes_on && !lane.yields) next = lane.front.job;
   const auto consider = [&](JobRecord& job) {
     const bool better = next == nullptr || job.urgency < lane.key;
     return better && outranks(job, job.urgency, below) && may_take_core(job, job.urgency, lane) &&
@@ -78,7 +79,6 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
     next = other;
   }
   lane.next = next;
-  lane.yields = next == nullptr;
 }
 
 // Cores whose block in progress is less urgent than work that cannot wait for its end.

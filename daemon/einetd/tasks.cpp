@@ -345,7 +345,10 @@ void Tasks::suspend(Entry& entry, const std::string& why) {
 
 // After any change of what is promised, any reservation may be another.
 void Tasks::keep_in_step() {
-  for (const TaskId id : admission_.tasks()) {
+  std::vector<TaskId> promised = admission_.tasks();
+  std::stable_partition(promised.begin(), promised.end(),
+                        [&](TaskId id) { return tasks_.at(id).kept.has_value(); });
+  for (const TaskId id : promised) {
     Entry& entry = tasks_.at(id);
     const Reservation now = *admission_.reservation(id);
     if (entry.kept == now) continue;

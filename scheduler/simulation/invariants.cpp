@@ -92,7 +92,10 @@ void Invariants::submitted(const JobSpec& asked, const boost::system::result<Acc
                     ", not at " + format_duration(release.time_since_epoch()));
     }
     task->next_release = result->release + r.period;
-    if (!lanes_[r.home.value].gone) j.reservation = r;
+    if (task->patience && !lanes_[r.home.value].gone) {
+      j.reservation = r;
+      j.reservation->patience = *task->patience;
+    }
     j.spec.priority = r.priority;
     j.spec.mandatory_exit = r.mandatory_exit;
     // What was in progress when the promise was made had not been counted.
@@ -113,17 +116,60 @@ void Invariants::cancelled(JobId id) {
   truth(id).cancelled = true;
 }
 
-void Invariants::reserved(TaskId id, const Reservation& reservation, TimePoint now) {
-  if (!tasks_[id.value - 1].reservation) tasks_[id.value - 1].promised_at = now;
-  tasks_[id.value - 1].reservation = reservation;
+void Invariants::reserved(TaskId id, const Reservation& reservation) {
+  TaskTruth& task = tasks_[id.value - 1];
+  task.reservation = reservation;
   for (const std::size_t i : present_) {
     Truth& j = jobs_[i];
-    if (j.spec.task == id && j.reservation) j.reservation = reservation;
+    if (j.spec.task != id || !j.reservation) continue;
+    j.reservation = reservation;
+    j.reservation->patience = *task.patience;
   }
+}
+
+// A job keeps the patience that was promised to it until its mandatory part is done: so nobody's changes
+// while jobs are under way.
+void Invariants::in_force(TaskId id, TimePoint now) {
+  TaskTruth& task = tasks_[id.value - 1];
+  const Reservation& told = *task.reservation;
+  if (task.patience && *task.patience != told.patience) {
+    if (const Truth* j = counts_on(told.home, now)) {
+      violation("protocol", now,
+                "another patience of task " + std::to_string(id.value) + " is in force while " +
+                    job_words(j->spec.id) + " is under way");
+    }
+  }
+  if (task.patience != told.patience) task.in_force_at = now;
+  const bool is_new = !task.patience;
+  if (is_new) task.promised_at = now;
+  task.patience = told.patience;
+  for (const std::size_t i : present_) {
+    Truth& j = jobs_[i];
+    if (j.spec.task != id) continue;
+    if (is_new && j.state == JobState::waiting && !lanes_[told.home.value].gone) {
+      j.reservation = told;
+      j.exempt = task.overruns || j.spec.release < now + longest_block_;
+    }
+    if (j.reservation) j.reservation->patience = told.patience;
+  }
+}
+
+const Invariants::Truth* Invariants::counts_on(LaneId home, TimePoint now) const {
+  for (const std::size_t i : present_) {
+    const Truth& j = jobs_[i];
+    const bool could_run =
+        j.state == JobState::ready || j.state == JobState::granted || j.state == JobState::running;
+    if (could_run && !leaves(j, now) && j.reservation && j.reservation->home == home &&
+        j.spec.release < now && !mandatory_done(j, j.next_block, j.best_exit)) {
+      return &j;
+    }
+  }
+  return nullptr;
 }
 
 void Invariants::unreserved(TaskId id, TimePoint now) {
   tasks_[id.value - 1].reservation.reset();
+  tasks_[id.value - 1].patience.reset();
   for (const std::size_t i : present_) {
     Truth& j = jobs_[i];
     if (j.spec.task != id || !j.reservation) continue;
@@ -349,6 +395,7 @@ void Invariants::state_changed(JobId id, JobState from, JobState to, TimePoint n
                   "; it was " + std::string(name(j.state)));
   }
   j.state = to;
+  if (to == JobState::ended && j.reservation) lanes_[j.reservation->home.value].relieved = now;
 }
 
 void Invariants::overran(JobId id, TaskId task, TimePoint now) {

@@ -41,7 +41,7 @@ class Invariants {
   // What the core must answer.
   bool can_cancel(JobId) const;
   void cancelled(JobId);
-  void reserved(TaskId, const Reservation&, TimePoint now);
+  void reserved(TaskId, const Reservation&);
   void unreserved(TaskId, TimePoint now);
   void lane_up(LaneId, DeviceId, std::optional<LaneId> base, Preemption);
   void lane_lost(LaneId, LaneLoss);
@@ -62,6 +62,7 @@ class Invariants {
   void freed(JobId, TimePoint now);
   void state_changed(JobId, JobState from, JobState to, TimePoint now);
   void overran(JobId, TaskId, TimePoint now);
+  void in_force(TaskId, TimePoint now);
 
   // --- On the lanes. ---
   // A block begins now; the one before it on this lane has ended.
@@ -107,13 +108,16 @@ class Invariants {
     JobId current;  // whose block it runs; 0: none
     int block = 0;
     TimePoint begun{};
-    Duration stood_still{};  // of the block, for an urgent lane
-    bool continued = false;  // its block before was one of the same job
-    ExitMask plan = 0;       // as the lane knew it when the block began
-    Duration used{};         // told; never more than the time that has passed
+    Duration stood_still{};       // of the block, for an urgent lane
+    bool continued = false;       // its block before was one of the same job
+    ExitMask plan = 0;            // as the lane knew it when the block began
+    Duration used{};              // told; never more than the time that has passed
+    TimePoint relieved = kNever;  // when a job that counted on this home ended last
   };
   struct TaskTruth {
-    std::optional<Reservation> reservation;
+    std::optional<Reservation> reservation;  // as told
+    std::optional<Duration> patience;        // in force; none: nothing is yet
+    TimePoint in_force_at = kNever;          // since when
     TimePoint promised_at{};
     TimePoint next_release{};
     bool overruns = false;     // blocks of its jobs do, sooner or later
@@ -147,6 +151,8 @@ class Invariants {
   bool is_helped(const Truth& running, const LaneTruth&) const;
   bool has_budget(const Truth&) const;
   bool has_home_work(std::size_t lane) const;
+  // A job that was released before, and counts on what is promised on this lane.
+  const Truth* counts_on(LaneId home, TimePoint now) const;
   static LaneId id_of(std::size_t lane) { return LaneId{static_cast<std::uint32_t>(lane)}; }
 
   const Scenario& scenario_;

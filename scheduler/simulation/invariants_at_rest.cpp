@@ -32,6 +32,13 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
     }
   }
   if (!all_told) return;
+  for (const TaskTruth& task : tasks_) {
+    if (!task.reservation || task.patience == task.reservation->patience) continue;
+    const LaneId home = task.reservation->home;
+    if (counts_on(home, now) == nullptr && lanes_[home.value].relieved != now) {
+      violation("protocol", now, "a promise is not in force though no job is under way");
+    }
+  }
   if (punctual_) {
     check_homes(now);
     check_urgent_lanes(now);
@@ -44,7 +51,7 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
 void Invariants::check_homes(TimePoint now) {
   for (const std::size_t i : present_) {
     const Truth& away = jobs_[i];
-    if (!away.reservation || !away.running || away.finished) continue;
+    if (!away.reservation || !away.running || away.finished || leaves(away, now)) continue;
     const std::size_t home = away.reservation->home.value;
     const LaneTruth& l = lanes_[home];
     const LaneTruth& there = lanes_[*away.running];
@@ -192,6 +199,8 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const Truth& j = truth(urgent.current);
       const std::string what = job_words(j.spec.id) + " begins on the urgent " + lane_words(i);
       if (urgent.continued && j.demoted_at == now) continue;
+      // Granted before the patience changed.
+      if (j.reservation && tasks_[j.spec.task.value - 1].in_force_at == now) continue;
       if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);

@@ -90,13 +90,15 @@ void Promises::tell(TimePoint now) {
     listener_.unreserved(promised->first);
     promised = promised_.erase(promised);
   }
-  for (const TaskId task : admission_.tasks()) {
+  std::vector<TaskId> told = admission_.tasks();
+  std::stable_partition(told.begin(), told.end(), [&](TaskId task) { return promised_.contains(task); });
+  for (const TaskId task : told) {
     const Reservation reservation = *admission_.reservation(task);
     const auto [promised, is_new] = promised_.try_emplace(task, reservation);
     if (!is_new && promised->second == reservation) continue;
     promised->second = reservation;
-    core_.reserve(task, reservation, now);
     listener_.reserved(task, reservation);
+    core_.reserve(task, reservation, now);
   }
 }
 

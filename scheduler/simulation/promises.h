@@ -13,7 +13,7 @@ namespace einet {
 
 class Promises {
  public:
-  // Hears what the core was told.
+  // Hears what the core is told.
   class Listener {
    public:
     virtual ~Listener() = default;

@@ -290,8 +290,8 @@ class Run final : private Commands, private Observer, private Promises::Listener
                                   .budget = kForever,
                                   .home = LaneId{static_cast<std::uint32_t>(index % scenario_.lanes.size())},
                                   .patience = kForever};
-    core_.reserve(task_id(index), reservation, now_);
     reserved(task_id(index), reservation);
+    core_.reserve(task_id(index), reservation, now_);
   }
 
   void reload(const Scenario::Reload& r) {
@@ -508,11 +508,14 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void overran(JobId id, TaskId task, Duration, TimePoint) override {
     if (check_) check_->overran(id, task, now_);
   }
+  void in_force(TaskId task, TimePoint) override {
+    if (check_) check_->in_force(task, now_);
+  }
 
   // Promises::Listener
   void reserved(TaskId task, const Reservation& reservation) override {
     ++result_.events;
-    if (check_) check_->reserved(task, reservation, now_);
+    if (check_) check_->reserved(task, reservation);
   }
   void unreserved(TaskId task) override {
     ++result_.events;
