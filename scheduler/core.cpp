@@ -412,7 +412,8 @@ void Core::Impl::let_go(JobRecord& job, TimePoint now) {
 void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
   const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
   job.answered = false;
-  job.plan = planner_.plan(job, device, start, searches ? time_ahead(job, device, start) : Duration{});
+  job.plan = planner_.plan(job, device, std::min(clock_, start), start,
+                           searches ? time_ahead(job, device, start) : Duration{});
 }
 
 // What the queue says is more urgent than `job` takes the device's lanes first. A look at the most urgent few

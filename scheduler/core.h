@@ -160,10 +160,11 @@ class Core {
   [[nodiscard]] bool block_done(const BlockReport&, TimePoint now);
   [[nodiscard]] bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
   // Accepted tasks come and go, and change (a known id: replaced). Jobs of a task that has gone finish as
-  // best-effort. Jobs under way have met what was promised before: so another patience, and the tasks that
-  // come after it, are in force from the first instant on at which no job of a task is under way at that home
-  // (the idle-time protocol of Tindell and Alonso, 1996); a new task's jobs until then are best-effort. Of
-  // one change, tell those that are known first. Precondition: the home lane was up once.
+  // best-effort. Jobs under way have met what was promised before. So another patience, the first task that
+  // may take the core of its home, and what comes after them or after a task went, are in force from the
+  // first instant on at which no job of a task is under way there (the idle-time protocol of Tindell and
+  // Alonso, 1996); a new task's jobs until then are best-effort. Of one change, tell those that are known
+  // first. Precondition: the home lane was up once.
   void reserve(TaskId, const Reservation&, TimePoint now);
   void unreserve(TaskId, TimePoint now);
   // Tenants start with Share{}. Jobs in the core keep their place; it counts for later ones.

@@ -45,7 +45,7 @@ struct Lane {
   Preemption preemption = Preemption::boundary;  // of an urgent lane
   int homed = 0;                                 // tasks and budgets whose home this base lane is
   int takers = 0;                                // of these, tasks that may take its core at once
-  bool changing = false;                         // promises there wait to be in force (Core::reserve)
+  bool changing = false;                         // promises made now wait to be in force (Core::reserve)
   std::uint64_t grants = 0;                      // so far; the number of the newest
   HeldGrant front;                               // the one that it runs, or is about to
   HeldGrant back;                                // posted behind it
@@ -65,9 +65,9 @@ struct Lane {
   bool yields = false;             // stops there although nothing follows
 
   bool is_urgent() const { return base != id; }
-  // Lanes with the same value choose together. Whether an overdue lane is about to be there is not known:
-  // with an urgent lane beside it, it chooses after all that work which cannot wait has taken cores.
-  std::pair<TimePoint, bool> chooses() const { return {boundary, overdue && urgent}; }
+  // Lanes with the same value choose together. Whether an overdue lane is about to be there is not known: it
+  // chooses after idle lanes, and after all that work which cannot wait has taken cores.
+  std::pair<TimePoint, bool> chooses() const { return {boundary, overdue}; }
   JobRecord* behind() const { return next != nullptr && next == front.job ? successor : next; }
 };
 
@@ -121,8 +121,9 @@ class Core::Impl {
   // Reservations and budgets.
   void charge(JobRecord&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
-  void carry(TimePoint now);  // jobs that budgets have room for
-  void abandon_home(LaneId);  // nobody can keep what was promised there
+  void carry(TimePoint now);                  // jobs that budgets have room for
+  void abandon_home(LaneId);                  // nobody can keep what was promised there
+  bool takes_core(const Reservation&) const;  // at its home, at least from some blocks
   bool promises_under_way(LaneId home, TimePoint now);
   void put_in_force(TimePoint now);  // what waits for an idle home, where it is
   void put_down(JobRecord&);         // its budget carries it no longer

@@ -241,7 +241,7 @@ void Core::Impl::keep_homes_free(std::span<Lane*> group) {
 }
 
 // Lanes that nothing else needs help with reserved work that waits at home. Not those whose core may be
-// taken: a block that stands still would be missing at its home.
+// taken, now or soon: a block that stands still would be missing at its home.
 void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
   for (Lane* lane : group) {
     if (lane->next != nullptr || lane->closed || lane->yields || lane->is_urgent()) continue;
@@ -249,7 +249,11 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
       // Where the job could run at home, too, its state must not end up elsewhere.
       const DeviceSet home = device_bit(lanes_[ready->home().value].device);
       const bool home_can = (ready->devices & home) != 0;
-      if (home_can && (home != device_bit(lane->device) || lane->takers > 0)) break;
+      if (home_can && (home != device_bit(lane->device) || lane->takers > 0 || lane->changing)) break;
+      // A boundary that is only expected is no reason not to take the core at home.
+      if (lane->front && lane->boundary == now && ready->reservation != nullptr &&
+          takes_core(*ready->reservation))
+        break;
       ready_.pass(*ready);
       if (is_placed(*ready) || !prepare(*ready, lane->device, lane->boundary, now)) continue;
       lane->next = ready;

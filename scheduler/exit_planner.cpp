@@ -88,9 +88,26 @@ bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
   return in_time(job, ready_at(job, device, start, job.plan, next_exit));
 }
 
-ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earliest, TimePoint start,
+                           Duration ahead) {
   const int last = job.blocks() - 1;
   if (!job.has_exits()) return exit_bit(last);
+  const auto without_late = [&](ExitMask exits, ExitMask but_for) {
+    while ((exits & ~but_for) != 0) {
+      const int end = deepest(exits);
+      if (in_time(job, ready_at(job, device, start, exits, end)) || (but_for & exit_bit(end)) != 0) break;
+      exits &= ~exit_bit(end);
+    }
+    return exits;
+  };
+  if (job.reservation != nullptr && job.best.exit < job.mandatory_exit()) {
+    const int mandatory = std::max(job.next_block, job.mandatory_exit());
+    const ExitMask counted = exit_bit(mandatory);
+    if (in_time(job, ready_at(job, device, earliest, counted, mandatory))) {
+      const ExitMask refines = by_mode(job, device, start, ahead) & from_block(mandatory + 1);
+      return without_late(refines | counted, counted);
+    }
+  }
   // The common case of a late job needs no search.
   bool any_in_time = false;
   TimePoint trunk = start;
@@ -101,22 +118,11 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint star
   if (!any_in_time) return 0;
 
   ExitMask exits = by_mode(job, device, start, ahead);
-  const bool answered = job.best.exit >= job.mandatory_exit();
-  const int mandatory = std::max(job.next_block, job.mandatory_exit());
-  if (!answered && job.reservation != nullptr) {
-    const ExitMask counted = (exits & from_block(mandatory)) | exit_bit(mandatory);
-    if (in_time(job, ready_at(job, device, start, counted, mandatory))) exits = counted;
-  } else if (job.hurried && job.spec.plan == PlanMode::exact) {
+  if (job.hurried && job.spec.plan == PlanMode::exact) {
     const int first = hurried_exit(job, device, start, job.next_block);
     if (first >= 0) exits |= exit_bit(first);
   }
-  // What would be late is not worth starting.
-  while (exits != 0) {
-    const int end = deepest(exits);
-    if (in_time(job, ready_at(job, device, start, exits, end))) break;
-    exits &= ~exit_bit(end);
-  }
-  return exits;
+  return without_late(exits, 0);  // what would be late is not worth starting
 }
 
 ExitMask ExitPlanner::by_mode(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {

@@ -50,9 +50,10 @@ class ExitPlanner {
   // before it and it can still be ready in time.
   //
   // In every mode: reserved work executes its mandatory exit and none before it, which is what admission has
-  // counted; and a job that is hurried has the mandatory exit, or where any answer will do the one of most
+  // counted, as long as that could be ready in time from `earliest` <= start on: `start` may only be
+  // expected. And a job that is hurried has the mandatory exit, or where any answer will do the one of most
   // expected accuracy per time, among its exits, so that it can make room with an answer in hand.
-  ExitMask plan(const JobRecord& job, DeviceId, TimePoint start, Duration ahead);
+  ExitMask plan(const JobRecord& job, DeviceId, TimePoint earliest, TimePoint start, Duration ahead);
 
  private:
   ExitMask by_mode(const JobRecord&, DeviceId, TimePoint start, Duration ahead);

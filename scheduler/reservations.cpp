@@ -13,10 +13,15 @@ void Core::Impl::count_homes() {
     if (!task.in_force) continue;
     Lane& home = lanes_[task.reservation.home.value];
     ++home.homed;
-    const bool instant = home.urgent && lanes_[home.urgent->value].preemption == Preemption::instant;
-    if (instant || task.reservation.patience < kForever) ++home.takers;
+    if (takes_core(task.reservation)) ++home.takers;
   }
   for (const Server* server : shares_.servers()) ++lanes_[server->budget.home.value].homed;
+}
+
+bool Core::Impl::takes_core(const Reservation& reservation) const {
+  const Lane& home = lanes_[reservation.home.value];
+  const bool instant = home.urgent && lanes_[home.urgent->value].preemption == Preemption::instant;
+  return instant || reservation.patience < kForever;
 }
 
 void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint now) {
@@ -29,7 +34,8 @@ void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint no
   TaskState& task = tasks_[id];
   Lane& home = lanes_[reservation.home.value];
   const bool changes = task.in_force && task.reservation.patience != reservation.patience;
-  home.changing |= changes && promises_under_way(home.id, now);
+  const bool first_taker = home.takers == 0 && takes_core(reservation);
+  home.changing |= (changes || first_taker) && promises_under_way(home.id, now);
   // Jobs in the queues lie where the old reservation says.
   std::vector<JobRecord*> queued;
   jobs_.for_each([&](JobRecord& job) {
@@ -48,13 +54,14 @@ void Core::Impl::reserve(TaskId id, const Reservation& reservation, TimePoint no
   put_in_force(now);
 }
 
-// Whether a job that was released before this instant has not ended what was promised to it.
+// Whether what was promised to a job is not done: to one of this home that was released before this instant,
+// or to one of another home that is helped here.
 bool Core::Impl::promises_under_way(LaneId home, TimePoint now) {
   bool found = false;
   jobs_.for_each([&](const JobRecord& job) {
-    const bool could_run = job.state != JobState::waiting && !job.is_over();
-    found |= could_run && job.reservation != nullptr && job.reservation->home == home &&
-             job.urgency.tier == Tier::reserved && job.spec.release < now;
+    if (job.state == JobState::waiting || job.is_over() || job.reservation == nullptr) return;
+    if (job.urgency.tier != Tier::reserved) return;
+    found |= job.reservation->home == home ? job.spec.release < now : job.lane == home;
   });
   return found;
 }
@@ -82,7 +89,10 @@ void Core::Impl::unreserve(TaskId id, TimePoint now) {
   jobs_.for_each([&](JobRecord& job) {
     if (job.reservation == &task->second.reservation) rank(job, [&] { job.reservation = nullptr; });
   });
+  // The others' jobs under way have met this task's: they must not meet a new one's, too.
+  Lane& home = lanes_[task->second.reservation.home.value];
   tasks_.erase(task);
+  home.changing |= promises_under_way(home.id, now);
   count_homes();
 }
 

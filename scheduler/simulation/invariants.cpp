@@ -159,10 +159,10 @@ const Invariants::Truth* Invariants::counts_on(LaneId home, TimePoint now) const
     const Truth& j = jobs_[i];
     const bool could_run =
         j.state == JobState::ready || j.state == JobState::granted || j.state == JobState::running;
-    if (could_run && !leaves(j, now) && j.reservation && j.reservation->home == home &&
-        j.spec.release < now && !mandatory_done(j, j.next_block, j.best_exit)) {
-      return &j;
+    if (!could_run || leaves(j, now) || !j.reservation || mandatory_done(j, j.next_block, j.best_exit)) {
+      continue;
     }
+    if (j.reservation->home == home ? j.spec.release < now : j.holder == home.value) return &j;
   }
   return nullptr;
 }
@@ -245,9 +245,7 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   if (used > now.time_since_epoch() || block.used > block.end - block.start) {
     violation("one-lane", now, "the lanes of a core have used more time than has passed");
   }
-  const auto& times = held->spec.times->on_device[l.device.value];
-  const Duration worst = worst_of(times[static_cast<std::size_t>(block.block)]);
-  Duration excess = block.used - (held->reservation ? worst : std::max(worst, longest_block_));
+  Duration excess = block.used - counted(*held, l, block.block);
   const bool was_within = held->reservation && held->used <= held->reservation->budget;
   held->used += block.used;
   if (was_within) excess = std::max(excess, held->used - held->reservation->budget);
@@ -359,21 +357,41 @@ void Invariants::check_outcome(const Truth& j, Outcome outcome, const std::strin
   }
 }
 
+Duration Invariants::excess(TimePoint now) const {
+  Duration all = excess_;
+  for (const LaneTruth& l : lanes_) {
+    if (l.current == JobId{}) continue;
+    const Duration ran = now - l.begun - l.stood_still;
+    all += std::max(Duration{}, ran - counted(jobs_[l.current.value - 1], l, l.block));
+  }
+  return all;
+}
+
+// What the analysis counts for a block: of reserved work its own worst time, of other work the longest block
+// that there may be; on an urgent lane, where such a block is the rest of an overrun, none.
+Duration Invariants::counted(const Truth& j, const LaneTruth& l, int block) const {
+  const auto& times = j.spec.times->on_device[l.device.value];
+  const Duration worst = worst_of(times[static_cast<std::size_t>(block)]);
+  if (j.reservation) return worst;
+  return l.base ? Duration{} : std::max(worst, longest_block_);
+}
+
 // The mandatory part of reserved work is ready at its deadline, or as much later as all that has broken its
 // terms can explain.
 void Invariants::check_guarantee(const Truth& j, Outcome outcome, TimePoint now) {
   const bool promised = j.reservation && !j.exempt && punctual_ && scenario_.losses.empty();
   if (!promised || outcome == Outcome::cancelled) return;
   ++counts_.guaranteed;
-  if (j.mandatory_at && *j.mandatory_at <= j.spec.deadline + excess_) return;
-  if (!j.mandatory_at && (excess_ > Duration{} || j.target_reached)) return;
-  const bool others = excess_ > Duration{};
+  const Duration excess = this->excess(now);
+  if (j.mandatory_at && *j.mandatory_at <= j.spec.deadline + excess) return;
+  if (!j.mandatory_at && (excess > Duration{} || j.target_reached)) return;
+  const bool others = excess > Duration{};
   violation(others ? "overrun" : "guarantee", now,
             job_words(j.spec.id) + " of task " + std::to_string(j.spec.task.value) +
                 " has no mandatory answer at its deadline " +
                 format_duration(j.spec.deadline.time_since_epoch()) +
                 (j.mandatory_at ? ", but at " + format_duration(j.mandatory_at->time_since_epoch()) : "") +
-                (others ? " (others overran by " + format_duration(excess_) + ")" : ""));
+                (others ? " (others overran by " + format_duration(excess) + ")" : ""));
 }
 
 void Invariants::freed(JobId id, TimePoint now) {
@@ -395,7 +413,6 @@ void Invariants::state_changed(JobId id, JobState from, JobState to, TimePoint n
                   "; it was " + std::string(name(j.state)));
   }
   j.state = to;
-  if (to == JobState::ended && j.reservation) lanes_[j.reservation->home.value].relieved = now;
 }
 
 void Invariants::overran(JobId id, TaskId task, TimePoint now) {

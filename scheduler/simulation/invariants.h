@@ -108,17 +108,17 @@ class Invariants {
     JobId current;  // whose block it runs; 0: none
     int block = 0;
     TimePoint begun{};
-    Duration stood_still{};       // of the block, for an urgent lane
-    bool continued = false;       // its block before was one of the same job
-    ExitMask plan = 0;            // as the lane knew it when the block began
-    Duration used{};              // told; never more than the time that has passed
-    TimePoint relieved = kNever;  // when a job that counted on this home ended last
+    Duration stood_still{};  // of the block, for an urgent lane
+    bool continued = false;  // its block before was one of the same job
+    ExitMask plan = 0;       // as the lane knew it when the block began
+    Duration used{};         // told; never more than the time that has passed
   };
   struct TaskTruth {
     std::optional<Reservation> reservation;  // as told
     std::optional<Duration> patience;        // in force; none: nothing is yet
     TimePoint in_force_at = kNever;          // since when
     TimePoint promised_at{};
+    TimePoint idle_at = kNever;  // when its home was last seen idle while it waits to be in force
     TimePoint next_release{};
     bool overruns = false;     // blocks of its jobs do, sooner or later
     bool has_overrun = false;  // the core has said so
@@ -130,6 +130,9 @@ class Invariants {
   void block_ended(LaneTruth&, TimePoint now);
   void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
   void check_guarantee(const Truth&, Outcome, TimePoint now);
+  Duration excess(TimePoint now) const;  // lane time beyond all that was declared
+  Duration counted(const Truth&, const LaneTruth&, int block) const;
+  void check_promises(TimePoint now);
   void check_homes(TimePoint now);
   void check_starts(TimePoint now);
   void check_urgent_lanes(TimePoint now);
@@ -151,7 +154,7 @@ class Invariants {
   bool is_helped(const Truth& running, const LaneTruth&) const;
   bool has_budget(const Truth&) const;
   bool has_home_work(std::size_t lane) const;
-  // A job that was released before, and counts on what is promised on this lane.
+  // A job that was released before and counts on what is promised on this lane, or is helped there.
   const Truth* counts_on(LaneId home, TimePoint now) const;
   static LaneId id_of(std::size_t lane) { return LaneId{static_cast<std::uint32_t>(lane)}; }
 
@@ -168,7 +171,7 @@ class Invariants {
   std::vector<TaskTruth> tasks_;      // by number - 1
   std::vector<std::size_t> present_;  // accepted and not freed; indices into jobs_
   std::vector<LaneId> budget_homes_;
-  Duration excess_{};  // lane time beyond all that was declared
+  Duration excess_{};  // that was told
   TimePoint last_{};
 };
 

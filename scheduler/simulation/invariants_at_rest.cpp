@@ -32,19 +32,25 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
     }
   }
   if (!all_told) return;
-  for (const TaskTruth& task : tasks_) {
-    if (!task.reservation || task.patience == task.reservation->patience) continue;
-    const LaneId home = task.reservation->home;
-    if (counts_on(home, now) == nullptr && lanes_[home.value].relieved != now) {
-      violation("protocol", now, "a promise is not in force though no job is under way");
-    }
-  }
+  check_promises(now);
   if (punctual_) {
     check_homes(now);
     check_urgent_lanes(now);
   }
   if (strict_) check_starts(now);
   check_quiet(now);
+}
+
+// What was promised is in force one instant after its home is seen idle, at the latest.
+void Invariants::check_promises(TimePoint now) {
+  for (TaskTruth& task : tasks_) {
+    const bool waits = task.reservation && task.patience != task.reservation->patience;
+    const bool could_be = waits && counts_on(task.reservation->home, now) == nullptr;
+    if (could_be && task.idle_at < now) {
+      violation("protocol", now, "a promise is not in force though no job is under way");
+    }
+    task.idle_at = could_be ? now : kNever;
+  }
 }
 
 // Reserved work that is away counts at home as if it ran there.
@@ -133,7 +139,7 @@ bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
 bool Invariants::has_home_work(std::size_t lane) const {
   if (std::find(budget_homes_.begin(), budget_homes_.end(), id_of(lane)) != budget_homes_.end()) return true;
   return std::any_of(tasks_.begin(), tasks_.end(),
-                     [&](const TaskTruth& t) { return t.reservation && t.reservation->home.value == lane; });
+                     [&](const TaskTruth& t) { return t.patience && t.reservation->home.value == lane; });
 }
 
 bool Invariants::may_use_urgent(const Truth& j, std::size_t base) const {

@@ -21,14 +21,16 @@ JobRecord record(std::shared_ptr<const ModelTimes> times, TimePoint deadline) {
 
 TEST(ExitPlanner, RunsToTheMostAccurateExitWhenThereIsNoDeadline) {
   ExitPlanner planner;
-  EXPECT_EQ(planner.plan(record(model(3, 10, kRising, 1), kNever), DeviceId{0}, at(0), {}), 0b100u);
-  EXPECT_EQ(planner.plan(record(model(3, 10, {0.5, 0.8, 0.8}, 1), kNever), DeviceId{0}, at(0), {}), 0b010u);
+  EXPECT_EQ(planner.plan(record(model(3, 10, kRising, 1), kNever), DeviceId{0}, at(0), at(0), {}), 0b100u);
+  EXPECT_EQ(planner.plan(record(model(3, 10, {0.5, 0.8, 0.8}, 1), kNever), DeviceId{0}, at(0), at(0), {}),
+            0b010u);
 }
 
 TEST(ExitPlanner, RunsToTheDeepestExitThatIsSureToBeInTime) {
   ExitPlanner planner;
   const auto deepest_before = [&](int deadline) {
-    return deepest(planner.plan(record(model(3, 10, kRising, 1), at(deadline)), DeviceId{0}, at(0), {}));
+    return deepest(
+        planner.plan(record(model(3, 10, kRising, 1), at(deadline)), DeviceId{0}, at(0), at(0), {}));
   };
   EXPECT_EQ(deepest_before(31), 2);
   EXPECT_EQ(deepest_before(30), 1);
@@ -38,15 +40,17 @@ TEST(ExitPlanner, RunsToTheDeepestExitThatIsSureToBeInTime) {
 
 TEST(ExitPlanner, TakesAnEarlyAnswerWhenMoreUrgentWorkMayTakeTheLane) {
   ExitPlanner planner;
-  EXPECT_EQ(planner.plan(record(model(3, 10, kRising, 1), at(40)), DeviceId{0}, at(0), Duration{40}) & 1, 1u);
+  EXPECT_EQ(
+      planner.plan(record(model(3, 10, kRising, 1), at(40)), DeviceId{0}, at(0), at(0), Duration{40}) & 1,
+      1u);
 }
 
 TEST(ExitPlanner, TrustsLateExitsLessWhenWorstTimesAreLong) {
   auto times = std::make_shared<ModelTimes>(*model(3, 10, kRising, 1));
   ExitPlanner planner;
-  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), {}), 0b100u);
+  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), at(0), {}), 0b100u);
   for (BlockTime& time : times->on_device[0]) time.worst_trunk = Duration{30};
-  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), {}), 0b011u);
+  EXPECT_EQ(planner.plan(record(times, at(31)), DeviceId{0}, at(0), at(0), {}), 0b011u);
 }
 
 TEST(ExitPlanner, ReachesTheMandatoryExitIfItCan) {
@@ -54,31 +58,44 @@ TEST(ExitPlanner, ReachesTheMandatoryExitIfItCan) {
   // The first exit is worth the most, but an answer of the last one is demanded.
   JobRecord job = record(model(3, 10, {0.9, 0.7, 0.8}, 1), at(32));
   job.spec.mandatory_exit = 2;
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b101u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b101u);
   job.spec.deadline = at(31);
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b100u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b100u);
   job.spec.deadline = at(30);
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b001u) << "out of reach: the best that can be had";
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b001u)
+      << "out of reach: the best that can be had";
   job.spec.deadline = kNever;
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b101u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b101u);
+}
+
+// The lane is busy until 20 as far as is known, and perhaps free before.
+TEST(ExitPlanner, KeepsTheMandatoryExitOfReservedWorkWhileItMayStillBeInTime) {
+  ExitPlanner planner;
+  JobRecord job = record(model(3, 10, kRising, 1), at(35));
+  job.spec.mandatory_exit = 1;
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(20), {}), 0b001u) << "not reserved";
+  const Reservation reservation;
+  job.reservation = &reservation;
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(20), {}), 0b010u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(20), at(20), {}), 0b001u) << "out of reach";
 }
 
 TEST(ExitPlanner, CutsTheBaselinesAtTheDeadline) {
   ExitPlanner planner;
   JobRecord job = record(model(3, 10, kRising, 1), at(22));
   job.spec.plan = PlanMode::all;
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b011u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b011u);
   job.spec.plan = PlanMode::last;
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0u);
 }
 
 TEST(ExitPlanner, DoesNotRepeatExitsWhoseAnswerIsHeld) {
   ExitPlanner planner;
   JobRecord job = record(model(3, 10, {0.9, 0.5, 0.6}, 1), at(100));
   job.best.exit = 1;  // from before its lane was lost
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b100u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b100u);
   job.spec.plan = PlanMode::all;
-  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), {}), 0b100u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b100u);
 }
 
 TEST(CoreWithExits, CompletesWithTheLastExit) {

@@ -181,6 +181,58 @@ TEST(Reservation, KeepsItsHomeFreeOfLessUrgentWorkWhileItIsAway) {
   EXPECT_EQ(s.decide(at(20)), "grant 1/2: job 2 from 1; grant 0/3: job 4 from 0");
 }
 
+// One task of one job, which is promised another patience, beside a new task.
+struct ChangingPromises final : Script {
+  ChangingPromises() : Script(Policy::edf) { core.reserve(kTask, reservation(20), at(0)); }
+  void change(TimePoint now) {
+    Reservation impatient = reservation(20);
+    impatient.patience = {};
+    core.reserve(kTask, impatient, now);
+    core.reserve(kNew, reservation(20), now);
+  }
+  void in_force(TaskId task, TimePoint now) override {
+    heard.push_back(std::to_string(task.value) + " at " + std::to_string(now.time_since_epoch().count()));
+  }
+  static constexpr TaskId kNew{8};
+  std::vector<std::string> heard;
+};
+
+TEST(Promises, ThatChangeWaitUntilJobsThatCountOnTheOldOnesAreDone) {
+  ChangingPromises s;
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  s.decide(at(0));
+  s.heard.clear();
+  s.change(at(5));
+  JobSpec early = Script::spec(2, model(1, 10), kNever, at(5));
+  early.task = ChangingPromises::kNew;
+  ASSERT_TRUE(s.core.submit(early, at(5)));
+  ASSERT_TRUE(s.core.submit(Script::spec(3, model(1, 10), at(50), at(5)), at(5)));
+  s.decide(at(5));
+  EXPECT_EQ(s.heard, std::vector<std::string>{});
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  ASSERT_TRUE(s.block(0, 1, 1, at(20)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(20)));
+  s.decide(at(20));
+  EXPECT_EQ(s.heard, (std::vector<std::string>{"7 at 20", "8 at 20"}));
+  EXPECT_EQ(s.core.job(JobId{3})->state, JobState::running) << "a new task's job was best-effort until then";
+}
+
+TEST(Promises, ThatChangeWhileNoJobCountsOnThemAreInForceAtOnce) {
+  ChangingPromises s;
+  s.heard.clear();
+  s.change(at(5));
+  EXPECT_EQ(s.heard, (std::vector<std::string>{"7 at 5", "8 at 5"}));
+}
+
+TEST(Promises, OfANewTaskAloneWaitForNobody) {
+  ChangingPromises s;
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  s.decide(at(0));
+  s.heard.clear();
+  s.core.reserve(ChangingPromises::kNew, reservation(20), at(5));
+  EXPECT_EQ(s.heard, std::vector<std::string>{"8 at 5"});
+}
+
 // Job 1 has a higher priority than job 2, whose tenant has a budget of this amount.
 void submit_loud_and_budgeted(Script& s, Duration amount) {
   s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{amount, Duration{100}, Script::lane(0)}},
