@@ -302,17 +302,33 @@ class Admission::Impl {
       if (results_[lane].asked == result.asked && results_[lane].ids == result.ids) {
         result = results_[lane];
       } else {
-        analyse_lane(result, state.lanes[lane].preemption, effort);
+        analyse_lane(result, results_[lane], state.lanes[lane].preemption, effort);
       }
       results.push_back(std::move(result));
     }
     return results;
   }
 
-  static void analyse_lane(LaneResult& lane, Preemption preemption, Effort& effort) {
+  static void analyse_lane(LaneResult& lane, const LaneResult& before, Preemption preemption,
+                           Effort& effort) {
     lane.load = lane.asked;
+    if (preemption != Preemption::as_needed) {
+      lane.bounds = analyse(lane.load, effort);
+      return;
+    }
+    // As it was, if that will do: a task whose access changes makes newer ones wait (Core::reserve).
+    for (std::size_t i = 0; i < lane.ids.size(); ++i) {
+      const auto same = std::find(before.ids.begin(), before.ids.end(), lane.ids[i]);
+      if (same == before.ids.end()) continue;
+      lane.load.tasks[i].access =
+          before.load.tasks[static_cast<std::size_t>(same - before.ids.begin())].access;
+    }
     lane.bounds = analyse(lane.load, effort);
-    if (preemption != Preemption::as_needed) return;
+    if (lane.fits()) return;
+    if (lane.load != lane.asked) {
+      lane.load = lane.asked;
+      lane.bounds = analyse(lane.load, effort);
+    }
     // Those that cannot wait for a block take the core. That is work which the others did not wait for
     // before, so it may make more of them unable to wait. Where one that takes the core does not fit, all
     // take it: then at least it waits for nobody who waits.

@@ -118,6 +118,20 @@ TEST(Admission, OnlyThoseWhoCannotWaitTakeTheCore) {
   EXPECT_FALSE(boundary.add(request(2, "urgent", model({4ms}), 50ms, 10ms, 0)));
 }
 
+// Jobs under way count on how their task gets at the core: that changes only where it must.
+TEST(Admission, APatienceChangesOnlyWhereNothingElseFits) {
+  Admission admission(exact(Policy::edf));
+  admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::as_needed);
+  ASSERT_TRUE(admission.set_longest_block(DeviceId{0}, 20ms));
+  EXPECT_EQ(admission.add(request(1, "a", model({4ms}), 100ms, 30ms, 0))->patience, kForever);
+  ASSERT_TRUE(admission.add(request(2, "b", model({8ms}), 100ms, 29ms, 0)));
+  EXPECT_LT(admission.reservation(TaskId{1})->patience, 20ms) << "20 + 8 + 4 > 30";
+  admission.remove(TaskId{2});
+  EXPECT_LT(admission.reservation(TaskId{1})->patience, 20ms) << "it fits as it is";
+  admission.remove(TaskId{1});
+  EXPECT_EQ(admission.add(request(1, "a", model({4ms}), 100ms, 30ms, 0))->patience, kForever);
+}
+
 TEST(Admission, LongerBlocksAreRefusedAsAWhole) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
