@@ -182,8 +182,17 @@ void Invariants::budgeted(const Budget& budget) {
   budget_homes_.push_back(budget.home);
 }
 
-void Invariants::longest_block(Duration longest) {
-  longest_block_ = longest;
+void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& models) {
+  longest_on_.clear();
+  for (const auto& model : models) {
+    longest_on_.resize(std::max(longest_on_.size(), model->on_device.size()));
+    for (std::size_t device = 0; device < model->on_device.size(); ++device) {
+      for (const BlockTime& b : model->on_device[device]) {
+        longest_on_[device] = std::max(longest_on_[device], worst_of(b));
+      }
+    }
+  }
+  longest_block_ = *std::max_element(longest_on_.begin(), longest_on_.end());
 }
 
 void Invariants::lane_up(LaneId id, DeviceId device, std::optional<LaneId> base, Preemption preemption) {
@@ -373,7 +382,7 @@ Duration Invariants::counted(const Truth& j, const LaneTruth& l, int block) cons
   const auto& times = j.spec.times->on_device[l.device.value];
   const Duration worst = worst_of(times[static_cast<std::size_t>(block)]);
   if (j.reservation) return worst;
-  return l.base ? Duration{} : std::max(worst, longest_block_);
+  return l.base ? Duration{} : std::max(worst, longest_on_[l.device.value]);
 }
 
 // The mandatory part of reserved work is ready at its deadline, or as much later as all that has broken its

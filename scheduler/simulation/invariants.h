@@ -47,8 +47,8 @@ class Invariants {
   void lane_lost(LaneId, LaneLoss);
   // A tenant has this budget from the start.
   void budgeted(const Budget&);
-  // The longest block of any model, by its worst times.
-  void longest_block(Duration);
+  // The models have these times now.
+  void loaded(const std::vector<std::shared_ptr<const ModelTimes>>&);
   // A record that the core is about to read; and that it has read, with its answer.
   void telling(LaneId, const LaneRecord&, TimePoint now);
   void told(LaneId, const LaneRecord&, bool known, TimePoint now);
@@ -162,9 +162,10 @@ class Invariants {
   const Core& core_;
   std::vector<Violation>& violations_;
   ScenarioResult::Counts& counts_;
-  const bool strict_;    // nothing surprises the core: it must do at once what the rules say
-  const bool punctual_;  // the core hears of everything at once
-  Duration longest_block_{};
+  const bool strict_;                 // nothing surprises the core: it must do at once what the rules say
+  const bool punctual_;               // the core hears of everything at once
+  std::vector<Duration> longest_on_;  // block by worst times, of any model; by DeviceId
+  Duration longest_block_{};          // of them
   Duration longest_overrun_{};
   std::vector<Truth> jobs_;  // by number - 1
   std::vector<LaneTruth> lanes_;

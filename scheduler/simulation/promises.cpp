@@ -73,12 +73,6 @@ bool Promises::set_longest_blocks(const std::vector<std::shared_ptr<const ModelT
   return true;
 }
 
-Duration Promises::longest_block() const {
-  Duration longest{};
-  for (const DeviceId device : devices_) longest = std::max(longest, longest_on(models_, device));
-  return longest;
-}
-
 // Any change may change any reservation.
 void Promises::tell(TimePoint now) {
   for (auto promised = promised_.begin(); promised != promised_.end();) {

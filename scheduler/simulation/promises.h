@@ -33,8 +33,6 @@ class Promises {
   // The models have these times now, in the same order as before. False: a task would no longer fit, and
   // nothing has changed.
   bool load(const std::vector<std::shared_ptr<const ModelTimes>>& models, TimePoint now);
-  // The longest block of any loaded model.
-  Duration longest_block() const;
 
  private:
   void tell(TimePoint now);

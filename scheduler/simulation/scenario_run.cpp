@@ -51,7 +51,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
     make_lanes();
     make_events();
     promises_.load(models_, now_);
-    if (check_) check_->longest_block(promises_.longest_block());
+    if (check_) check_->loaded(models_);
     for (std::uint32_t t = 0; t < scenario.tenants.size(); ++t) {
       const Scenario::Tenant& tenant = scenario.tenants[t];
       Share share{.weight = tenant.weight};
@@ -306,7 +306,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
     models[r.model] = std::move(longer);
     if (!promises_.load(models, now_)) return;
     models_ = std::move(models);
-    if (check_) check_->longest_block(promises_.longest_block());
+    if (check_) check_->loaded(models_);
   }
 
   void submit(std::size_t index) {
