@@ -205,8 +205,12 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const Truth& j = truth(urgent.current);
       const std::string what = job_words(j.spec.id) + " begins on the urgent " + lane_words(i);
       if (urgent.continued && j.demoted_at == now) continue;
-      // Granted before the patience changed.
-      if (j.reservation && tasks_[j.spec.task.value - 1].in_force_at == now) continue;
+      // Granted before what is promised there changed.
+      if (std::any_of(tasks_.begin(), tasks_.end(), [&](const TaskTruth& t) {
+            return t.in_force_at == now && t.reservation && t.reservation->home == id_of(*urgent.base);
+          })) {
+        continue;
+      }
       if (!may_use_urgent(j, *urgent.base)) violation("urgent", now, what + ", which it may not use");
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);
