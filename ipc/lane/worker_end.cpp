@@ -58,6 +58,12 @@ LaneEnd::Next LaneEnd::next() const {
   return next;
 }
 
+bool LaneEnd::reserved_work_waits() const {
+  const auto [number, slot] = next();
+  const GrantSlot& waits = posted_->slot[slot];
+  return number.value != 0 && waits.first_block.load(kRelaxed) < waits.reserved_blocks.load(kRelaxed);
+}
+
 std::optional<GrantMessage> LaneEnd::next_grant() {
   for (;;) {
     const std::uint32_t bell = posted_->bell.load(kAcquire);
@@ -210,7 +216,10 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
     const auto grant = lane.next_grant();
     if (!grant) return;
     int block = grant->first_block;
-    const auto rank = [&] { return block < grant->reserved_blocks ? Rank::reserved : Rank::ordinary; };
+    const auto rank = [&] {
+      const bool reserved = block < grant->reserved_blocks || lane.reserved_work_waits();
+      return reserved ? Rank::reserved : Rank::ordinary;
+    };
     program.take_rank(rank());
     auto control = lane.at_boundary();
     Duration used_before = thread_cpu_time();
@@ -224,7 +233,7 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
       continue;
     }
     for (End end = End::none; end == End::none; ++block) {
-      program.take_rank(rank());
+      if (block != grant->first_block) program.take_rank(rank());
       BlockDone done;
       done.block = block;
       done.start = control.now;

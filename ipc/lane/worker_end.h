@@ -33,6 +33,8 @@ class LaneEnd {
 
   // Whether a grant waits: next_grant() would not sleep.
   bool has_work() const { return next().number.value != 0; }
+  // Whether the grant that waits behind the one taken last begins with a reserved block.
+  bool reserved_work_waits() const;
   // The next grant, as the daemon wrote it; sleeps on a futex until there is one. Grants withdrawn meanwhile
   // are passed over. Nothing: the channel is closing.
   std::optional<GrantMessage> next_grant();

@@ -109,6 +109,30 @@ class UrgentLane : public testing::Test {
       if (in_time) return seen;
     }
   }
+  // SCHED_… of lane 0 in an ordinary block with another one behind it, after one during which it was raised.
+  int policy_after_raised_block(Reserved waits) {
+    const sched_param parameter{.sched_priority = kReservedLanePriority};
+    for (;;) {
+      post(kBase, kSlow);
+      post(kBase, kSlow);
+      post(kBase, kQuick, waits);
+      wait_for_block();
+      EXPECT_EQ(::sched_setscheduler(threads[kBase], SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter), 0);
+      std::size_t ended = 0;
+      while (ended == 0) {
+        ended += *worker->channel->drain(worker->clock, [](const Report&) {});
+        std::this_thread::yield();
+      }
+      ::kill(worker->pid, SIGSTOP);
+      ::waitpid(worker->pid, nullptr, WUNTRACED);
+      const bool in_time = ended == 1 && worker->channel->outstanding(kBase) == 2 &&
+                           worker->channel->running_since(kBase).has_value();
+      const int seen = policy(kBase);
+      ::kill(worker->pid, SIGCONT);
+      worker->finish();
+      if (in_time) return seen;
+    }
+  }
   // SCHED_… of a lane's thread, now.
   int policy(int lane) const {
     return ::sched_getscheduler(threads.at(static_cast<std::size_t>(lane))) & ~SCHED_RESET_ON_FORK;
@@ -173,27 +197,10 @@ TEST_F(UrgentLane, ABaseLaneIsAtRealTimeRankOnlyForReservedWorkAndWhileItWaits) 
   EXPECT_EQ(policy(kUrgent), SCHED_FIFO);
 }
 
-TEST_F(UrgentLane, ARaisedBaseLaneIsOrdinaryAgainFromItsNextBoundaryOn) {
+TEST_F(UrgentLane, ARaisedBaseLaneIsOrdinaryAgainFromItsNextBoundaryOnUnlessReservedWorkWaits) {
   if (!start(configuration())) return;
-  const sched_param parameter{.sched_priority = kReservedLanePriority};
-  for (bool in_time = false; !in_time;) {
-    post(kBase, kSlow);
-    post(kBase, kSlow);
-    wait_for_block();
-    EXPECT_EQ(::sched_setscheduler(threads[kBase], SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter), 0);
-    std::size_t ended = 0;
-    while (ended == 0) {
-      ended += *worker->channel->drain(worker->clock, [](const Report&) {});
-      std::this_thread::yield();
-    }
-    ::kill(worker->pid, SIGSTOP);
-    ::waitpid(worker->pid, nullptr, WUNTRACED);
-    in_time = ended == 1 && worker->channel->running_since(kBase).has_value();
-    if (in_time) {
-      EXPECT_EQ(policy(kBase), SCHED_OTHER);
-    }
-    ::kill(worker->pid, SIGCONT);
-    worker->finish();
+  for (const Reserved waits : {Reserved::no, Reserved::yes}) {
+    EXPECT_EQ(policy_after_raised_block(waits), waits == Reserved::yes ? SCHED_FIFO : SCHED_OTHER);
   }
 }
 
