@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,21 +28,30 @@ Error failed(const std::filesystem::path& path, const char* what) {
   return error(path.string() + ": " + what + ": " + std::strerror(errno));
 }
 
-}  // namespace
-
-Result<std::string> read_file(const std::filesystem::path& path, ByteCount limit) {
-  // O_NONBLOCK: opening a FIFO that nobody writes must not hang.
-  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+// The size of the regular file that is opened, at most `limit`.
+Result<std::size_t> size_of(const std::filesystem::path& path, const File& file, ByteCount limit) {
   if (file.fd() < 0) return failed(path, "cannot open");
   struct stat status {};
   if (::fstat(file.fd(), &status) != 0) return failed(path, "cannot stat");
   if (!S_ISREG(status.st_mode)) return error(path.string() + ": is not a regular file");
-  if (static_cast<std::uint64_t>(status.st_size) > limit.value) {
-    return error(path.string() + ": has " +
-                 format_bytes(ByteCount{static_cast<std::uint64_t>(status.st_size)}) + "; at most " +
-                 format_bytes(limit) + " are allowed");
+  const ByteCount size{static_cast<std::uint64_t>(status.st_size)};
+  if (size > limit) {
+    return error(path.string() + ": has " + format_bytes(size) + "; at most " + format_bytes(limit) +
+                 " are allowed");
   }
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+  return static_cast<std::size_t>(size.value);
+}
+
+// O_NONBLOCK: opening a FIFO that nobody writes must not hang.
+constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+}  // namespace
+
+Result<std::string> read_file(const std::filesystem::path& path, ByteCount limit) {
+  const File file(::open(path.c_str(), kReadOnly));
+  const auto size = size_of(path, file, limit);
+  if (!size) return size.error();
+  std::string bytes(*size, '\0');
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = ::read(file.fd(), bytes.data() + done, bytes.size() - done);
@@ -52,6 +62,20 @@ Result<std::string> read_file(const std::filesystem::path& path, ByteCount limit
   }
   bytes.resize(done);
   return bytes;
+}
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path, ByteCount limit) {
+  const File file(::open(path.c_str(), kReadOnly));
+  const auto size = size_of(path, file, limit);
+  if (!size) return size.error();
+  if (*size == 0) return MappedFile({});  // nothing cannot be mapped
+  void* const memory = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.fd(), 0);
+  if (memory == MAP_FAILED) return failed(path, "cannot map");
+  return MappedFile({static_cast<const char*>(memory), *size});
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<char*>(bytes_.data()), bytes_.size());
 }
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view bytes) {

@@ -1,9 +1,10 @@
-// Reading and writing whole files. Reading is bounded; writing is all or nothing.
+// Reading, mapping and writing whole files. Reading is bounded; writing is all or nothing.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "config/bytes.h"
 #include "config/result.h"
@@ -12,6 +13,29 @@ namespace einet {
 
 // The file's bytes. Error: cannot be read, not a regular file, or larger than `limit`; names the path.
 Result<std::string> read_file(const std::filesystem::path& path, ByteCount limit);
+
+// A file's bytes, read-only, in memory as they are touched. They stay those of the file that was opened if
+// another is renamed into its place; cutting the file short while it is mapped kills the reader (SIGBUS), so
+// this is for files that are replaced and never rewritten.
+class MappedFile {
+ public:
+  // Error: as read_file.
+  static Result<MappedFile> open(const std::filesystem::path& path, ByteCount limit);
+
+  MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~MappedFile();
+
+  // Valid while this object, or one that it was moved into, lives.
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  explicit MappedFile(std::string_view bytes) : bytes_(bytes) {}
+  std::string_view bytes_;
+};
 
 // Writes to a temporary file beside `path`, syncs and renames it, so that `path` is the old file or the new
 // one, never half of either. Error: names the path and the reason.

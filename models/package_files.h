@@ -1,5 +1,6 @@
 // The files of a package as bytes, and their meaning: parsing and formatting without touching a file system,
-// so that tests and fuzzers reach every reader. Used by models/package alone.
+// so that tests and fuzzers reach every reader. Used by models/package and, for the times, by
+// models/profiles.
 #pragma once
 
 #include <map>

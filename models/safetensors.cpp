@@ -21,8 +21,9 @@ struct Dtype {
   std::string_view name;
   std::uint64_t size;
 };
-constexpr std::array<Dtype, 2> kDtypes = {Dtype{"F32", 4}, Dtype{"U8", 1}};
+constexpr std::array<Dtype, 4> kDtypes = {Dtype{"F32", 4}, Dtype{"F16", 2}, Dtype{"U16", 2}, Dtype{"U8", 1}};
 constexpr std::uint64_t kLength = 8;  // of the length in front of the header
+constexpr std::string_view kMetadata = "__metadata__";
 
 const Dtype* find_dtype(std::string_view name) {
   const auto found =
@@ -44,12 +45,13 @@ struct Entry {
 class HeaderReader final : public nlohmann::json_sax<Json> {
  public:
   std::map<std::string, Entry> entries;
+  std::map<std::string, std::string> metadata;
   std::string problem = "the header is not a JSON object of tensors";
 
   bool key(std::string& name) override {
     if (depth_ == 1) {
       name_ = name;
-      in_metadata_ = name == "__metadata__";
+      in_metadata_ = name == kMetadata;
       if (in_metadata_) return true;
       entry_ = {};
       seen_.clear();
@@ -59,8 +61,10 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
       }
       return true;
     }
-    if (in_metadata_) return true;
     field_ = name;
+    if (in_metadata_) {
+      return !metadata.contains(name) || refuse("the metadata " + quote(name) + " is there twice");
+    }
     if (field_ != "dtype" && field_ != "shape" && field_ != "data_offsets") {
       return refuse_entry("unknown key " + quote(field_) + "; expected dtype, shape and data_offsets");
     }
@@ -101,7 +105,10 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
     return true;
   }
   bool string(std::string& text) override {
-    if (depth_ == 2 && in_metadata_) return true;
+    if (depth_ == 2 && in_metadata_) {
+      metadata.emplace(field_, text);
+      return true;
+    }
     if (depth_ != 2 || in_list_ || field_ != "dtype") return not_expected();
     entry_.dtype = text;
     return true;
@@ -136,7 +143,7 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 
 Result<TensorView> read_entry(const Entry& entry, std::string_view data) {
   const Dtype* dtype = find_dtype(entry.dtype);
-  if (dtype == nullptr) return error("dtype is " + quote(entry.dtype) + "; expected F32 or U8");
+  if (dtype == nullptr) return error("dtype is " + quote(entry.dtype) + "; expected F32, F16, U16 or U8");
   const std::uint64_t begin = entry.offsets[0];
   const std::uint64_t end = entry.offsets[1];
   if (begin > end || end > data.size()) {
@@ -176,9 +183,8 @@ Result<void> check_no_holes(const std::map<std::string, TensorView>& tensors, st
   return {};
 }
 
-}  // namespace
-
-Result<std::map<std::string, TensorView>> read_safetensors(std::string_view file) {
+// Reads the header into `reader`; returns the data behind it.
+Result<std::string_view> read_header(std::string_view file, HeaderReader& reader) {
   std::uint64_t length = 0;
   if (file.size() < kLength) return error("is cut short: no header");
   std::memcpy(&length, file.data(), kLength);
@@ -188,22 +194,37 @@ Result<std::map<std::string, TensorView>> read_safetensors(std::string_view file
   }
   if (length > file.size() - kLength) return error("is cut short: the header is not whole");
   const std::string_view header = file.substr(kLength, length);
-  HeaderReader reader;
   if (!Json::sax_parse(header.begin(), header.end(), &reader)) return error(reader.problem);
-  const std::string_view data = file.substr(kLength + length);
+  return file.substr(kLength + length);
+}
+
+}  // namespace
+
+Result<std::map<std::string, TensorView>> read_safetensors(std::string_view file) {
+  HeaderReader reader;
+  const auto data = read_header(file, reader);
+  if (!data) return data.error();
 
   std::map<std::string, TensorView> tensors;
   for (const auto& [name, entry] : reader.entries) {
-    auto tensor = read_entry(entry, data);
+    auto tensor = read_entry(entry, *data);
     if (!tensor) return within("tensor " + quote(name), tensor.error());
     tensors.emplace(name, std::move(*tensor));
   }
-  if (auto ok = check_no_holes(tensors, data); !ok) return ok.error();
+  if (auto ok = check_no_holes(tensors, *data); !ok) return ok.error();
   return tensors;
 }
 
-std::string write_safetensors(const std::map<std::string, TensorView>& tensors) {
+Result<std::map<std::string, std::string>> read_safetensors_metadata(std::string_view file) {
+  HeaderReader reader;
+  if (const auto data = read_header(file, reader); !data) return data.error();
+  return std::move(reader.metadata);
+}
+
+std::string write_safetensors(const std::map<std::string, TensorView>& tensors,
+                              const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
+  if (!metadata.empty()) header[std::string(kMetadata)] = metadata;
   std::uint64_t end = 0;
   for (const auto& [name, tensor] : tensors) {
     const std::uint64_t begin = end;

@@ -16,7 +16,7 @@ namespace einet {
 
 // A tensor inside a file's bytes, any alignment; valid while they live.
 struct TensorView {
-  std::string_view dtype;  // "F32", "U8": those that the project uses
+  std::string_view dtype;  // "F32", "F16", "U16", "U8": those that the project uses
   std::vector<std::int64_t> shape;
   std::string_view bytes;  // elements * element size, little-endian, row-major
 };
@@ -31,8 +31,13 @@ struct SafetensorsLimits {
 // outside the file, holes or overlaps, a name twice, more than the limits.
 Result<std::map<std::string, TensorView>> read_safetensors(std::string_view file);
 
-// The bytes of a file that read_safetensors reads back; tensors in the order of their names, which must be
-// UTF-8.
-std::string write_safetensors(const std::map<std::string, TensorView>&);
+// The header's "__metadata__": words about the file; empty if there is none. Error: as read_safetensors for
+// the header; says nothing about the tensors' bytes.
+Result<std::map<std::string, std::string>> read_safetensors_metadata(std::string_view file);
+
+// The bytes of a file that the readers above read back; tensors in the order of their names. Names and
+// metadata must be UTF-8.
+std::string write_safetensors(const std::map<std::string, TensorView>& tensors,
+                              const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace einet

@@ -349,6 +349,7 @@ TEST(Safetensors, RefusesHeadersThatLie) {
   EXPECT_EQ(said(one, 8), "");
   EXPECT_EQ(said("{}", 0), "");
   EXPECT_EQ(said(R"({"__metadata__":{"format":"pt"}})", 0), "");
+  EXPECT_THAT(said(R"({"__metadata__":{"a":"b","a":"c"}})", 0), HasSubstr("metadata \"a\" is there twice"));
   EXPECT_THAT(said(one, 7), HasSubstr("its bytes are 0 to 8, but the file has 7"));
   EXPECT_THAT(said(one, 9), HasSubstr("bytes after the last tensor"));
   EXPECT_THAT(said("[]", 0), HasSubstr("not a JSON object"));
@@ -363,7 +364,7 @@ TEST(Safetensors, RefusesHeadersThatLie) {
   EXPECT_THAT(said(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8),
               HasSubstr("whole numbers"));
   EXPECT_THAT(said(R"({"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8),
-              HasSubstr("expected F32 or U8"));
+              HasSubstr("expected F32, F16, U16 or U8"));
   EXPECT_THAT(said(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[8,0]}})", 8),
               HasSubstr("its bytes are 8 to 0"));
   EXPECT_THAT(said(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
@@ -394,6 +395,14 @@ TEST(Safetensors, RefusesHeadersThatLie) {
   EXPECT_THAT(read_safetensors("abc").error().message, HasSubstr("cut short"));
   EXPECT_THAT(read_safetensors(std::string(8, '\xff')).error().message,
               HasSubstr("at most 4194304 are allowed"));
+}
+
+TEST(Safetensors, ReadBackTheirMetadata) {
+  const std::map<std::string, std::string> words{{"a", "\"x\"\n"}, {"shape", ""}};
+  const std::string file = write_safetensors({{"t", {"U16", {1}, "ab"}}}, words);
+  EXPECT_EQ(*read_safetensors_metadata(file), words);
+  EXPECT_EQ(read_safetensors(file)->at("t").bytes, "ab");
+  EXPECT_TRUE(read_safetensors_metadata(write_safetensors({}))->empty());
 }
 
 }  // namespace

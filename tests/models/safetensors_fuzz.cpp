@@ -11,8 +11,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view file(reinterpret_cast<const char*>(data), size);
   const auto tensors = read_safetensors(file);
   if (!tensors) return tensors.error().message.empty() ? std::abort(), 0 : 0;
-  const std::string written = write_safetensors(*tensors);
+  const auto metadata = read_safetensors_metadata(file);
+  const std::string written = write_safetensors(*tensors, metadata.value());
   const auto again = read_safetensors(written);
+  if (read_safetensors_metadata(written).value() != *metadata) std::abort();
   const auto same = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.dtype == b.second.dtype && a.second.shape == b.second.shape &&
            a.second.bytes == b.second.bytes;
