@@ -11,8 +11,14 @@ std::size_t einet::allocations() {
   return count;
 }
 
-void* operator new(std::size_t size) {
+// The linker turns calls of malloc in the program into calls of __wrap_malloc, and __real_malloc into malloc.
+extern "C" void* __real_malloc(std::size_t size);
+extern "C" void* __wrap_malloc(std::size_t size) {
   ++count;
+  return __real_malloc(size);
+}
+
+void* operator new(std::size_t size) {
   if (void* p = std::malloc(size)) return p;
   throw std::bad_alloc();
 }

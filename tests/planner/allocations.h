@@ -5,7 +5,7 @@
 
 namespace einet {
 
-// Calls of operator new by this thread so far.
+// Calls of operator new, and of malloc from code that is linked into the program, by this thread so far.
 std::size_t allocations();
 
 }  // namespace einet

@@ -1,0 +1,79 @@
+// What the exits still to come are worth for one sample, predicted from what its executed exits answered: a
+// small network over calibrated confidences, with the exits' accuracies over all samples (the static prior)
+// as its starting point. Published with EINet as the "CS-Predictor" (ICDCS 2023, section IV). Inference only;
+// training is in planner/predictor_training.h, the file in models/package.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "config/ids.h"
+#include "config/result.h"
+#include "planner/calibration.h"
+
+namespace einet {
+
+// A predictor as plain data: what its file holds, and what training makes.
+struct PredictorParameters {
+  // y = W x + b. Between two layers negative values become 0.
+  struct Layer {
+    int inputs = 0;
+    int outputs = 0;
+    std::vector<float> weight;  // outputs x inputs, row-major
+    std::vector<float> bias;    // outputs
+    friend bool operator==(const Layer&, const Layer&) = default;
+  };
+
+  int classes = 0;                       // that the exits tell apart
+  std::vector<Calibration> calibration;  // one per exit
+  std::vector<float> prior;              // one per exit: its accuracy over all samples, in [0, 1]
+  // From 2 values per exit to 1 per exit (Predictor says which). None: the prior is what is predicted.
+  std::vector<Layer> layers;
+
+  static constexpr int kMaxLayers = 4;
+  static constexpr int kMaxWidth = 256;        // outputs of a layer
+  static constexpr float kMaxWeight = 10'000;  // its size, biases too: so that no sum overflows
+
+  int exits() const { return static_cast<int>(calibration.size()); }
+  friend bool operator==(const PredictorParameters&, const PredictorParameters&) = default;
+};
+
+// Error: the first thing that is not as it says above: no exits or more than kMaxBlocks, lists of different
+// lengths, a calibration that falls, layers that do not fit each other, a value that is out of range or no
+// number.
+Result<void> check(const PredictorParameters&);
+
+// For exit k let p_k be its prior, c_k its calibrated confidence if it was executed, and logit(p) = ln(p / (1
+// - p)), with p kept from 1e-4 to 1 - 1e-4. The network's inputs are d_k = logit(c_k) - logit(p_k) for
+// executed exits and 0 for the others, then m_k = 1 for executed exits and 0 for the others. With its output
+// f_k, exit k's answer is right with probability 1 / (1 + exp(-(logit(p_k) + d_k + f_k))). So an untrained
+// network, f = 0, gives the prior for what is to come and the calibrated confidence for what is held.
+//
+// Immutable; any number of threads; copies share their data. Nothing here allocates but make().
+class Predictor {
+ public:
+  // Error: as check().
+  static Result<Predictor> make(PredictorParameters);
+
+  int exits() const;
+  const PredictorParameters& parameters() const;
+
+  // Calibrated confidence of an executed exit: the probability that its answer is right, judged by itself.
+  // `scores`: as for tempered_confidence. Precondition: 0 <= exit < exits().
+  double calibrated(int exit, std::span<const float> scores) const;
+
+  // Of `calibrated` (one per exit), the entries in `executed` are read. Writes the expected accuracy of every
+  // exit after the deepest executed one to `accuracy` (one per exit), leaves the other entries as they are,
+  // and returns that of the deepest executed exit: of the answer held, if answers are replaced. With nothing
+  // executed that is 0, and the accuracies are the prior. All results are in [0, 1]. Precondition: no bit of
+  // `executed` is past the last exit; what is read is in [0, 1].
+  double predict(std::span<const double> calibrated, ExitMask executed, std::span<double> accuracy) const;
+
+ private:
+  struct Impl;
+  explicit Predictor(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace einet
