@@ -45,10 +45,10 @@ struct PredictorParameters {
 Result<void> check(const PredictorParameters&);
 
 // For exit k let p_k be its prior, c_k its calibrated confidence if it was executed, and logit(p) = ln(p / (1
-// - p)), with p kept from 1e-4 to 1 - 1e-4. The network's inputs are d_k = logit(c_k) - logit(p_k) for
-// executed exits and 0 for the others, then m_k = 1 for executed exits and 0 for the others. With its output
-// f_k, exit k's answer is right with probability 1 / (1 + exp(-(logit(p_k) + d_k + f_k))). So an untrained
-// network, f = 0, gives the prior for what is to come and the calibrated confidence for what is held.
+// - p)), with p kept from 1e-4 to 1 - 1e-4. The network's inputs are logit(c_k) - logit(p_k) for executed
+// exits and 0 for the others, then 1 for executed exits and 0 for the others. With its output f_k, the
+// expected accuracy of an exit to come is 1 / (1 + exp(-(logit(p_k) + f_k))): so a network that says nothing,
+// f = 0, gives the prior.
 //
 // Immutable; any number of threads; copies share their data. Nothing here allocates but make().
 class Predictor {
@@ -65,9 +65,9 @@ class Predictor {
 
   // Of `calibrated` (one per exit), the entries in `executed` are read. Writes the expected accuracy of every
   // exit after the deepest executed one to `accuracy` (one per exit), leaves the other entries as they are,
-  // and returns that of the deepest executed exit: of the answer held, if answers are replaced. With nothing
-  // executed that is 0, and the accuracies are the prior. All results are in [0, 1]. Precondition: no bit of
-  // `executed` is past the last exit; what is read is in [0, 1].
+  // and returns that of the answer held: the deepest executed exit's calibrated confidence, 0 if there is
+  // none. With nothing executed the accuracies are the prior. All results are in [0, 1]. Precondition: no bit
+  // of `executed` is past the last exit; what is read is in [0, 1].
   double predict(std::span<const double> calibrated, ExitMask executed, std::span<double> accuracy) const;
 
  private:

@@ -33,11 +33,12 @@ ExitMask random_executed(int exits, RandomBits& random) {
   return executed;
 }
 
-// Of every sample (column) and exit (row).
+// The calibrated confidence of every exit (row) on every sample (column).
 struct Observed {
-  Eigen::MatrixXd surprise;  // logit(calibrated) - logit(prior)
-  Eigen::MatrixXd right;     // 1, or 0
-  Eigen::VectorXd prior;     // logits, one per exit
+  Eigen::MatrixXd calibrated;
+  Eigen::VectorXd prior;  // logits, one per exit
+
+  double surprise(int exit, int sample) const { return logit(calibrated(exit, sample)) - prior(exit); }
 };
 
 // These samples, each with exits executed at random.
@@ -49,14 +50,12 @@ MlpBatch draw_batch(const Observed& observed, std::span<const int> samples, Rand
   for (Eigen::Index column = 0; column < count; ++column) {
     const int sample = samples[static_cast<std::size_t>(column)];
     const ExitMask executed = random_executed(static_cast<int>(exits), random);
-    batch.target.col(column) = observed.right.col(sample);
+    batch.target.col(column) = observed.calibrated.col(sample);
     for (int k = 0; k < exits; ++k) {
-      // What counts: the deepest executed exit and all after it.
-      if (executed >> k <= 1) batch.weight(k, column) = 1;
+      if (executed >> k == 0) batch.weight(k, column) = 1;  // what counts: the exits to come
       if ((executed & exit_bit(k)) == 0) continue;
       batch.input(k, column) = observed.surprise(k, sample);
       batch.input(exits + k, column) = 1;
-      batch.base(k, column) += observed.surprise(k, sample);
     }
   }
   return batch;
@@ -76,7 +75,7 @@ PredictorParameters::Layer in_single(const Mlp::Layer& layer) {
 std::vector<PredictorParameters::Layer> train(const Observed& observed, const PredictorTraining& options) {
   RandomBits random(options.seed);
   const auto exits = static_cast<int>(observed.prior.size());
-  const auto samples = static_cast<int>(observed.right.cols());
+  const auto samples = static_cast<int>(observed.calibrated.cols());
   Mlp network = Mlp::make({2 * exits, options.hidden, exits}, random);
   std::vector<int> learn, judge;
   for (int s = 0; s < samples; ++s) (s % kHeldOut == 0 ? judge : learn).push_back(s);
@@ -197,18 +196,18 @@ Result<PredictorParameters> train_predictor(const ExitAnswers& answers, const Pr
   }
   PredictorParameters p;
   p.classes = answers.classes;
-  Observed observed{Eigen::MatrixXd(answers.exits, answers.samples),
-                    Eigen::MatrixXd(answers.exits, answers.samples), Eigen::VectorXd(answers.exits)};
   for (int k = 0; k < answers.exits; ++k) {
     p.calibration.push_back(fit_calibration(answers, k));
-    for (int s = 0; s < answers.samples; ++s) observed.right(k, s) = answers.right(s, k);
-    p.prior.push_back(static_cast<float>(observed.right.row(k).mean()));
-    observed.prior(k) = logit(p.prior.back());
+    double right = 0;
+    for (int s = 0; s < answers.samples; ++s) right += answers.right(s, k);
+    p.prior.push_back(static_cast<float>(right / answers.samples));
   }
   const Predictor untrained = *Predictor::make(p);
-  for (int s = 0; s < answers.samples; ++s) {
-    for (int k = 0; k < answers.exits; ++k) {
-      observed.surprise(k, s) = logit(untrained.calibrated(k, answers.scores(s, k))) - observed.prior(k);
+  Observed observed{Eigen::MatrixXd(answers.exits, answers.samples), Eigen::VectorXd(answers.exits)};
+  for (int k = 0; k < answers.exits; ++k) {
+    observed.prior(k) = logit(p.prior[static_cast<std::size_t>(k)]);
+    for (int s = 0; s < answers.samples; ++s) {
+      observed.calibrated(k, s) = untrained.calibrated(k, answers.scores(s, k));
     }
   }
   p.layers = train(observed, options);
@@ -239,10 +238,7 @@ PredictorQuality measure(const Predictor& predictor, const ExitAnswers& answers)
     for (int set = 0; set < kSetsPerSample; ++set) {
       const ExitMask executed = random_executed(exits, random);
       const int deepest = static_cast<int>(std::bit_width(executed)) - 1;
-      const double held = predictor.predict(calibrated, executed, expected);
-      const double truth = answers.right(s, deepest);
-      quality.held_squared_alone += square(calibrated[static_cast<std::size_t>(deepest)] - truth);
-      quality.held_squared += square(held - truth);
+      predictor.predict(calibrated, executed, expected);
       for (int exit = deepest + 1; exit < exits; ++exit, ++later) {
         const auto k = static_cast<std::size_t>(exit);
         const double prior = predictor.parameters().prior[k];
@@ -258,8 +254,6 @@ PredictorQuality measure(const Predictor& predictor, const ExitAnswers& answers)
     quality.exits[k].ece_before = before[k].value();
     quality.exits[k].ece_after = after[k].value();
   }
-  quality.held_squared_alone /= answers.samples * kSetsPerSample;
-  quality.held_squared /= answers.samples * kSetsPerSample;
   for (PredictorQuality::Error* e : {&quality.prior, &quality.predicted}) {
     e->absolute /= std::max(later, 1.0);
     e->squared /= std::max(later, 1.0);

@@ -63,10 +63,11 @@ struct PredictorTraining {
   std::function<void(int epoch, double loss)> progress;
 };
 
-// Fits the calibrations to all samples, the network to four fifths of them: for each sample, epoch by epoch,
-// a random set of executed exits; the loss is the cross-entropy of the held answer and all later ones. Kept
-// are the weights that did best on the last fifth, which are the untrained ones if nothing beats them. Error:
-// check(answers), or fewer than kLeastSamples.
+// Fits the calibrations to all samples and the network to four fifths of them: for each sample, epoch by
+// epoch, a random set of executed exits; the loss is the cross-entropy of the predicted with the calibrated
+// confidences of the exits to come, which are less noisy than whether they were right, and the same in
+// expectation. Kept are the weights that did best on the last fifth, or none if no epoch beat the prior.
+// Error: check(answers), or fewer than kLeastSamples.
 inline constexpr int kLeastSamples = 50;
 Result<PredictorParameters> train_predictor(const ExitAnswers&, const PredictorTraining&);
 
@@ -88,9 +89,6 @@ struct PredictorQuality {
   // Of the exits after the deepest executed one; "prior" predicts each exit's mean accuracy whatever was
   // seen.
   Error prior, predicted;
-  // Of the answer held: by its own calibrated confidence, and by the predictor.
-  double held_squared_alone = 0;
-  double held_squared = 0;
 };
 // Precondition: check(answers), of as many exits and classes as the predictor, at least one sample.
 PredictorQuality measure(const Predictor&, const ExitAnswers&);
