@@ -1,16 +1,19 @@
-// How long the exact search takes, beside the published hybrid search. Every benchmark goes round the same
-// 500 random problems, again and again. p50_us and p99_us are over the problems, each with its fastest
-// search, so that a busy box does not show; p99_all_us is over all searches, so that it does.
+// How long the exact search takes, beside the published hybrid search, and one prediction of what the exits
+// to come are worth. Every benchmark of a search goes round the same 500 random problems, again and again.
+// p50_us and p99_us are over the problems, each with its fastest search, so that a busy box does not show;
+// p99_all_us is over all searches, so that it does.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
 #include "planner/baselines.h"
+#include "planner/predictor.h"
 
 namespace einet {
 namespace {
@@ -116,6 +119,52 @@ void sizes(benchmark::internal::Benchmark* b) {
     for (std::int64_t shape = linear; shape <= points; ++shape) b->Args({n, shape});
   }
 }
+
+// A predictor as training makes them: 64 hidden values. Its time does not depend on what the numbers are, but
+// for hidden values that are zero, here about half.
+Predictor random_predictor(int exits) {
+  constexpr int kHidden = 64;
+  std::mt19937_64 random(42);
+  std::uniform_real_distribution<float> weight(-0.3F, 0.3F);
+  PredictorParameters p;
+  p.classes = 10;
+  for (int k = 0; k < exits; ++k) {
+    p.calibration.push_back({1.5F, {0.2F, 0.5F, 1}, {0.1F, 0.5F, 0.9F}});
+    p.prior.push_back(0.5F);
+  }
+  for (const auto& [inputs, outputs] : {std::pair{2 * exits, kHidden}, std::pair{kHidden, exits}}) {
+    PredictorParameters::Layer layer{
+        inputs, outputs, {}, std::vector<float>(static_cast<std::size_t>(outputs))};
+    for (int i = 0; i < inputs * outputs; ++i) layer.weight.push_back(weight(random));
+    p.layers.push_back(std::move(layer));
+  }
+  return *Predictor::make(std::move(p));
+}
+
+// After `executed` of the exits, evenly spread over the first half of the network; with the calibration of
+// the last one's ten scores, as after every executed exit of a job.
+void predict(benchmark::State& state) {
+  const auto exits = static_cast<int>(state.range(0));
+  const auto executed = static_cast<int>(state.range(1));
+  const Predictor predictor = random_predictor(exits);
+  ExitMask mask = 0;
+  for (int i = 1; i <= executed; ++i) mask |= exit_bit(i * exits / (2 * executed) - 1);
+  const std::vector<float> scores = {0.5F, 0.2F, 0.1F, 0.05F, 0.05F, 0.03F, 0.03F, 0.02F, 0.01F, 0.01F};
+  std::vector<double> calibrated(static_cast<std::size_t>(exits), 0.6);
+  std::vector<double> accuracy(calibrated.size());
+  for (auto _ : state) {
+    calibrated[static_cast<std::size_t>(exits / 2 - 1)] = predictor.calibrated(exits / 2 - 1, scores);
+    benchmark::DoNotOptimize(predictor.predict(calibrated, mask, accuracy));
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(predict)
+    ->ArgNames({"exits", "executed"})
+    ->Args({5, 1})
+    ->Args({21, 5})
+    ->Args({40, 1})
+    ->Args({40, 10})
+    ->Args({40, 20});
 
 BENCHMARK_CAPTURE(plan, exact, "exact")->Apply(sizes);
 BENCHMARK_CAPTURE(plan, hybrid, "hybrid")->Apply(sizes);
