@@ -10,6 +10,7 @@
 #include "config/check.h"
 #include "config/files.h"
 #include "models/package_files.h"
+#include "models/predictor_file.h"
 
 namespace einet {
 namespace {
@@ -29,6 +30,7 @@ struct Files {
 ByteCount limit_of(std::string_view file) {
   if (file == kWeightsFile) return PackageLimits::kWeightsFile;
   if (file == kCsProfileFile) return PackageLimits::kProfileFile;
+  if (file == kPredictorFile) return kPredictorFileLimit;
   return PackageLimits::kModelFile;
 }
 
@@ -56,6 +58,12 @@ Result<PackageInfo> parse_info(const Files& files, ModelFile&& model) {
     auto confidences = parse_cs_profile(files.get(kCsProfileFile), files.path(kCsProfileFile), model.blocks);
     if (!confidences) return confidences.error();
     info.confidences = std::move(*confidences);
+  }
+  if (files.has(kPredictorFile)) {
+    const PredictorOwner owner{model.checksums.find(kWeightsFile)->second, model.classes, model.blocks};
+    auto predictor = parse_predictor(files.get(kPredictorFile), files.path(kPredictorFile), owner);
+    if (!predictor) return predictor.error();
+    info.predictor = std::move(*predictor);
   }
   return info;
 }
@@ -89,6 +97,9 @@ Files format_files(const Package& package, std::string place) {
   files.bytes.emplace(kWeightsFile, format_weights(package.weights));
   if (!info.times.empty()) files.bytes.emplace(kEtProfileFile, format_et_profile(info.times));
   if (info.confidences.samples > 0) files.bytes.emplace(kCsProfileFile, format_cs_profile(info.confidences));
+  if (info.predictor) {
+    files.bytes.emplace(kPredictorFile, format_predictor(*info.predictor, sha256(files.get(kWeightsFile))));
+  }
   ModelFile model{info.name,
                   info.version,
                   info.program.input(),

@@ -1,17 +1,19 @@
-// A model package, NAME.einet/: model.toml, program, weights.safetensors, et.profile, cs.profile. A package
-// is foreign data: reading is bounded, checked and never runs anything. What lives here is plain data and its
-// reading and writing; docs/packages.md is the format. No neural-network library.
+// A model package, NAME.einet/: model.toml, program, weights.safetensors, et.profile, cs.profile, predictor.
+// A package is foreign data: reading is bounded, checked and never runs anything. What lives here is plain
+// data and its reading and writing; docs/packages.md is the format. No neural-network library.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/result.h"
 #include "config/time.h"
 #include "models/program.h"
+#include "planner/predictor.h"
 
 namespace einet {
 
@@ -85,6 +87,9 @@ struct PackageInfo {
   // SHA-256 of model.toml, in hex. It covers the other files' checksums, so it names the package's content.
   // Set by the reader; ignored by the writer.
   std::string digest;
+  // None: exits are worth what the CS-profile says, on every sample. The writer binds it to the package's
+  // weights, and the reader refuses one that is bound to others.
+  std::optional<PredictorParameters> predictor = std::nullopt;
 
   // The ET-profile of a device kind; null if there is none.
   const EtProfile* times_on(std::string_view device) const;

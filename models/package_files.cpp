@@ -15,8 +15,8 @@
 namespace einet {
 namespace {
 
-constexpr std::array<std::string_view, 4> kFiles = {kProgramFile, kWeightsFile, kEtProfileFile,
-                                                    kCsProfileFile};
+constexpr std::array<std::string_view, 5> kFiles = {kProgramFile, kWeightsFile, kEtProfileFile,
+                                                    kCsProfileFile, kPredictorFile};
 
 bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= PackageLimits::kName && name.front() != '.' &&
@@ -235,7 +235,7 @@ Result<ModelFile> parse_model_file(std::string_view text, std::string file) {
   normalisation.close();
   TomlTable files = root.table("files");
   for (const std::string_view name : kFiles) {
-    const bool optional = name == kEtProfileFile || name == kCsProfileFile;
+    const bool optional = name != kProgramFile && name != kWeightsFile;
     const std::string sum = optional ? files.text(name, "") : files.text(name);
     if (sum.empty() && !files.has(name)) continue;
     if (!is_sha256(sum)) files.fail(name, "expected the file's SHA-256, 64 lower-case hexadecimal digits");

@@ -16,6 +16,7 @@ inline constexpr std::string_view kProgramFile = "program";
 inline constexpr std::string_view kWeightsFile = "weights.safetensors";
 inline constexpr std::string_view kEtProfileFile = "et.profile";
 inline constexpr std::string_view kCsProfileFile = "cs.profile";
+inline constexpr std::string_view kPredictorFile = "predictor";  // models/predictor_file.h
 
 // What model.toml says.
 struct ModelFile {

@@ -1,7 +1,10 @@
-// model.toml and et.profile on foreign bytes: what their readers accept, they write and read back the same.
+// model.toml, et.profile and predictor on foreign bytes: what their readers accept, they write and read back
+// the same.
+#include <array>
 #include <cstdlib>
 
 #include "models/package_files.h"
+#include "models/predictor_file.h"
 
 namespace einet {
 namespace {
@@ -25,6 +28,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto times = parse_et_profile(text, "et.profile", 2)) {
     const auto again = parse_et_profile(format_et_profile(*times), "again", 2);
     if (!again || *again != *times) std::abort();
+  }
+  const PredictorOwner owner{"x", 3, 2};  // of the seed
+  if (const auto predictor = parse_predictor(text, "predictor", owner)) {
+    const auto again = parse_predictor(format_predictor(*predictor, owner.network), "again", owner);
+    if (!again || *again != *predictor) std::abort();
+    std::array<double, 2> accuracy{};
+    Predictor::make(*predictor)->predict(std::array{0.25, 0.5}, 0b1, accuracy);
+    if (!(accuracy[1] >= 0 && accuracy[1] <= 1)) std::abort();
   }
   return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "config/files.h"
 #include "models/package_files.h"
+#include "models/predictor_file.h"
 #include "models/safetensors.h"
 #include "synthetic_package.h"
 #include "temporary_folder.h"
@@ -39,6 +40,11 @@ class PackageTest : public testing::Test {
     package_ = test::make_synthetic_package(want);
     package_.info.labels = {"cat", "dog \"\\", "fi\tsh"};
     package_.info.normalisation = {{0.1F, -3e-5F}, {0.25F, 123456.7F}};
+    package_.info.predictor = {
+        .classes = 3,
+        .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
+        .prior = {0.5F, 0.75F},
+        .layers = {{4, 1, {1, -2, 3, 0.5F}, {0.125F}}, {1, 2, {1, 2}, {3, 4}}}};
     write();
     for (const auto& entry : fs::directory_iterator(path_)) {
       const std::string file = entry.path().filename().string();
@@ -70,6 +76,9 @@ class PackageTest : public testing::Test {
     ASSERT_NE(at, std::string::npos);
     put(kModelFile, model.replace(at, sum.size(), sha256(forged)));
     put(file, forged);
+    // The predictor is bound to the weights.
+    if (file == kWeightsFile)
+      forge(kPredictorFile, format_predictor(*package_.info.predictor, sha256(forged)));
   }
   void edit(std::string_view file, std::string_view from, std::string_view to) {
     std::string text = bytes(file);
@@ -99,6 +108,7 @@ TEST_F(PackageTest, ReadsBackEqual) {
   EXPECT_EQ(read->info.labels, package_.info.labels);
   EXPECT_EQ(read->info.times, package_.info.times);
   EXPECT_EQ(read->info.confidences, package_.info.confidences);
+  EXPECT_EQ(read->info.predictor, package_.info.predictor);
   EXPECT_EQ(read->weights, package_.weights);
   EXPECT_DOUBLE_EQ(read->info.confidences.accuracy(1), 0.75);
   EXPECT_EQ(read->info.digest, sha256(bytes(kModelFile)));
@@ -120,13 +130,16 @@ TEST_F(PackageTest, WritingReplacesTheWholePackageAndLeavesNothingBeside) {
   package_.info.version = "2";
   package_.info.times.clear();
   package_.info.confidences = {};
+  package_.info.predictor.reset();
   write();
   const auto read = read_package(path_);
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->info.version, "2");
   EXPECT_TRUE(read->info.times.empty());
   EXPECT_EQ(read->info.confidences.samples, 0);
+  EXPECT_FALSE(read->info.predictor);
   EXPECT_FALSE(fs::exists(path_ / kEtProfileFile));
+  EXPECT_FALSE(fs::exists(path_ / kPredictorFile));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()), 1);
 }
 
@@ -137,6 +150,9 @@ TEST_F(PackageTest, WritingRefusesWhatReadingWouldRefuseAndKeepsTheOldPackage) {
   package_ = good;
   package_.weights.erase(package_.weights.begin());
   EXPECT_THAT(write_package(path_, package_).error().message, HasSubstr("is missing"));
+  package_ = good;
+  package_.info.predictor->prior[1] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(write_package(path_, package_).error().message, HasSubstr("predictor: prior[1]: found nan"));
   package_ = good;
   package_.info.name = "../evil";
   EXPECT_THAT(write_package(path_, package_).error().message, HasSubstr("name: found"));
@@ -160,7 +176,7 @@ TEST_F(PackageTest, WritingReplacesNothingButAPackage) {
 
 TEST_F(PackageTest, AMissingFileIsNamed) {
   for (const std::string_view file :
-       {kModelFile, kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile}) {
+       {kModelFile, kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile, kPredictorFile}) {
     fs::remove(path_ / file);
     EXPECT_THAT(refusal(), AllOf(StartsWith((path_ / file).string()), HasSubstr("No such file"))) << file;
     restore();
@@ -170,7 +186,8 @@ TEST_F(PackageTest, AMissingFileIsNamed) {
 }
 
 TEST_F(PackageTest, AFlippedByteIsSeenByTheChecksum) {
-  for (const std::string_view file : {kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile}) {
+  for (const std::string_view file :
+       {kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile, kPredictorFile}) {
     const std::string good = bytes(file);
     for (const std::size_t at : {std::size_t{0}, good.size() / 2, good.size() - 1}) {
       std::string bad = good;
@@ -186,7 +203,8 @@ TEST_F(PackageTest, AFlippedByteIsSeenByTheChecksum) {
 
 // Behind the checksum the readers stand alone.
 TEST_F(PackageTest, AFileCutAnywhereIsRefusedEvenWithAMatchingChecksum) {
-  for (const std::string_view file : {kWeightsFile, kEtProfileFile, kCsProfileFile, kProgramFile}) {
+  for (const std::string_view file :
+       {kWeightsFile, kEtProfileFile, kCsProfileFile, kProgramFile, kPredictorFile}) {
     const std::string good = bytes(file);
     const std::size_t step = good.size() / 50 + 1;
     for (std::size_t n = 0; n + 2 < good.size(); n += step) {
@@ -206,7 +224,7 @@ TEST_F(PackageTest, AFileCutAnywhereIsRefusedEvenWithAMatchingChecksum) {
 
 TEST_F(PackageTest, AByteFlippedAnywhereBehindTheChecksumNeverCrashes) {
   for (const std::string_view file :
-       {kModelFile, kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile}) {
+       {kModelFile, kProgramFile, kWeightsFile, kEtProfileFile, kCsProfileFile, kPredictorFile}) {
     const std::string good = bytes(file);
     const std::size_t step = good.size() / 200 + 1;
     for (std::size_t at = 0; at < good.size(); at += step) {
@@ -334,6 +352,103 @@ TEST_F(PackageTest, ProfilesMustFitTheBlocks) {
               HasSubstr("\"correct\" holds a value other than 0 and 1"));
   EXPECT_THAT(confidences([](CsProfile& p) { std::swap(p.samples, p.exits); }),
               HasSubstr("\"confidence\" must be F32 and \"correct\" U8, both [samples, 2]"));
+}
+
+TEST_F(PackageTest, ThePredictorMustBeThisNetworks) {
+  const auto said = [&](const std::function<void(PredictorParameters&)>& change) {
+    PredictorParameters p = *package_.info.predictor;
+    change(p);
+    restore();
+    forge(kPredictorFile, format_predictor(p, sha256(bytes(kWeightsFile))));
+    return refusal();
+  };
+  using P = PredictorParameters;
+  EXPECT_EQ(said([](P&) {}), "");
+  EXPECT_EQ(said([](P& p) { p.layers.clear(); }), "");
+  EXPECT_THAT(
+      said([](P& p) { p.classes = 4; }),
+      HasSubstr("predictor: classes: found \"4\"; expected \"3\": it was trained for another network"));
+  EXPECT_THAT(said([](P& p) {
+                p.calibration.pop_back();
+                p.prior.pop_back();
+              }),
+              HasSubstr("\"prior\" and \"temperature\" must have one value per exit, 2"));
+  EXPECT_THAT(
+      said([](P& p) {
+        p.calibration[0].accuracy = {0.5F, 0.25F};
+      }),
+      HasSubstr("calibration of exit 0: accuracy[1]: found 0.250000; expected at least the knot before"));
+  EXPECT_THAT(said([](P& p) { p.layers[0].weight[2] = std::numeric_limits<float>::infinity(); }),
+              HasSubstr("layer 0: weight[2]: found inf"));
+  EXPECT_THAT(said([](P& p) {
+                p.layers[0] = {6, 1, std::vector<float>(6), {0}};
+              }),
+              HasSubstr("layer 0: found 6 inputs; expected 4"));
+  EXPECT_THAT(said([](P& p) {
+                p.layers[1] = {1, 3, std::vector<float>(3), std::vector<float>(3)};
+              }),
+              HasSubstr("the last layer: found 3 outputs; expected one per exit, 2"));
+  EXPECT_THAT(said([](P& p) { p.layers.resize(5, p.layers[1]); }),
+              HasSubstr("\"layer4.bias\" is not a predictor's"));
+
+  // Of the same shape, but for other weights.
+  restore();
+  forge(kPredictorFile, format_predictor(*package_.info.predictor, sha256("other weights")));
+  EXPECT_THAT(refusal(),
+              AllOf(StartsWith((path_ / kPredictorFile).string() + ": network: found \""),
+                    HasSubstr("it was trained for another network; train one with: einet-model predictor")));
+}
+
+TEST_F(PackageTest, ThePredictorsFileSaysWhatIsWrongWithIt) {
+  const auto said = [&](std::map<std::string, TensorView> tensors,
+                        const std::map<std::string, std::string>& metadata) {
+    restore();
+    forge(kPredictorFile, write_safetensors(tensors, metadata));
+    return refusal();
+  };
+  const std::string good = bytes(kPredictorFile);
+  const auto tensors = *read_safetensors(good);
+  const auto metadata = *read_safetensors_metadata(good);
+  EXPECT_EQ(said(tensors, metadata), "");
+  for (const auto& [key, value] : metadata) {
+    auto fewer = metadata;
+    fewer.erase(key);
+    EXPECT_THAT(said(tensors, fewer), HasSubstr("the metadata \"" + key + "\" is missing"));
+  }
+  auto newer = metadata;
+  newer["format"] = "2";
+  EXPECT_THAT(said(tensors, newer), HasSubstr("predictor: format: found \"2\"; expected \"1\""));
+  for (const auto& [name, tensor] : tensors) {
+    auto fewer = tensors;
+    fewer.erase(name);
+    EXPECT_THAT(said(fewer, metadata), HasSubstr("predictor: ")) << name;
+    auto flat = tensors;
+    flat[name].shape.insert(flat[name].shape.begin(), 1);
+    EXPECT_THAT(said(flat, metadata), HasSubstr("the tensor \"" + name + "\" must be F32 with")) << name;
+  }
+  auto more = tensors;
+  more["extra"] = {"U8", {1}, "x"};
+  EXPECT_THAT(said(more, metadata), HasSubstr("the tensor \"layer2.weight\" is missing"));
+  const std::string wide(sizeof(float) * 1000, '\0');
+  more = tensors;
+  more["layer0.weight"] = {"F32", {1, 1000}, wide};
+  EXPECT_THAT(said(more, metadata), HasSubstr("\"layer0.weight\" must have 1 to 256 rows and columns"));
+}
+
+TEST_F(PackageTest, APredictorStandsByItselfToo) {
+  const fs::path file = folder_.path() / "small.predictor";
+  const PredictorOwner owner{"small on digits", 3, 2};
+  ASSERT_TRUE(write_predictor(file, *package_.info.predictor, owner.network));
+  const auto read = read_predictor(file, owner);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, *package_.info.predictor);
+  EXPECT_THAT(read_predictor(file, {"large on digits", 3, 2}).error().message,
+              HasSubstr("network: found \"small on digits\"; expected \"large on digits\""));
+  EXPECT_THAT(read_predictor(folder_.path() / "none", owner).error().message, HasSubstr("cannot open"));
+  package_.info.predictor->prior.clear();
+  EXPECT_THAT(write_predictor(file, *package_.info.predictor, owner.network).error().message,
+              HasSubstr("prior: found 0 numbers; expected 2"));
+  EXPECT_TRUE(read_predictor(file, owner));
 }
 
 // The container on its own: headers that lie.
