@@ -14,6 +14,10 @@ find_package(benchmark REQUIRED)
 find_package(rapidcheck REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
+# stb_easy_font: the letters of plots.
+find_path(STB_ROOT stb_easy_font.h PATH_SUFFIXES stb REQUIRED)
+add_library(einet_stb INTERFACE)
+target_include_directories(einet_stb SYSTEM INTERFACE "${STB_ROOT}")
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 

@@ -77,4 +77,14 @@ Result<ProblemFile> parse_problem(std::string_view text, const std::string& file
                      static_cast<int>(first_block), std::move(*survival)};
 }
 
+Result<Survival> parse_survival(std::string_view text, const std::string& file) {
+  TomlDocument doc(text, file);
+  TomlTable root = doc.root();
+  Result<Survival> survival = read_survival(root.table("survival"));
+  root.close();
+  if (!survival) root.fail("survival", survival.error().message);
+  if (auto ok = doc.finish(); !ok) return ok.error();
+  return survival;
+}
+
 }  // namespace einet

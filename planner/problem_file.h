@@ -1,5 +1,5 @@
-// Reads a planning problem from TOML (the format of `einet plan`, design section 7) into checked values. No
-// planning here.
+// Reads a planning problem, or a survival function alone, from TOML (the format of `einet plan`, design
+// section 7) into checked values. No planning here.
 #pragma once
 
 #include <string>
@@ -30,5 +30,8 @@ inline constexpr ByteCount kMaxProblemBytes{std::uint64_t{16} << 20};
 
 // Error: "FILE:LINE:COLUMN: key: what was found, what is allowed". `file` is only used in messages.
 Result<ProblemFile> parse_problem(std::string_view text, const std::string& file);
+
+// A file that holds the [survival] table of a problem, and nothing else. Error: as parse_problem.
+Result<Survival> parse_survival(std::string_view text, const std::string& file);
 
 }  // namespace einet

@@ -125,7 +125,8 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
   };
   for (const Case& c : std::vector<Case>{
            {{},
-            "einet: name a command: status, models, submit, jobs, watch, cancel, task, plan, simulate or "
+            "einet: name a command: status, models, submit, jobs, watch, cancel, task, plan, simulate, "
+            "evaluate or "
             "analyze"},
            {{"task"}, "einet: name a command: add, remove or list"},
            {{"task", "ad"}, "einet: \"ad\" is no command; did you mean \"add\"?"},

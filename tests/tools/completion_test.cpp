@@ -42,6 +42,9 @@ TEST(Completion, OffersCommandsOptionsAndValues) {
   EXPECT_EQ(complete("einet submit digits x.png --plan ''"), (Offers{"exact", "all", "last"}));
   EXPECT_EQ(complete("einet watch --b"), (Offers{"--blocks"}));
   EXPECT_EQ(complete("einet plan --planner g"), (Offers{"greedy"}));
+  EXPECT_EQ(complete("einet plan --planner o"), Offers{});
+  EXPECT_EQ(complete("einet evaluate x.profiles --planner o"), (Offers{"oracle"}));
+  EXPECT_EQ(complete("einet evaluate --ag"), (Offers{"--aggregation"}));
   EXPECT_EQ(complete("einet submit digits '" EINET_SOURCE_DIR "/tools/einet/comp'"),
             (Offers{EINET_SOURCE_DIR "/tools/einet/completion.bash"}));
   EXPECT_EQ(complete("einet jobs x"), Offers{});
@@ -60,7 +63,7 @@ TEST(Completion, AbsentDaemonMeansNoModelNames) {
 
 TEST(Completion, KnowsEveryOptionThatHelpShows) {
   for (const char* command : {"", "status", "models", "submit", "jobs", "watch", "cancel", "task", "task add",
-                              "task remove", "task list", "plan", "simulate", "analyze"}) {
+                              "task remove", "task list", "plan", "simulate", "evaluate", "analyze"}) {
     std::vector<const char*> argv{"einet"};
     std::istringstream names(command);
     const std::vector<std::string> words{std::istream_iterator<std::string>(names), {}};

@@ -16,6 +16,7 @@
 #include "config/text.h"
 #include "tools/einet/analyze.h"
 #include "tools/einet/context.h"
+#include "tools/einet/evaluate.h"
 #include "tools/einet/exit_code.h"
 #include "tools/einet/look.h"
 #include "tools/einet/plan.h"
@@ -28,8 +29,9 @@
 namespace einet::cli {
 namespace {
 
-constexpr std::array<std::string_view, 10> kCommands{"status", "models", "submit", "jobs",     "watch",
-                                                     "cancel", "task",   "plan",   "simulate", "analyze"};
+constexpr std::array<std::string_view, 11> kCommands{"status",   "models",   "submit", "jobs",
+                                                     "watch",    "cancel",   "task",   "plan",
+                                                     "simulate", "evaluate", "analyze"};
 
 constexpr std::array<std::string_view, 3> kTaskCommands{"add", "remove", "list"};
 
@@ -62,6 +64,7 @@ struct Said {
   ReplayArguments replay;
   bool random = false;
   WorldsArguments worlds;
+  EvaluateArguments evaluate;
   AnalyzeArguments analyze;
 };
 
@@ -240,6 +243,61 @@ Examples:
   });
 }
 
+void add_evaluate(CLI::App& app, Said& said) {
+  CLI::App& evaluate = add_command(
+      app, "evaluate", "Compare planners on profiles of trained networks (no daemon needed)",
+      R"(A profile (NAME.profiles, written by einet-model) holds what every exit of a network answered on a data set,
+and how long its blocks take. Every test sample is run through the network under every planner. An answer counts
+with the probability that the job is still alive when it is ready. What planners expect of exits is learned from
+the validation samples; nothing that plans has seen the test samples.
+
+Planners: exact, hybrid[:M], greedy and random[:N] plan anew after every executed exit, from the confidences that
+this sample has had; statistics plans once, for the mean of all samples; static:25, static:50, static:100, all and
+single (the last exit only) never plan;
+confidence:P executes every exit until one is P percent confident; oracle plans with the sample's true
+confidences, which nobody can know. "+last", "+most-confident" or "+product" behind a name makes one answer
+of several exits in that way, for this planner.
+
+Kill distributions: uniform[:FROM,TO], exponential[:MEAN], normal[:MEAN,SD], or SURVIVAL.toml with a [survival]
+table as in a problem of einet plan. Times are "1.5ms", or "50%" of the network's time with all of its exits;
+without times: uniform:0%,100%, exponential:50%, normal:50%,25%.
+
+Accuracy: share of samples that hold a right answer when they are stopped; without an answer counts as wrong.
+Mean exit: the deepest executed exit when stopped, counted from 0. Intervals: 95 %, paired bootstrap.
+
+Examples:
+  einet evaluate b-alexnet-cifar-10.profiles
+  einet evaluate *.profiles --kill uniform --kill normal:40%,10% --planner exact --planner static:50
+  einet evaluate net.profiles --planner exact+product static:50 oracle --base static:50 --plot net.png
+
+)");
+  EvaluateArguments& evaluation = said.evaluate;
+  evaluate.add_option("PROFILE", evaluation.profiles, "NAME.profiles; a table of each")->required();
+  evaluate.add_option("--kill", evaluation.kills, "When jobs are stopped; a table for each [uniform]")
+      ->type_name("DIST");
+  evaluate.add_option("--planner", evaluation.planners, "Planners to compare [all]")->type_name("NAME");
+  evaluate
+      .add_option("--base", evaluation.base,
+                  "The planner that gains are measured against; best-static: the best of static and all "
+                  "[best-static]")
+      ->type_name("NAME");
+  evaluate
+      .add_option("--aggregation", evaluation.aggregation,
+                  "One answer of several: last, most-confident or product [last]")
+      ->type_name("NAME");
+  evaluate
+      .add_option("--device", evaluation.device, "Whose times count: cpu or cuda [the first in the profile]")
+      ->type_name("KIND");
+  evaluate.add_flag_callback(
+      "--no-predictor", [&evaluation] { evaluation.expect = EvaluateArguments::Expect::statistics; },
+      "Expect of every sample the mean of all, instead of what a trained predictor says");
+  number_option<std::uint64_t>(evaluate, "--seed", "Of the predictor's training and of the bootstrap [1]", 0,
+                               kMost, [&evaluation](std::uint64_t n) { evaluation.seed = n; })
+      ->type_name("S");
+  evaluate.add_option("--plot", evaluation.plot, "Write a plot of accuracy against kill time")
+      ->type_name("OUT.png");
+}
+
 CLI::App& add_task_command(CLI::App& task, const std::string& name, const std::string& help) {
   CLI::App& command = add_command(task, name, help);
   command.fallthrough();
@@ -319,6 +377,7 @@ void add_commands(CLI::App& app, Said& said) {
       ->type_name("NAME");
 
   add_simulate(app, said);
+  add_evaluate(app, said);
 
   CLI::App& analyze = add_command(
       app, "analyze", "Say whether a task set's jobs can miss their deadlines (no daemon needed)",
@@ -372,6 +431,10 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
   if (command == "plan") {
     said.plan.output = said.json ? PlanArguments::Output::json : PlanArguments::Output::table;
     return run_plan(said.plan, out, err);
+  }
+  if (command == "evaluate") {
+    said.evaluate.output = said.json ? EvaluateArguments::Output::json : EvaluateArguments::Output::table;
+    return run_evaluate(said.evaluate, out, err);
   }
   if (command == "analyze") {
     said.analyze.output = said.json ? AnalyzeArguments::Output::json : AnalyzeArguments::Output::table;

@@ -9,12 +9,22 @@ _einet_tasks() {
   "${COMP_WORDS[0]}" task list --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+_einet_planners() { # evaluate knows more of them than plan
+  echo exact hybrid greedy random static:25 static:50 static:100 all single
+  if [[ " ${COMP_WORDS[*]} " == *' evaluate '* ]]; then
+    echo statistics confidence:90 confidence:95 confidence:99 oracle
+  fi
+}
+
 _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes no value
   case "$1" in
-    --socket|--csv|--replay) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --socket|--csv|--replay|--plot) COMPREPLY=($(compgen -f -- "$current")) ;;
     --plan) COMPREPLY=($(compgen -W 'exact all last' -- "$current")) ;;
     --policy) COMPREPLY=($(compgen -W 'edf fixed-priority fifo imprecise' -- "$current")) ;;
-    --planner) COMPREPLY=($(compgen -W 'exact hybrid greedy random static:25 static:50 static:100 all single' -- "$current")) ;;
+    --planner|--base) COMPREPLY=($(compgen -W "$(_einet_planners)" -- "$current")) ;;
+    --kill) COMPREPLY=($(compgen -W 'uniform exponential normal' -- "$current") $(compgen -f -- "$current")) ;;
+    --aggregation) COMPREPLY=($(compgen -W 'last most-confident product' -- "$current")) ;;
+    --device) COMPREPLY=($(compgen -W 'cpu cuda' -- "$current")) ;;
     --deadline|--period|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
     --model) COMPREPLY=($(compgen -W "$(_einet_models)" -- "$current")) ;;
     --task) COMPREPLY=($(compgen -W "$(_einet_tasks)" -- "$current")) ;;
@@ -26,14 +36,14 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
 _einet() {
   local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
   # ":" splits words in bash; "static:25" is then completed behind it.
-  local commands='status models submit jobs watch cancel task plan simulate analyze'
+  local commands='status models submit jobs watch cancel task plan simulate evaluate analyze'
   local options='--socket --tenant --timeout --json --help'
   local command='' position=0 i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds)
+      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--aggregation|--device|--plot)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"
@@ -48,6 +58,7 @@ _einet() {
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
+    evaluate) options="--kill --planner --base --aggregation --device --no-predictor --seed --plot --json --help" ;;
     analyze) options="--json --help" ;;
   esac
   if [[ "$current" == -* ]]; then
@@ -68,7 +79,7 @@ _einet() {
       local jobs
       jobs=$("${COMP_WORDS[0]}" jobs --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
       COMPREPLY=($(compgen -W "$jobs" -- "$current")) ;;
-    plan|simulate|analyze) COMPREPLY=($(compgen -f -- "$current")) ;;
+    plan|simulate|evaluate|analyze) COMPREPLY=($(compgen -f -- "$current")) ;;
   esac
 }
 complete -o filenames -F _einet einet

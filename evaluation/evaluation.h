@@ -1,0 +1,39 @@
+// One table: several planners on one network's samples under one kill distribution, with intervals.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/result.h"
+#include "evaluation/bootstrap.h"
+#include "evaluation/replay.h"
+
+namespace einet {
+
+struct Row {
+  std::string planner;
+  Comparison comparison;
+  double output = 0;      // probability that there is an answer when the job is stopped
+  double mean_exit = 0;   // the last executed exit at the stop, counted from 0, given that there is one
+  double mean_count = 0;  // executed exits at the stop
+  PlanTimes times;
+  std::vector<double> accuracy_at;  // as in Replay
+};
+
+struct Evaluation {
+  std::vector<Row> rows;  // in the order of the contenders
+  std::size_t base = 0;   // the row that gains are measured against
+};
+
+// The base that is the most accurate of static:P and all among the contenders, on these samples.
+inline constexpr std::string_view kBestStatic = "best-static";
+
+// `base`: the name of a contender, or kBestStatic. Error: no contender, one that is there twice, or a base
+// that is none of them.
+Result<Evaluation> evaluate(std::span<const Contender> contenders, std::string_view base, std::uint64_t seed,
+                            const ReplaySetting& setting);
+
+}  // namespace einet

@@ -1,0 +1,76 @@
+#include "evaluation/learning.h"
+
+#include <algorithm>
+#include <array>
+
+#include "config/check.h"
+
+namespace einet {
+
+ExitAnswers exit_answers(const ProfileSplit& split) {
+  ExitAnswers answers;
+  answers.samples = split.samples();
+  answers.exits = split.exits();
+  answers.classes = split.classes();
+  answers.kept = std::min(split.kept(), kTopScores);
+  const std::size_t count =
+      static_cast<std::size_t>(split.samples()) * static_cast<std::size_t>(split.exits());
+  answers.score.reserve(count * static_cast<std::size_t>(answers.kept));
+  answers.rank.reserve(count);
+  for (int s = 0; s < split.samples(); ++s) {
+    for (int e = 0; e < split.exits(); ++e) {
+      int rank = answers.kept;
+      for (int k = 0; k < answers.kept; ++k) {
+        answers.score.push_back(split.score(s, e, k));
+        if (split.top(s, e, k) == split.label(s)) rank = k;
+      }
+      answers.rank.push_back(static_cast<std::uint8_t>(rank));
+    }
+  }
+  return answers;
+}
+
+Predictor learn_calibration(const ProfileSplit& validation) {
+  const ExitAnswers answers = exit_answers(validation);
+  PredictorParameters parameters;
+  parameters.classes = validation.classes();
+  for (int e = 0; e < validation.exits(); ++e) {
+    parameters.calibration.push_back(fit_calibration(answers, e));
+    parameters.prior.push_back(static_cast<float>(validation.accuracy(e)));
+  }
+  auto predictor = Predictor::make(std::move(parameters));
+  EINET_CHECK(predictor.has_value(), "a fitted calibration is one that can be used");
+  return std::move(*predictor);
+}
+
+Result<Predictor> learn_predictor(const ProfileSplit& validation, std::uint64_t seed) {
+  PredictorTraining training;
+  training.seed = seed;
+  auto parameters = train_predictor(exit_answers(validation), training);
+  if (!parameters) return parameters.error();
+  return Predictor::make(std::move(*parameters));
+}
+
+std::vector<float> calibrated_confidences(const Predictor& predictor, const ProfileSplit& split) {
+  std::vector<float> out;
+  out.reserve(static_cast<std::size_t>(split.samples()) * static_cast<std::size_t>(split.exits()));
+  std::array<float, kTopScores> scores{};
+  const int kept = std::min(split.kept(), kTopScores);
+  for (int s = 0; s < split.samples(); ++s) {
+    for (int e = 0; e < split.exits(); ++e) {
+      for (int k = 0; k < kept; ++k) scores[static_cast<std::size_t>(k)] = split.score(s, e, k);
+      out.push_back(
+          static_cast<float>(predictor.calibrated(e, {scores.data(), static_cast<std::size_t>(kept)})));
+    }
+  }
+  return out;
+}
+
+std::vector<double> temperatures(const Predictor& predictor) {
+  std::vector<double> out;
+  for (const Calibration& calibration : predictor.parameters().calibration)
+    out.push_back(calibration.temperature);
+  return out;
+}
+
+}  // namespace einet

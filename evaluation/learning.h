@@ -1,0 +1,30 @@
+// What planning learns from the samples that were held out from training: between profiles and the planner's
+// own types. The test split is only ever judged with it, never learned from.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "config/result.h"
+#include "models/profiles.h"
+#include "planner/predictor.h"
+#include "planner/predictor_training.h"
+
+namespace einet {
+
+// The split's answers as calibration and training take them: at most kTopScores scores of each.
+ExitAnswers exit_answers(const ProfileSplit&);
+
+// The calibration of every exit and its mean accuracy, and no network: what is to come is the mean.
+Predictor learn_calibration(const ProfileSplit& validation);
+
+// The same with a trained network. Error: too few samples to train on.
+Result<Predictor> learn_predictor(const ProfileSplit& validation, std::uint64_t seed);
+
+// Samples x exits: the probability that the answer is right, judged by its own confidence.
+std::vector<float> calibrated_confidences(const Predictor&, const ProfileSplit&);
+
+// One per exit.
+std::vector<double> temperatures(const Predictor&);
+
+}  // namespace einet

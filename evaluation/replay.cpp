@@ -1,0 +1,201 @@
+#include "evaluation/replay.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <thread>
+
+#include "config/check.h"
+
+namespace einet {
+namespace {
+
+using PerExit = std::array<double, kMaxBlocks>;
+
+// One thread's part of a replay.
+class Runner {
+ public:
+  Runner(const Contender& contender, const ReplaySetting& setting)
+      : contender_(contender),
+        s_(setting),
+        blocks_(setting.samples.exits()),
+        aggregation_(contender.aggregation.value_or(setting.aggregation)),
+        held_(aggregation_, setting.samples.classes(), setting.temperature),
+        gained_(kCurvePoints) {
+    for (const double t : s_.trunk_ns) whole_ns_ += t;
+    for (const double t : s_.exit_ns) whole_ns_ += t;
+    switch (contender.kind) {
+      case Contender::Kind::fixed:
+        first_ = plan(s_.statistics, contender.planner, 0, 0, 0);
+        break;
+      case Contender::Kind::statistics:
+        first_ = plan(s_.statistics, Planner{}, 0, 0, 0);
+        break;
+      case Contender::Kind::online:
+        first_ = plan(s_.forecast, contender.planner, 0, 0, 0);
+        break;
+      case Contender::Kind::confidence:
+        first_ = ~ExitMask{0};
+        break;
+      case Contender::Kind::oracle:
+        break;
+    }
+    search_ns_.clear();  // these plans are made once, not for every sample
+    forecast_ns_ = 0;
+  }
+
+  ReplayedSample run(int sample) {
+    const float* calibrated = s_.calibrated.data() + static_cast<std::ptrdiff_t>(sample) * blocks_;
+    std::copy_n(calibrated, blocks_, calibrated_.begin());
+    held_.clear();
+    ExitMask left = contender_.kind == Contender::Kind::oracle ? plan_by_truth() : first_;
+    ReplayedSample out;
+    double now = 0;
+    int last = 0;
+    bool was_right = false;
+    for (int k = 0; k < blocks_ && left >> k != 0; ++k) {
+      now += s_.trunk_ns[at(k)];
+      if ((left & exit_bit(k)) == 0) continue;
+      now += s_.exit_ns[at(k)];
+      held_.add(s_.samples, sample, k, calibrated_[at(k)]);
+      const bool right = held_.answer() == s_.samples.label(sample);
+      const double alive = s_.survival(now);
+      const int change = (right ? 1 : 0) - (was_right ? 1 : 0);
+      if (out.executed == 0) out.output = static_cast<float>(alive);
+      out.executed |= exit_bit(k);
+      out.credit += static_cast<float>(change * alive);
+      out.depth += static_cast<float>((k - last) * alive);
+      out.count += static_cast<float>(alive);
+      gained_[curve_point(now)] += change;
+      was_right = right;
+      last = k;
+      if (contender_.kind == Contender::Kind::confidence) {
+        if (s_.samples.confidence(sample, k) * 100 >= static_cast<float>(contender_.percent)) break;
+      } else if (contender_.kind == Contender::Kind::online && k + 1 < blocks_) {
+        left = plan(s_.forecast, contender_.planner, out.executed, k + 1, now);
+      }
+    }
+    return out;
+  }
+
+  const std::vector<std::int64_t>& gained() const { return gained_; }
+  std::vector<float>& search_ns() { return search_ns_; }
+  double forecast_ns() const { return forecast_ns_; }
+
+ private:
+  static std::size_t at(int k) { return static_cast<std::size_t>(k); }
+
+  // The first point of the curve at or after `now`.
+  std::size_t curve_point(double now) const {
+    return std::min(gained_.size() - 1,
+                    static_cast<std::size_t>(std::ceil(now / whole_ns_ * (kCurvePoints - 1) * (1 - 1e-12))));
+  }
+
+  // The exits to execute from block `next` on, at `now`; times count from the job's start, so that its
+  // survival function is the same all along: what time has passed is added to the next trunk.
+  ExitMask plan(const Forecast& forecast, const Planner& planner, ExitMask executed, int next, double now) {
+    const std::span<const double> calibrated(calibrated_.data(), at(blocks_));
+    const TimePoint start = s_.clock.now();
+    double held = forecast.expect(calibrated, executed, {accuracy_.data(), at(blocks_)});
+    // An answer that is not the deepest exit's is judged by the exit that gave it.
+    if (aggregation_ == Aggregation::most_confident && executed != 0 && held_.confidence() > held) {
+      held = held_.confidence();
+    }
+    const TimePoint foreseen = s_.clock.now();
+    const ExitMask exits = search(planner, held, next, now);
+    search_ns_.push_back(static_cast<float>((s_.clock.now() - foreseen).count()));
+    forecast_ns_ += static_cast<double>((foreseen - start).count());
+    return exits;
+  }
+
+  ExitMask plan_by_truth() {
+    const TimePoint start = s_.clock.now();
+    accuracy_ = calibrated_;
+    const ExitMask exits = search(Planner{}, 0, 0, 0);
+    search_ns_.push_back(static_cast<float>((s_.clock.now() - start).count()));
+    return exits;
+  }
+
+  ExitMask search(const Planner& planner, double held, int next, double now) {
+    std::copy(s_.trunk_ns.begin(), s_.trunk_ns.end(), trunk_ns_.begin());
+    trunk_ns_[at(next)] += now;
+    const PlanProblem problem{.trunk_ns = {trunk_ns_.data(), at(blocks_)},
+                              .exit_ns = s_.exit_ns,
+                              .accuracy = {accuracy_.data(), at(blocks_)},
+                              .held = held,
+                              .first_block = next};
+    return make_plan(planner, problem, s_.survival, search_).exits;
+  }
+
+  const Contender& contender_;
+  const ReplaySetting& s_;
+  int blocks_;
+  Aggregation aggregation_;
+  double whole_ns_ = 0;
+  PlanSearch search_;
+  HeldAnswer held_;
+  PerExit calibrated_{}, accuracy_{}, trunk_ns_{};
+  ExitMask first_ = 0;
+  std::vector<std::int64_t> gained_;  // right answers more (or less) from each point of the curve on
+  std::vector<float> search_ns_;
+  double forecast_ns_ = 0;
+};
+
+}  // namespace
+
+Replay replay(const Contender& contender, const ReplaySetting& setting) {
+  const int samples = setting.samples.samples();
+  const auto blocks = static_cast<std::size_t>(setting.samples.exits());
+  EINET_CHECK(setting.calibrated.size() == static_cast<std::size_t>(samples) * blocks &&
+                  setting.temperature.size() == blocks && setting.trunk_ns.size() == blocks &&
+                  setting.exit_ns.size() == blocks,
+              "one entry per block, and per sample and exit");
+  const int count = std::clamp(setting.threads, 1, samples);
+  std::vector<Runner> runners;
+  for (int i = 0; i < count; ++i) runners.emplace_back(contender, setting);
+
+  Replay out;
+  out.samples.resize(static_cast<std::size_t>(samples));
+  const auto run_part = [&](int part) {
+    for (int s = part; s < samples; s += count) {
+      out.samples[static_cast<std::size_t>(s)] = runners[static_cast<std::size_t>(part)].run(s);
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int part = 1; part < count; ++part) threads.emplace_back(run_part, part);
+    run_part(0);
+  }
+
+  std::vector<float> search_ns;
+  double forecast_ns = 0;
+  std::vector<std::int64_t> gained(kCurvePoints);
+  for (Runner& runner : runners) {
+    for (std::size_t i = 0; i < gained.size(); ++i) gained[i] += runner.gained()[i];
+    search_ns.insert(search_ns.end(), runner.search_ns().begin(), runner.search_ns().end());
+    forecast_ns += runner.forecast_ns();
+  }
+  std::int64_t right = 0;
+  for (const std::int64_t change : gained) {
+    right += change;
+    out.accuracy_at.push_back(static_cast<double>(right) / samples);
+  }
+  if (!search_ns.empty()) {
+    const auto searches = static_cast<double>(search_ns.size());
+    const auto quantile = [&](double share) {
+      const auto place = search_ns.begin() + static_cast<std::ptrdiff_t>(share * (searches - 1));
+      std::nth_element(search_ns.begin(), place, search_ns.end());
+      return *place;
+    };
+    out.times = {.searches = static_cast<std::int64_t>(search_ns.size()),
+                 .mean_ns = std::accumulate(search_ns.begin(), search_ns.end(), 0.0) / searches,
+                 .p50_ns = quantile(0.5),
+                 .p99_ns = quantile(0.99),
+                 .forecast_ns = forecast_ns / searches};
+  }
+  return out;
+}
+
+}  // namespace einet

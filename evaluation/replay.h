@@ -1,0 +1,66 @@
+// Runs every recorded sample through a network under one planner, as a lane would: block after block,
+// planning anew after each executed exit from the sample's own confidences. Says what the answers were worth
+// under a survival function. What a planner is told comes from the forecast alone; the samples' labels only
+// judge.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "config/time.h"
+#include "evaluation/contender.h"
+#include "evaluation/forecast.h"
+#include "evaluation/held_answer.h"
+#include "models/profiles.h"
+#include "planner/survival.h"
+
+namespace einet {
+
+// What a replay is made of; everything lives elsewhere, and longer.
+struct ReplaySetting {
+  const ProfileSplit& samples;
+  std::span<const float>
+      calibrated;  // samples x exits: the probability that the answer is right, by its confidence
+  std::span<const double> temperature;  // one per exit, > 0: for Aggregation::product
+  const Forecast& forecast;
+  const Forecast& statistics;  // for Contender::Kind::statistics
+  const Survival& survival;
+  std::span<const double> trunk_ns;  // one per block, > 0
+  std::span<const double> exit_ns;
+  Aggregation aggregation = Aggregation::last;  // of contenders without their own
+  const Clock& clock;                           // for search times; any thread
+  int threads = 1;
+};
+
+// One sample, in expectation over the time at which it is stopped.
+struct ReplayedSample {
+  ExitMask executed = 0;  // if it was never stopped
+  float credit = 0;       // probability that it was stopped with a right answer
+  float output = 0;       // probability that it was stopped with an answer
+  float depth = 0;  // the last executed exit, counted from 0, times the probability that it was the last
+  float count = 0;  // executed exits
+};
+
+struct PlanTimes {
+  std::int64_t searches = 0;  // none where nothing is planned sample by sample
+  double mean_ns = 0;
+  double p50_ns = 0;
+  double p99_ns = 0;
+  double forecast_ns = 0;  // mean time of the forecast before a search
+};
+
+struct Replay {
+  std::vector<ReplayedSample> samples;
+  // Share of samples whose answer held at time i / (size - 1) * the time of all blocks with all exits is
+  // right.
+  std::vector<double> accuracy_at;
+  PlanTimes times;
+};
+
+inline constexpr int kCurvePoints = 501;  // of Replay::accuracy_at
+
+// Same setting, same result but for the times, whatever the number of threads.
+Replay replay(const Contender&, const ReplaySetting&);
+
+}  // namespace einet

@@ -1,0 +1,74 @@
+// A synthetic network with all that a replay needs, and a forecast that listens to the sample.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <vector>
+
+#include "evaluation/replay.h"
+#include "synthetic_profiles.h"
+
+namespace einet::test {
+
+// The exits still to come are better or worse than usual as the deepest executed one is.
+class ShiftedForecast final : public Forecast {
+ public:
+  explicit ShiftedForecast(const ProfileSplit& validation) {
+    for (int k = 0; k < validation.exits(); ++k) mean_.push_back(validation.accuracy(k));
+  }
+  double expect(std::span<const double> calibrated, ExitMask executed,
+                std::span<double> accuracy) const override {
+    const auto next = static_cast<std::size_t>(kMaxBlocks - std::countl_zero(executed));
+    const double shift = next == 0 ? 0 : 0.7 * (calibrated[next - 1] - mean_[next - 1]);
+    for (std::size_t k = next; k < mean_.size(); ++k) accuracy[k] = std::clamp(mean_[k] + shift, 0.0, 1.0);
+    return next == 0 ? 0 : calibrated[next - 1];
+  }
+
+ private:
+  std::vector<double> mean_;
+};
+
+struct World {
+  explicit World(const SyntheticProfiles& want) : World(make_synthetic_profiles(want)) {}
+  explicit World(const ProfileRecord& record)
+      : set(*ProfileSet::parse(format_profiles(record), "world")),
+        statistics(*set.split(Split::validation)),
+        shifted(*set.split(Split::validation)) {
+    const ProfileSplit& test = *set.split(Split::test);
+    for (int s = 0; s < test.samples(); ++s) {
+      for (int k = 0; k < test.exits(); ++k) calibrated.push_back(test.confidence(s, k));
+    }
+    for (const PartTime& t : set.times().front().trunk)
+      trunk_ns.push_back(static_cast<double>(t.p50.count()));
+    for (const PartTime& t : set.times().front().exit) exit_ns.push_back(static_cast<double>(t.p50.count()));
+    temperature.resize(exit_ns.size(), 1.0);
+    for (const double t : trunk_ns) whole_ns += t;
+    for (const double t : exit_ns) whole_ns += t;
+  }
+
+  ReplaySetting setting(const Survival& survival, const Forecast& forecast,
+                        Aggregation aggregation = Aggregation::last, int threads = 1) const {
+    return {*set.split(Split::test),
+            calibrated,
+            temperature,
+            forecast,
+            statistics,
+            survival,
+            trunk_ns,
+            exit_ns,
+            aggregation,
+            clock,
+            threads};
+  }
+
+  ProfileSet set;
+  StatisticsForecast statistics;
+  ShiftedForecast shifted;
+  std::vector<float> calibrated;
+  std::vector<double> temperature, trunk_ns, exit_ns;
+  double whole_ns = 0;
+  SystemClock clock;
+};
+
+}  // namespace einet::test

@@ -1,0 +1,301 @@
+#include "tools/einet/evaluate.h"
+
+#include <array>
+#include <cstdio>
+#include <ostream>
+#include <thread>
+
+#include "config/files.h"
+#include "config/text.h"
+#include "config/time.h"
+#include "evaluation/evaluation.h"
+#include "evaluation/kill.h"
+#include "evaluation/learning.h"
+#include "planner/problem_file.h"
+#include "tools/einet/json.h"
+#include "tools/einet/plot.h"
+#include "tools/einet/table.h"
+
+namespace einet::cli {
+namespace {
+
+// Of one network on one device, in nanoseconds.
+struct Times {
+  std::vector<double> trunk, exit;
+  Duration whole{};
+};
+
+// One network under one kill distribution.
+struct Done {
+  std::string file, network, data, device, machine, kill, aggregation, expectations;
+  int samples = 0;
+  int validation_samples = 0;
+  int blocks = 0;
+  Duration whole{};
+  Duration learning{};
+  Evaluation evaluation;
+};
+
+Result<const EtProfile*> choose_times(const ProfileSet& set, const std::string& device) {
+  if (device.empty()) return &set.times().front();
+  if (const EtProfile* times = set.times_on(device)) return times;
+  std::vector<std::string_view> names;
+  for (const EtProfile& times : set.times()) names.push_back(times.device);
+  return error("device: found \"" + escape(device, 60) + "\"; the profiles have times of " + one_of(names));
+}
+
+Times median_times(const EtProfile& profile) {
+  Times times;
+  const auto take = [&](const std::vector<PartTime>& parts, std::vector<double>& ns) {
+    for (const PartTime& part : parts) {
+      ns.push_back(static_cast<double>(part.p50.count()));
+      times.whole += part.p50;
+    }
+  };
+  take(profile.trunk, times.trunk);
+  take(profile.exit, times.exit);
+  return times;
+}
+
+Result<Survival> read_kill(const std::string& kill, Duration whole) {
+  if (!kill.ends_with(".toml")) return parse_kill(kill, whole);
+  const auto text = read_file(kill, kMaxProblemBytes);
+  if (!text) return text.error();
+  return parse_survival(*text, kill);
+}
+
+Result<const ProfileSplit*> need(const ProfileSet& set, Split split, std::string_view use) {
+  if (const ProfileSplit* found = set.split(split)) return found;
+  return error("has no " + std::string(name(split)) + " split; it is needed to " + std::string(use));
+}
+
+Result<std::vector<Contender>> parse_contenders(const std::vector<std::string>& names) {
+  if (names.empty()) return usual_contenders();
+  std::vector<Contender> contenders;
+  for (const std::string& name : names) {
+    auto contender = parse_contender(name);
+    if (!contender) return contender.error();
+    contenders.push_back(std::move(*contender));
+  }
+  return contenders;
+}
+
+// Evaluates one file under every kill distribution.
+Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const EvaluateArguments& arguments,
+                                        const std::vector<Contender>& contenders, Aggregation aggregation) {
+  const auto set = ProfileSet::read(path);
+  if (!set) return set.error();
+  const std::string file = path.string();
+  const auto test = need(*set, Split::test, "judge plans");
+  if (!test) return within(file, test.error());
+  const auto validation = need(*set, Split::validation, "plan");
+  if (!validation) return within(file, validation.error());
+  const auto profile = choose_times(*set, arguments.device);
+  if (!profile) return within(file, profile.error());
+  const Times times = median_times(**profile);
+  std::vector<Survival> survivals;  // all of them first: learning takes a while
+  for (const std::string& kill : arguments.kills) {
+    auto survival = read_kill(kill, times.whole);
+    if (!survival) return survival.error();
+    survivals.push_back(std::move(*survival));
+  }
+
+  const SystemClock clock;
+  const TimePoint start = clock.now();
+  const bool predicts = arguments.expect == EvaluateArguments::Expect::predictor;
+  const auto predictor = predicts ? learn_predictor(**validation, arguments.seed)
+                                  : Result<Predictor>(learn_calibration(**validation));
+  if (!predictor) {
+    return within(file + ": cannot train a predictor (--no-predictor plans without)", predictor.error());
+  }
+  const Duration learning = clock.now() - start;
+  const StatisticsForecast statistics(**validation);
+  const PredictorForecast predicted(*predictor);
+  const std::vector<float> calibrated = calibrated_confidences(*predictor, **test);
+  const std::vector<double> temperature = temperatures(*predictor);
+
+  std::vector<Done> all;
+  for (std::size_t i = 0; i < survivals.size(); ++i) {
+    const ReplaySetting setting{
+        .samples = **test,
+        .calibrated = calibrated,
+        .temperature = temperature,
+        .forecast = predicts ? static_cast<const Forecast&>(predicted) : statistics,
+        .statistics = statistics,
+        .survival = survivals[i],
+        .trunk_ns = times.trunk,
+        .exit_ns = times.exit,
+        .aggregation = aggregation,
+        .clock = clock,
+        .threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())),
+    };
+    auto evaluation = evaluate(contenders, arguments.base, arguments.seed, setting);
+    if (!evaluation) return evaluation.error();
+    all.push_back({.file = file,
+                   .network = set->network(),
+                   .data = set->data(),
+                   .device = (*profile)->device,
+                   .machine = (*profile)->machine,
+                   .kill = arguments.kills[i],
+                   .aggregation = std::string(name(aggregation)),
+                   .expectations = predicts ? "predictor" : "statistics",
+                   .samples = (*test)->samples(),
+                   .validation_samples = (*validation)->samples(),
+                   .blocks = set->blocks(),
+                   .whole = times.whole,
+                   .learning = learning,
+                   .evaluation = std::move(*evaluation)});
+  }
+  return all;
+}
+
+std::string decimals(double value, int digits) {
+  std::array<char, 64> out{};
+  std::snprintf(out.data(), out.size(), "%.*f", digits, value);
+  return out.data();
+}
+
+// Points of percent, with a sign.
+std::string points(double share) {
+  std::array<char, 64> out{};
+  std::snprintf(out.data(), out.size(), "%+.2f", 100 * share);
+  return out.data();
+}
+
+std::string shares(const Interval& i) {
+  return decimals(100 * i.low, 2) + " to " + decimals(100 * i.high, 2);
+}
+
+std::string short_time(double ns) {
+  return format_duration_short(Duration{static_cast<std::int64_t>(ns)});
+}
+
+void print_table(const Done& done, std::ostream& out) {
+  const Evaluation& e = done.evaluation;
+  out << printable(done.network) << " on " << printable(done.data) << ": " << done.samples
+      << " test samples, " << done.blocks << " exits, " << format_duration_short(done.whole)
+      << " with all of them on " << done.device << "\nkilled: " << printable(done.kill)
+      << "; answers: " << done.aggregation << "; expectations: " << done.expectations << ", learned from "
+      << done.validation_samples << " validation samples in " << format_duration_short(done.learning) << "\n";
+  Table table({"planner", "accuracy %", "95%", "over " + e.rows[e.base].planner, "95%", "given an answer %",
+               "95%", "answered %", "mean exit", "exits", "search p50", "p99"});
+  for (const Row& row : e.rows) {
+    const Comparison& c = row.comparison;
+    const bool searched = row.times.searches > 0;
+    table.add({row.planner, decimals(100 * c.accuracy.value, 2), shares(c.accuracy.interval),
+               points(c.gain.value), points(c.gain.interval.low) + " to " + points(c.gain.interval.high),
+               decimals(100 * c.given_output.value, 2), shares(c.given_output.interval),
+               decimals(100 * row.output, 1), decimals(row.mean_exit, 2), decimals(row.mean_count, 2),
+               searched ? short_time(row.times.p50_ns) : "-", searched ? short_time(row.times.p99_ns) : "-"});
+  }
+  table.print(out);
+}
+
+Json to_json(const Estimate& estimate) {
+  return {{"value", estimate.value}, {"low", estimate.interval.low}, {"high", estimate.interval.high}};
+}
+
+Json to_json(const Done& done, std::uint64_t seed) {
+  Json rows = Json::array();
+  for (const Row& row : done.evaluation.rows) {
+    const Comparison& c = row.comparison;
+    Json search = nullptr;
+    if (row.times.searches > 0) {
+      search = {{"count", row.times.searches},
+                {"mean_us", row.times.mean_ns / 1e3},
+                {"p50_us", row.times.p50_ns / 1e3},
+                {"p99_us", row.times.p99_ns / 1e3},
+                {"forecast_us", row.times.forecast_ns / 1e3}};
+    }
+    rows.push_back({{"planner", row.planner},
+                    {"accuracy", to_json(c.accuracy)},
+                    {"gain", to_json(c.gain)},
+                    {"accuracy_given_answer", to_json(c.given_output)},
+                    {"gain_given_answer", to_json(c.gain_given_output)},
+                    {"answered", row.output},
+                    {"mean_exit", row.mean_exit},
+                    {"mean_exits", row.mean_count},
+                    {"search", search}});
+  }
+  return {{"profiles", done.file},
+          {"network", done.network},
+          {"data", done.data},
+          {"device", done.device},
+          {"machine", done.machine},
+          {"exits", done.blocks},
+          {"samples", done.samples},
+          {"validation_samples", done.validation_samples},
+          {"whole", format_duration(done.whole)},
+          {"kill", done.kill},
+          {"aggregation", done.aggregation},
+          {"expectations", done.expectations},
+          {"seed", seed},
+          {"base", done.evaluation.rows[done.evaluation.base].planner},
+          {"planners", std::move(rows)}};
+}
+
+Panel to_panel(const Done& done) {
+  struct Unit {
+    const char* name;
+    double ns;
+  };
+  constexpr std::array<Unit, 4> kUnits{Unit{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
+  const auto whole_ns = static_cast<double>(done.whole.count());
+  std::size_t unit = 0;
+  while (unit + 1 < kUnits.size() && whole_ns < 2 * kUnits[unit].ns) ++unit;
+  Panel panel;
+  panel.title =
+      escape(done.network, 40) + " on " + escape(done.data, 40) + ", planned for " + escape(done.kill, 40);
+  panel.x_label = std::string("kill time [") + kUnits[unit].name + "]";
+  panel.y_label = "accuracy (" + done.aggregation + ")";
+  panel.x_max = whole_ns / kUnits[unit].ns;
+  for (const Row& row : done.evaluation.rows) panel.curves.push_back({row.planner, row.accuracy_at});
+  return panel;
+}
+
+Result<void> write_plot(const std::vector<Done>& all, const std::filesystem::path& path) {
+  std::vector<Panel> panels;
+  for (const Done& done : all) panels.push_back(to_panel(done));
+  const auto png = draw_png(panels);
+  if (!png) return png.error();
+  return write_file(path, *png);
+}
+
+}  // namespace
+
+int run_evaluate(const EvaluateArguments& arguments, std::ostream& out, std::ostream& words) {
+  const auto fail = [&](const Error& e) {
+    words << "einet evaluate: " << printable(e.message) << "\n";
+    return 2;
+  };
+  const auto contenders = parse_contenders(arguments.planners);
+  if (!contenders) return fail(contenders.error());
+  const auto aggregation = parse_aggregation(arguments.aggregation);
+  if (!aggregation) return fail(aggregation.error());
+  if (!arguments.plot.empty() && arguments.profiles.size() * arguments.kills.size() > kMaxPanels) {
+    return fail(
+        error("plot: at most " + std::to_string(kMaxPanels) + " tables fit into one; name fewer profiles"));
+  }
+  std::vector<Done> all;
+  for (const std::filesystem::path& path : arguments.profiles) {
+    auto done = evaluate_file(path, arguments, *contenders, *aggregation);
+    if (!done) return fail(done.error());
+    all.insert(all.end(), std::make_move_iterator(done->begin()), std::make_move_iterator(done->end()));
+  }
+  if (!arguments.plot.empty()) {
+    if (auto ok = write_plot(all, arguments.plot); !ok) return fail(ok.error());
+  }
+  if (arguments.output == EvaluateArguments::Output::json) {
+    Json evaluations = Json::array();
+    for (const Done& done : all) evaluations.push_back(to_json(done, arguments.seed));
+    out << text_of({{"evaluations", std::move(evaluations)}}) << "\n";
+    return 0;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i > 0) out << "\n";
+    print_table(all[i], out);
+  }
+  return 0;
+}
+
+}  // namespace einet::cli
