@@ -143,7 +143,8 @@ class Core::Impl {
   void keep_homes_free(std::span<Lane*> group);
   static bool at_home(const JobRecord&, const Urgency&, const Lane&);
   void choose_successors();
-  const JobRecord* away_from(const Lane& home) const;
+  enum class Away : std::uint8_t { runs, runs_or_follows };  // follows: at a busy lane's coming boundary
+  const JobRecord* away_from(const Lane& home, Away) const;
   bool displaced(const Lane&) const;
   // Urgent lanes (urgent_lanes.cpp).
   void choose_on_urgent_lane(Lane&, TimePoint boundary, TimePoint now);

@@ -176,11 +176,12 @@ JobRecord* Core::Impl::next_for(DeviceSet devices) {
 
 // Reserved work of `home` that another lane helps with: until it is known to have come back, its home
 // takes nothing less urgent, so that for all reserved work there it is as if it had run at home.
-const JobRecord* Core::Impl::away_from(const Lane& home) const {
+const JobRecord* Core::Impl::away_from(const Lane& home, Away which) const {
   const JobRecord* away = nullptr;
   for (const Lane* lane : order_) {
     if (lane->base == home.id) continue;
-    for (const JobRecord* job : {lane->front.job, lane->next}) {
+    const bool next_counts = which == Away::runs_or_follows || !lane->front;
+    for (const JobRecord* job : {lane->front.job, next_counts ? lane->next : nullptr}) {
       const bool reserved = job != nullptr && job->urgency.tier == Tier::reserved && job->server == nullptr;
       if (!reserved || job->is_over() || job->home() != home.id) continue;
       if ((job->devices & device_bit(home.device)) == 0) continue;  // it cannot come home
@@ -223,7 +224,7 @@ bool Core::Impl::at_home(const JobRecord& job, const Urgency& key, const Lane& l
 void Core::Impl::keep_homes_free(std::span<Lane*> group) {
   for (Lane* lane : group) {
     if (lane->closed || lane->is_urgent()) continue;
-    const JobRecord* away = away_from(*lane);
+    const JobRecord* away = away_from(*lane, Away::runs_or_follows);
     if (away == nullptr) continue;
     const auto outranks = [&](const JobRecord& job, const Urgency& key) {
       return at_home(job, key, *lane) && key < away->urgency;
@@ -287,7 +288,7 @@ void Core::Impl::choose_successors() {
   for (Lane* lane : holders_) {
     JobRecord* ready = ready_.peek_home(lane->id, device_bit(lane->device));
     if (ready == nullptr) ready = next_for(device_bit(lane->device));
-    if (ready == nullptr || away_from(*lane) != nullptr) continue;
+    if (ready == nullptr || away_from(*lane, Away::runs_or_follows) != nullptr) continue;
     ready_.pass(*ready);
     if (ready->stops_at(lane->boundary)) continue;
     // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane

@@ -54,21 +54,25 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
   const bool may_stay = !lane.helps && may_take_core(*lane.front.job, lane.key, lane);
   const bool goes_on = !ends_there(lane.front, boundary);
   JobRecord* const other = next_for(device_bit(lane.device));
+  const JobRecord* const away = away_from(base, Away::runs);
   if (!base.front) {
     const JobRecord* const home = ready_.find_homed(base.id, [](JobRecord&) { return true; });
     // The base lane is free: whatever is more urgent than this job runs there.
-    const bool more_urgent =
-        (home != nullptr && home->urgency < lane.key) || (other != nullptr && other->urgency < lane.key);
+    const bool more_urgent = (home != nullptr && home->urgency < lane.key) ||
+                             (other != nullptr && other->urgency < lane.key) ||
+                             (away != nullptr && away->urgency < lane.key);
     lane.yields = !may_stay || more_urgent;
     lane.next = goes_on && !lane.yields ? lane.front.job : nullptr;
     return;
   }
   const JobRecord& below = *base.front.job;
   JobRecord* next = nullptr;
-  lane.yields = !may_stay || !outranks(*lane.front.job, lane.key, below);
+  lane.yields = !may_stay || !outranks(*lane.front.job, lane.key, below) ||
+                (away != nullptr && away->urgency < lane.key);
   if (goes_on && !lane.yields) next = lane.front.job;
   const auto consider = [&](JobRecord& job) {
-    const bool better = next == nullptr || job.urgency < lane.key;
+    const bool better =
+        (next == nullptr || job.urgency < lane.key) && (away == nullptr || job.urgency < away->urgency);
     return better && outranks(job, job.urgency, below) && may_take_core(job, job.urgency, lane) &&
            !can_wait(job, lane, now) && !is_placed(job) && prepare(job, lane.device, boundary, now);
   };
@@ -81,7 +85,8 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
   lane.next = next;
 }
 
-// Cores whose block in progress is less urgent than work that cannot wait for its end.
+// Cores whose block in progress is less urgent than work that cannot wait for its end. What is less urgent
+// than work of this home that is away waits here as on the base lane.
 void Core::Impl::take_cores(TimePoint now) {
   if (options_.policy == Policy::fifo) return;
   const auto open = [&](const Lane& base) {
@@ -111,7 +116,9 @@ void Core::Impl::take_cores(TimePoint now) {
       continue;
     }
     const Lane& urgent = lanes_[base.urgent->value];
+    const JobRecord* const away = away_from(base, Away::runs);
     JobRecord* job = ready_.find_homed(base.id, [&](JobRecord& ready) {
+      if (away != nullptr && !(ready.urgency < away->urgency)) return false;
       return outranks(ready, ready.urgency, *base.front.job) && may_take_core(ready, ready.urgency, urgent) &&
              !can_wait(ready, urgent, now) && !is_placed(ready) && prepare(ready, base.device, now, now);
     });

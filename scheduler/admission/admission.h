@@ -71,7 +71,8 @@ class Admission {
   // --- Tasks and budgets. ---
 
   // Accepted: the reservation for the core. First fit over the lanes in their order; tasks that were accepted
-  // before keep their lanes. A known id: replaces that task, or leaves it as it is. Takes some 10 ms at most.
+  // before keep their lanes. A known id: replaces that task, or leaves it as it is. Takes some 10 ms of
+  // processor time at most.
   boost::system::result<Reservation, Refusal> add(const TaskRequest&);
   void remove(TaskId);
   // Replaces the tenant's budget, if it has one.

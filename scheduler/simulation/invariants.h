@@ -152,6 +152,7 @@ class Invariants {
   bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
   TimePoint expected_end(const LaneTruth&);
   bool is_helped(const Truth& running, const LaneTruth&) const;
+  bool more_urgent_is_away(std::size_t home, const Candidate&) const;
   bool has_budget(const Truth&) const;
   bool has_home_work(std::size_t lane) const;
   // A job that was released before and counts on what is promised on this lane, or is helped there.

@@ -63,14 +63,18 @@ void Invariants::check_homes(TimePoint now) {
     const LaneTruth& there = lanes_[*away.running];
     if (away.running == home || away.running == l.urgent || there.begun == now) continue;
     if (there.device != l.device) continue;  // its state cannot come home
-    if (l.current == JobId{} || l.begun != now || mandatory_done(away, there.block, away.best_exit)) continue;
-    const Truth& begun = truth(l.current);
-    if (l.continued && begun.demoted_at == now) continue;
-    if (prefers(home, candidate(away, there.block, away.best_exit),
-                candidate(begun, l.block, begun.best_exit))) {
-      violation("home", now,
-                job_words(begun.spec.id) + " begins on " + lane_words(home) +
-                    ", the home of the more urgent " + job_words(away.spec.id) + ", which is away");
+    if (mandatory_done(away, there.block, away.best_exit)) continue;
+    for (const std::size_t at_home : {home, l.urgent.value_or(home)}) {
+      const LaneTruth& h = lanes_[at_home];
+      if (h.current == JobId{} || h.begun != now) continue;
+      const Truth& begun = truth(h.current);
+      if (h.continued && begun.demoted_at == now) continue;
+      if (prefers(home, candidate(away, there.block, away.best_exit),
+                  candidate(begun, h.block, begun.best_exit))) {
+        violation("home", now,
+                  job_words(begun.spec.id) + " begins on " + lane_words(at_home) +
+                      " at the home of the more urgent " + job_words(away.spec.id) + ", which is away");
+      }
     }
   }
 }
@@ -196,6 +200,16 @@ bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
          !mandatory_done(j, l.block, j.best_exit);
 }
 
+// Whether reserved work of this home runs elsewhere that the home would prefer.
+bool Invariants::more_urgent_is_away(std::size_t home, const Candidate& c) const {
+  return std::any_of(present_.begin(), present_.end(), [&](std::size_t i) {
+    const Truth& away = jobs_[i];
+    if (!away.reservation || away.reservation->home != id_of(home) || !away.holder) return false;
+    if (*away.holder == home || away.holder == lanes_[home].urgent) return false;
+    return prefers(home, candidate(away, away.next_block, away.best_exit), c);
+  });
+}
+
 void Invariants::check_urgent_lanes(TimePoint now) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const LaneTruth& urgent = lanes_[i];
@@ -241,6 +255,7 @@ void Invariants::check_urgent_lanes(TimePoint now) {
                            waiting.work == Candidate::Work::best_effort &&
                            waiting.priority <= in_progress.priority;
       if (refines || waiting.work == Candidate::Work::optional) continue;
+      if (more_urgent_is_away(*urgent.base, waiting)) continue;
       if (prefers(*urgent.base, waiting, in_progress)) {
         violation("urgent", now,
                   job_words(other.spec.id) + " waits for the block of the less urgent " +
