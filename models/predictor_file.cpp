@@ -3,8 +3,6 @@
 #include <cstring>
 #include <map>
 
-#include "config/check.h"
-#include "config/files.h"
 #include "config/text.h"
 #include "models/safetensors.h"
 
@@ -62,7 +60,7 @@ Result<PredictorParameters> read(std::string_view bytes, const PredictorOwner& o
   constexpr const char* kTrain =
       ": it was trained for another network; train one with: einet-model predictor";
   if (auto ok = expect(*metadata, "format", kFormat, ""); !ok) return ok.error();
-  if (auto ok = expect(*metadata, "network", owner.network, kTrain); !ok) return ok.error();
+  if (auto ok = expect(*metadata, "weights", owner.weights, kTrain); !ok) return ok.error();
   if (auto ok = expect(*metadata, "classes", std::to_string(owner.classes), kTrain); !ok) return ok.error();
 
   auto tensors = read_safetensors(bytes);
@@ -116,7 +114,7 @@ Result<PredictorParameters> parse_predictor(std::string_view bytes, std::string_
   return parameters;
 }
 
-std::string format_predictor(const PredictorParameters& p, std::string_view network) {
+std::string format_predictor(const PredictorParameters& p, std::string_view weights) {
   Tensors tensors;
   const auto add = [&](const std::string& name, std::vector<std::int64_t> shape,
                        const std::vector<float>& values) {
@@ -141,20 +139,8 @@ std::string format_predictor(const PredictorParameters& p, std::string_view netw
     add_list(layer_name(i) + ".bias", layer.bias);
   }
   return write_safetensors(tensors, {{"format", std::string(kFormat)},
-                                     {"network", std::string(network)},
+                                     {"weights", std::string(weights)},
                                      {"classes", std::to_string(p.classes)}});
-}
-
-Result<PredictorParameters> read_predictor(const std::filesystem::path& path, const PredictorOwner& owner) {
-  const auto bytes = read_file(path, kPredictorFileLimit);
-  if (!bytes) return bytes.error();
-  return parse_predictor(*bytes, path.string(), owner);
-}
-
-Result<void> write_predictor(const std::filesystem::path& path, const PredictorParameters& p,
-                             std::string_view network) {
-  if (auto ok = check(p); !ok) return within(path.string(), ok.error());
-  return write_file(path, format_predictor(p, network));
 }
 
 }  // namespace einet

@@ -1,9 +1,7 @@
-// A predictor's file: in a package ("predictor"), or beside a NAME.profiles. A safetensors file that says for
-// which network it was trained; docs/packages.md is the format. What the numbers mean is in
-// planner/predictor.h.
+// The bytes of a package's file "predictor"; docs/packages.md is the format. What the numbers mean is in
+// planner/predictor.h. No file is opened here.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -15,9 +13,9 @@ namespace einet {
 
 inline constexpr ByteCount kPredictorFileLimit{4u << 20};
 
-// What a predictor belongs to. One that was trained for anything else is refused.
+// The network that a predictor was trained for. One of another network is refused.
 struct PredictorOwner {
-  std::string network;  // in a package the SHA-256 of its weights; beside profiles "NETWORK on DATA"
+  std::string weights;  // their file's SHA-256
   int classes = 0;
   int exits = 0;
 };
@@ -26,11 +24,6 @@ struct PredictorOwner {
 Result<PredictorParameters> parse_predictor(std::string_view bytes, std::string_view file,
                                             const PredictorOwner&);
 // Precondition: check(parameters), for an owner of as many classes and exits.
-std::string format_predictor(const PredictorParameters&, std::string_view network);
-
-// The same with files. Writing is all or nothing (write_file).
-Result<PredictorParameters> read_predictor(const std::filesystem::path&, const PredictorOwner&);
-Result<void> write_predictor(const std::filesystem::path&, const PredictorParameters&,
-                             std::string_view network);
+std::string format_predictor(const PredictorParameters&, std::string_view weights);
 
 }  // namespace einet

@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const PredictorOwner owner{"x", 3, 2};  // of the seed
   if (const auto predictor = parse_predictor(text, "predictor", owner)) {
-    const auto again = parse_predictor(format_predictor(*predictor, owner.network), "again", owner);
+    const auto again = parse_predictor(format_predictor(*predictor, owner.weights), "again", owner);
     if (!again || *again != *predictor) std::abort();
     std::array<double, 2> accuracy{};
     Predictor::make(*predictor)->predict(std::array{0.25, 0.5}, 0b1, accuracy);

@@ -395,7 +395,7 @@ TEST_F(PackageTest, ThePredictorMustBeThisNetworks) {
   restore();
   forge(kPredictorFile, format_predictor(*package_.info.predictor, sha256("other weights")));
   EXPECT_THAT(refusal(),
-              AllOf(StartsWith((path_ / kPredictorFile).string() + ": network: found \""),
+              AllOf(StartsWith((path_ / kPredictorFile).string() + ": weights: found \""),
                     HasSubstr("it was trained for another network; train one with: einet-model predictor")));
 }
 
@@ -433,22 +433,6 @@ TEST_F(PackageTest, ThePredictorsFileSaysWhatIsWrongWithIt) {
   more = tensors;
   more["layer0.weight"] = {"F32", {1, 1000}, wide};
   EXPECT_THAT(said(more, metadata), HasSubstr("\"layer0.weight\" must have 1 to 256 rows and columns"));
-}
-
-TEST_F(PackageTest, APredictorStandsByItselfToo) {
-  const fs::path file = folder_.path() / "small.predictor";
-  const PredictorOwner owner{"small on digits", 3, 2};
-  ASSERT_TRUE(write_predictor(file, *package_.info.predictor, owner.network));
-  const auto read = read_predictor(file, owner);
-  ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ(*read, *package_.info.predictor);
-  EXPECT_THAT(read_predictor(file, {"large on digits", 3, 2}).error().message,
-              HasSubstr("network: found \"small on digits\"; expected \"large on digits\""));
-  EXPECT_THAT(read_predictor(folder_.path() / "none", owner).error().message, HasSubstr("cannot open"));
-  package_.info.predictor->prior.clear();
-  EXPECT_THAT(write_predictor(file, *package_.info.predictor, owner.network).error().message,
-              HasSubstr("prior: found 0 numbers; expected 2"));
-  EXPECT_TRUE(read_predictor(file, owner));
 }
 
 // The container on its own: headers that lie.
