@@ -34,7 +34,8 @@ Json to_json(const PackageInfo& info) {
               {"classes", program.classes()},
               {"weights", weight_count(program)},
               {"blocks", Json::array()},
-              {"profiles", Json::array()}};
+              {"profiles", Json::array()},
+              {"predictor", info.predictor.has_value()}};
   for (int b = 0; b < program.block_count(); ++b) {
     Json block = {{"trunk_operations", program.block(b).trunk.size()},
                   {"exit_operations", program.block(b).exit.size()}};
@@ -89,6 +90,7 @@ void print_table(const PackageInfo& info) {
   }
   if (info.confidences.samples > 0)
     std::printf("  accuracy over %d held-out images\n", info.confidences.samples);
+  if (info.predictor) std::printf("  it has a predictor of a sample's accuracy at later exits\n");
   for (const EtProfile& profile : info.times) print_times(profile);
 }
 

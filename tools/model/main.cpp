@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "predictor.h"
 
 namespace {
 
@@ -29,7 +30,9 @@ int main(int argc, char** argv) {
       "A first package:\n"
       "  einet-model train b-alexnet --data digits --epochs 2 --out digits.checkpoint\n"
       "  einet-model export digits.checkpoint --out digits.einet\n"
-      "  einet-model profile digits.einet && einet-model info digits.einet");
+      "  einet-model profile digits.einet && einet-model info digits.einet\n"
+      "It predicts each sample's accuracy at later exits, once it has a predictor:\n"
+      "  einet-model predictor digits.profiles --package digits.einet");
   const char* data_help = "a directory with MNIST's or CIFAR-10's standard files, or \"digits\" (drawn here)";
   const char* threads_help = "threads; the weights depend on it in the last bits";
 
@@ -81,6 +84,13 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(10, 1000000))
       ->capture_default_str();
 
+  einet::PredictorCommand predictor;
+  CLI::App* predictor_app = app.add_subcommand(
+      "predictor", "train what predicts a sample's accuracy at the exits to come, print how well it does");
+  predictor_app->add_option("profiles", predictor.profiles, "NAME.profiles, with a validation split")->required();
+  predictor_app->add_option("--package", predictor.package, "write it into this NAME.einet, of the same network");
+  predictor_app->add_option("--seed", predictor.seed, "same seed, same predictor")->capture_default_str();
+
   einet::InfoCommand info;
   bool json = false;
   CLI::App* info_app = app.add_subcommand("info", "print what a package holds");
@@ -98,6 +108,7 @@ int main(int argc, char** argv) {
   }
   if (export_app->parsed()) return finish(exporting);
   if (profile_app->parsed()) return finish(profile);
+  if (predictor_app->parsed()) return finish(predictor);
   if (json) info.form = einet::InfoCommand::Form::json;
   return finish(info);
 }
