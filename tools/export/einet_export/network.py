@@ -20,7 +20,7 @@ class ExportError(Exception):
 class Network:
     """A network with several exits, and what a package says about it.
 
-    blocks: a list of (trunk, exit), both nn.Modules. A trunk gets what the trunk before it returned (the first
+    blocks: a list of (trunk, exit), both nn.Modules. A trunk gets what the one before it returned (the first:
       the input), a tensor or a list, tuple or dict of tensors. An exit gets what its trunk returned and gives
       [1, classes]: scores before the softmax, or ends with softmax or log_softmax itself.
     input: (channels, height, width) or (N,), without the batch. The modules get it normalised.
