@@ -12,6 +12,7 @@ import tempfile
 import unittest
 import unittest.mock
 
+FILE = pathlib.Path(__file__).name
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "export"))
 
@@ -73,7 +74,7 @@ class Places(ExporterTest):
                 return y * torch.sigmoid(x)
 
         line = inspect.getsourcelines(Gate)[1] + 3
-        self.refused_layer(Gate(), f"{__file__}:{line}", "trunk 0, layer 1, Gate", "sigmoid.default")
+        self.refused_layer(Gate(), f"{FILE}:{line}", "trunk 0, layer 1, Gate", "sigmoid.default")
 
     def test_an_unknown_layer_of_a_sequential_is_named_with_its_path(self):
         self.refused_layer(nn.Sequential(nn.ReLU(), nn.GELU()), "trunk 0, layer 1.1, GELU", "gelu.default")
@@ -88,7 +89,7 @@ class Places(ExporterTest):
                 return x.view(1, 7)
 
         line = inspect.getsourcelines(Narrow)[1] + 2
-        self.refused_layer(Narrow(), f"{__file__}:{line}", "[1, 3, 8, 8]", "invalid for input of size")
+        self.refused_layer(Narrow(), f"{FILE}:{line}", "[1, 3, 8, 8]", "invalid for input of size")
 
     def test_what_depends_on_values_is_named_with_its_line(self):
         class Hasty(nn.Module):
@@ -98,7 +99,7 @@ class Places(ExporterTest):
                 return F.relu(x)
 
         line = inspect.getsourcelines(Hasty)[1] + 2
-        self.refused_layer(Hasty(), f"{__file__}:{line}", "must not depend on its input's values")
+        self.refused_layer(Hasty(), f"{FILE}:{line}", "must not depend on its input's values")
 
     def test_sizes_that_depend_on_values_are_refused(self):
         class Sparse(nn.Module):
@@ -108,7 +109,7 @@ class Places(ExporterTest):
         line = inspect.getsourcelines(Sparse)[1] + 2
         self.refused(
             Network([(conv(), nn.Sequential(Sparse(), nn.Linear(2, 10)))], (3, 8, 8)),
-            f"{__file__}:{line}",
+            f"{FILE}:{line}",
             "nonzero",
         )
 
@@ -139,7 +140,7 @@ class Parts(ExporterTest):
         line = inspect.getsourcelines(Leaning)[1] + 6
         self.refused(
             Network([(conv(), Showing()), (nn.Identity(), Leaning())], (3, 8, 8)),
-            f"{__file__}:{line}",
+            f"{FILE}:{line}",
             "exit 1 reads what exit 0 computes",
             "may be skipped",
         )

@@ -93,7 +93,8 @@ def make_blocks(lowering):
         answer = becomes.get(answer, answer)
         if answer.part[0] == "exit" and answer.part != part:
             raise ExportError(
-                f"exit {b} returns what exit {answer.part[1]} computes ({answer.place}), which may be skipped"
+                f"exit {b} returns what exit {answer.part[1]} computes in {answer.place}, which may be "
+                f"skipped"
             )
         if answer.name in ("softmax", "log_softmax"):
             if answer.part != part:

@@ -123,7 +123,7 @@ class Lowering:
             if x.part[0] == "exit" and x.part != part:
                 self._refuse(
                     node,
-                    f"{part[0]} {part[1]} reads what exit {x.part[1]} computes ({x.place}), which may be "
+                    f"{part[0]} {part[1]} reads what exit {x.part[1]} computes in {x.place}, which may be "
                     f"skipped; an operation in place on a trunk's output, such as ReLU(inplace=True), does "
                     f"that too",
                 )

@@ -57,17 +57,21 @@ class Whole(torch.nn.Module):
         return answers
 
 
-def _is_users(file):
-    folders = tuple(os.path.dirname(os.path.abspath(m)) + os.sep for m in (torch.__file__, __file__))
-    return not file.startswith((*folders, "<")) and f"{os.sep}importlib{os.sep}" not in file
+def _users_line(lines):
+    """ "file:line" of the innermost of (file, line) that belongs to the user; "" if none does."""
+    others = tuple(os.path.dirname(os.path.abspath(m)) + os.sep for m in (torch.__file__, __file__)) + ("<",)
+    here = os.getcwd() + os.sep
+    for file, line in reversed(lines):
+        if not file.startswith(others) and f"{os.sep}importlib{os.sep}" not in file:
+            return f"{file.removeprefix(here)}:{line}"
+    return ""
 
 
 def describe_failure(error):
     """An exception in a line, with the innermost place in the user's code."""
     text = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text[:300]}{place}"
+    line = _users_line([(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)])
+    return f"{type(error).__name__}: {text[:300]}" + (f" ({line})" if line else "")
 
 
 @contextlib.contextmanager
@@ -146,12 +150,11 @@ def layer_of(node):
 def place_of(node):
     """As in "net.py:12 (trunk 1, layer conv.0, Conv2d)". Layers of torch.nn that no forward of the user calls
     have no line."""
-    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    line = next((f"{file}:{n} " for file, n in reversed(lines) if _is_users(file)), "")
+    line = _users_line(re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or ""))
     stack = list(node.meta.get("nn_module_stack", {}).values())
     if not stack or not stack[-1][0]:
-        return line + f"({node.name})"
+        return f"{line} ({node.name})".strip()
     kind, block = part_of(node)
     layer = f", layer {layer_of(node)}" if layer_of(node) else ""
-    kind_of_layer = str(getattr(stack[-1][1], "__qualname__", stack[-1][1])).rpartition(".")[2]
-    return f"{line}({kind} {block}{layer}, {kind_of_layer})"
+    class_name = str(getattr(stack[-1][1], "__qualname__", stack[-1][1])).rpartition(".")[2]
+    return f"{line} ({kind} {block}{layer}, {class_name})".strip()
