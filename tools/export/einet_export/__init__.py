@@ -60,8 +60,8 @@ def export(network, out, tolerance=1e-5):
         error, b = _difference(program, evaluation.read_weights(weights), endings, whole, network.input)
     if not error <= tolerance:
         raise ExportError(
-            f"exit {b} of the program differs from the network's by {error:.2g} of the largest score; allowed "
-            f"is {tolerance:g}. Nothing was written. If rounding alone explains it, allow more"
+            f"exit {b} of the program differs from the network's by {error:.2g} of the largest score; "
+            f"allowed is {tolerance:g}. Nothing was written. If rounding alone explains it, allow more"
         )
     files = {"program": program.encode(), "weights.safetensors": weights}
     files["model.toml"] = model_file(out.stem, network, classes, files)

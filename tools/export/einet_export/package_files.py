@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -32,16 +33,17 @@ def name_tensors(blocks):
                         continue
                     content = (key, tuple(tensor.shape), hashlib.sha256(_bytes(tensor)).digest())
                     if content not in stored:
-                        base = re.sub(r"[^A-Za-z0-9_./:-]", "_", f"block{b}.{kind}.{op.layer}".strip("."))[
-                            :180
-                        ]
-                        names = [f"{base}.{key}"] + [
-                            f"{base}.{key}.{i}" for i in range(2, 2 + MOST_OPERATIONS)
-                        ]
-                        stored[content] = next(n for n in names if n not in tensors)
-                        tensors[stored[content]] = tensor.contiguous()
+                        layer = re.sub(r"[^A-Za-z0-9_./:-]", "_", op.layer)[:160]
+                        name = _unused(".".join(filter(None, (f"block{b}", kind, layer, key))), tensors)
+                        stored[content] = name
+                        tensors[name] = tensor.contiguous()
                     op.parameters[key] = stored[content]
     return tensors
+
+
+def _unused(name, tensors):
+    numbered = (f"{name}.{i}" for i in itertools.count(2))
+    return next(n for n in itertools.chain([name], numbered) if n not in tensors)
 
 
 def check_limits(blocks, tensors, shape):
