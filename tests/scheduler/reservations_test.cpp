@@ -138,6 +138,36 @@ TEST(Reservation, ExecutesNoExitBeforeTheMandatoryOne) {
   }
 }
 
+// Job 1 waits behind the more urgent job 2, which would go on until 26 if nobody took its optional part's
+// place.
+TEST(Reservation, KeepsItsMandatoryExitWhileItsStartIsOnlyExpected) {
+  auto times = std::make_shared<ModelTimes>(*model(4, 2, {0.5, 0.6, 0.7, 0.8}));
+  times->on_device[0][0].trunk = Duration{3};
+  times->on_device[0][2].trunk = Duration{8};
+  Script s(Policy::imprecise);
+  Reservation quiet = reservation(100);
+  quiet.deadline = Duration{33};
+  quiet.mandatory_exit = 2;
+  Reservation loud = reservation(100);
+  loud.priority = 3;
+  loud.mandatory_exit = 1;
+  s.core.reserve(kTask, quiet, at(0));
+  s.core.reserve(TaskId{8}, loud, at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, times), at(0)));
+  s.decide(at(0));
+  JobSpec urgent = of_task(2, times, at(1));
+  urgent.task = TaskId{8};
+  ASSERT_TRUE(s.core.submit(urgent, at(1)));
+  s.can_withdraw = false;
+  s.decide(at(1));
+  ASSERT_TRUE(s.block(0, 1, 0, at(7)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(7)));
+  s.decide(at(7));
+  ASSERT_TRUE(s.block(0, 2, 0, at(14)));
+  s.decide(at(14));
+  EXPECT_EQ(s.core.job(JobId{1})->plan & 0b100u, 0b100u);
+}
+
 TEST(Reservation, StaysOnItsHomeLane) {
   Script s(Policy::edf, 2);
   s.core.reserve(kTask, reservation(20, 1), at(0));
@@ -222,6 +252,17 @@ TEST(Promises, ThatChangeWhileNoJobCountsOnThemAreInForceAtOnce) {
   s.heard.clear();
   s.change(at(5));
   EXPECT_EQ(s.heard, (std::vector<std::string>{"7 at 5", "8 at 5"}));
+}
+
+TEST(Promises, OfATaskThatComesAfterOneThatWentWaitForJobsThatMetThatOne) {
+  ChangingPromises s;
+  s.core.reserve(TaskId{9}, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(2, 10)), at(0)));
+  s.decide(at(0));
+  s.core.unreserve(TaskId{9}, at(5));
+  s.heard.clear();
+  s.core.reserve(ChangingPromises::kNew, reservation(20), at(6));
+  EXPECT_EQ(s.heard, std::vector<std::string>{});
 }
 
 TEST(Promises, OfANewTaskAloneWaitForNobody) {
