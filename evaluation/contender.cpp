@@ -70,13 +70,28 @@ bool Contender::is_static() const {
 }
 
 Result<Contender> parse_contender(std::string_view text) {
-  const std::size_t plus = text.find('+');
+  std::size_t plus = text.find('+');
   auto contender = parse_plain(text.substr(0, plus));
-  if (!contender || plus == std::string_view::npos) return contender;
-  const auto aggregation = parse_aggregation(text.substr(plus + 1));
-  if (!aggregation) return within("planner \"" + contender->name + "\"", aggregation.error());
-  contender->aggregation = *aggregation;
+  if (!contender) return contender;
   contender->name = std::string(text);
+  while (plus != std::string_view::npos) {
+    const std::size_t begin = plus + 1;
+    plus = text.find('+', begin);
+    const std::string_view word = text.substr(begin, plus == std::string_view::npos ? plus : plus - begin);
+    const auto aggregation = parse_aggregation(word);
+    const auto expectation = parse_expectation(word);
+    if ((aggregation && contender->aggregation) || (expectation && contender->expectation)) {
+      return error("planner \"" + escape(text, 60) + "\": found two " +
+                   (aggregation ? "aggregations" : "kinds of expectations") + "; one is enough");
+    }
+    if (aggregation) contender->aggregation = *aggregation;
+    if (expectation) contender->expectation = *expectation;
+    if (!aggregation && !expectation) {
+      return error(
+          "planner \"" + escape(text, 60) + "\": found \"" + escape(word, 60) +
+          "\"; expected last, most-confident, product, lookalikes, predictor or statistics behind +");
+    }
+  }
   return contender;
 }
 

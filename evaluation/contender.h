@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "evaluation/forecast.h"
 #include "evaluation/held_answer.h"
 #include "planner/baselines.h"
 
@@ -26,13 +27,14 @@ struct Contender {
   Planner planner;                         // of online and fixed
   int percent = 0;                         // of confidence
   std::optional<Aggregation> aggregation;  // its own; none: the setting's
+  std::optional<Expectation> expectation;  // the same
   std::string name;                        // as it was asked for
 
   bool is_static() const;  // one of static:P and all: what "best-static" is the best of
 };
 
-// "NAME" or "NAME+AGGREGATION" ("exact+product"). Error: no such name, or a parameter out of range
-// (confidence: from 1 to 100).
+// "NAME", with "+AGGREGATION" and "+EXPECTATION" behind it or not ("exact+product+predictor"). Error: no such
+// name, or a parameter out of range (confidence: from 1 to 100).
 Result<Contender> parse_contender(std::string_view name);
 
 // All that the published tables compare, in the order of a table.

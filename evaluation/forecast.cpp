@@ -2,19 +2,124 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
+
+#include "config/text.h"
 
 namespace einet {
+namespace {
+
+constexpr std::array<std::string_view, kExpectations> kNames{"lookalikes", "predictor", "statistics"};
+constexpr std::size_t kLeastLookalikes = 50;  // fewer say too little
+constexpr std::size_t kMostGroups = 24;
+
+// The first exit that can still be executed.
+std::size_t next_exit(ExitMask executed) {
+  return static_cast<std::size_t>(kMaxBlocks - std::countl_zero(executed));
+}
+
+}  // namespace
+
+Result<Expectation> parse_expectation(std::string_view text) {
+  const auto found = std::find(kNames.begin(), kNames.end(), text);
+  if (found != kNames.end()) return static_cast<Expectation>(found - kNames.begin());
+  return error("expectations: found \"" + escape(text, 60) + "\"; expected " + one_of(kNames));
+}
+
+std::string_view name(Expectation expectation) {
+  return kNames[static_cast<std::size_t>(expectation)];
+}
 
 StatisticsForecast::StatisticsForecast(const ProfileSplit& validation) {
   for (int k = 0; k < validation.exits(); ++k) accuracy_.push_back(validation.accuracy(k));
 }
 
-double StatisticsForecast::expect(std::span<const double>, ExitMask executed,
-                                  std::span<double> accuracy) const {
-  const auto next = static_cast<std::size_t>(kMaxBlocks - std::countl_zero(executed));
-  std::copy(accuracy_.begin() + static_cast<std::ptrdiff_t>(next), accuracy_.end(),
-            accuracy.begin() + static_cast<std::ptrdiff_t>(next));
+double StatisticsForecast::expect(const Seen& seen, std::span<double> accuracy) const {
+  const std::size_t next = next_exit(seen.executed);
+  for (std::size_t k = next; k < accuracy_.size(); ++k) accuracy[k] = accuracy_[k];
   return next == 0 ? 0 : accuracy_[next - 1];
+}
+
+LookalikeForecast::LookalikeForecast(const ProfileSplit& validation, std::span<const float> calibrated,
+                                     Aggregation aggregation, std::span<const double> temperature,
+                                     ExitMask usual) {
+  const int exits = validation.exits();
+  const auto width = static_cast<std::size_t>(exits);
+  const auto samples = static_cast<std::size_t>(validation.samples());
+  for (int k = 0; k < exits; ++k) mean_.push_back(validation.accuracy(k));
+
+  const auto add = [&](HeldAnswer& answer, std::size_t s, int k) {
+    answer.add(validation, static_cast<int>(s), k, calibrated[s * width + static_cast<std::size_t>(k)]);
+  };
+  HeldAnswer held(aggregation, validation.classes(), temperature);
+  HeldAnswer then = held;
+  std::vector<double> sure(samples);
+  std::vector<std::uint8_t> right(samples * width);  // samples x exits: once the exit is executed too
+  std::vector<std::size_t> order(samples);
+  const std::size_t size = std::max(kLeastLookalikes, samples / kMostGroups);
+  for (int j = 0; j < exits; ++j) {
+    for (std::size_t s = 0; s < samples; ++s) {
+      const int label = validation.label(static_cast<int>(s));
+      held.clear();
+      for (int k = 0; k < j; ++k) {
+        if ((usual & exit_bit(k)) != 0) add(held, s, k);
+      }
+      add(held, s, j);
+      sure[s] = held.confidence();
+      right[s * width + static_cast<std::size_t>(j)] = held.answer() == label ? 1 : 0;
+      for (int k = j + 1; k < exits; ++k) {
+        then = held;
+        add(then, s, k);
+        right[s * width + static_cast<std::size_t>(k)] = then.answer() == label ? 1 : 0;
+      }
+    }
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return sure[a] != sure[b] ? sure[a] < sure[b] : a < b; });
+    std::vector<Group>& groups = groups_.emplace_back();
+    for (std::size_t begin = 0; begin < samples;) {
+      // Samples that are equally sure stay together, and no few are left for the end.
+      std::size_t end = std::min(begin + size, samples);
+      while (end < samples && sure[order[end]] == sure[order[end - 1]]) ++end;
+      if (samples - end < size) end = samples;
+      Group group{0, std::vector<double>(width)};
+      const auto count = static_cast<double>(end - begin);
+      for (; begin < end; ++begin) {
+        group.held += sure[order[begin]];
+        for (std::size_t k = static_cast<std::size_t>(j); k < width; ++k) {
+          group.accuracy[k] += right[order[begin] * width + k];
+        }
+      }
+      group.held /= count;
+      for (double& accuracy : group.accuracy) accuracy /= count;
+      groups.push_back(std::move(group));
+    }
+  }
+}
+
+double LookalikeForecast::expect(const Seen& seen, std::span<double> accuracy) const {
+  const std::size_t next = next_exit(seen.executed);
+  if (next == 0) {
+    std::copy(mean_.begin(), mean_.end(), accuracy.begin());
+    return 0;
+  }
+  // Between two groups, a mixture of both.
+  const std::vector<Group>& groups = groups_[next - 1];
+  const auto above =
+      std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.held > seen.held; });
+  const Group& high = above == groups.end() ? groups.back() : *above;
+  const Group& low = above == groups.begin() ? groups.front() : *(above - 1);
+  const double share = high.held > low.held ? (seen.held - low.held) / (high.held - low.held) : 0;
+  const auto mixed = [&](std::size_t k) {
+    return std::clamp(low.accuracy[k] + share * (high.accuracy[k] - low.accuracy[k]), 0.0, 1.0);
+  };
+  for (std::size_t k = next; k < mean_.size(); ++k) accuracy[k] = mixed(k);
+  return mixed(next - 1);
+}
+
+double PredictorForecast::expect(const Seen& seen, std::span<double> accuracy) const {
+  const double held = predictor_.predict(seen.calibrated, seen.executed, accuracy);
+  return aggregation_ == Aggregation::most_confident ? std::max(held, seen.held) : held;
 }
 
 }  // namespace einet

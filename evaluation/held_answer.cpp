@@ -64,13 +64,23 @@ void HeldAnswer::multiply(const ProfileSplit& split, int sample, int exit) {
   }
   zeros_ += others_zero;
 
-  const Product* best = nullptr;
+  double best = 0;
+  double second = 0;
+  int in = 0;  // classes that no exit has put out
   for (const int c : named_) {
     const Product& product = products_[static_cast<std::size_t>(c)];
-    if (product.zeros + zeros_ > 0 || (best != nullptr && product.log <= best->log)) continue;
-    best = &product;
-    answer_ = c;
+    if (product.zeros + zeros_ > 0) continue;
+    ++in;
+    if (in == 1 || product.log > best) {
+      second = best;
+      best = product.log;
+      answer_ = c;
+    } else if (in == 2 || product.log > second) {
+      second = product.log;
+    }
   }
+  const double ahead = best - second;
+  confidence_ = in == 1 ? 1 : ahead / (1 + ahead);
 }
 
 }  // namespace einet

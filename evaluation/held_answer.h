@@ -22,6 +22,8 @@ enum class Aggregation : std::uint8_t {
   product,
 };
 
+inline constexpr std::size_t kAggregations = 3;
+
 // "last", "most-confident" or "product". Error: anything else.
 Result<Aggregation> parse_aggregation(std::string_view name);
 std::string_view name(Aggregation);
@@ -40,7 +42,8 @@ class HeldAnswer {
 
   // The class; -1: none yet.
   int answer() const { return answer_; }
-  // Calibrated confidence of the exit that gave the answer; for product, of the deepest exit.
+  // In [0, 1], the larger the surer: the calibrated confidence of the exit that gave the answer; for product
+  // no probability, but d / (1 + d) with d the distance to the next class in logarithms.
   double confidence() const { return confidence_; }
 
  private:

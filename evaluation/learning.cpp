@@ -4,6 +4,7 @@
 #include <array>
 
 #include "config/check.h"
+#include "planner/planner.h"
 
 namespace einet {
 
@@ -71,6 +72,14 @@ std::vector<double> temperatures(const Predictor& predictor) {
   for (const Calibration& calibration : predictor.parameters().calibration)
     out.push_back(calibration.temperature);
   return out;
+}
+
+ExitMask usual_exits(const StatisticsForecast& statistics, const Survival& survival,
+                     std::span<const double> trunk_ns, std::span<const double> exit_ns) {
+  std::vector<double> accuracy(trunk_ns.size());
+  statistics.expect({}, accuracy);
+  PlanSearch search;
+  return search.exact({.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = accuracy}, survival).exits;
 }
 
 }  // namespace einet

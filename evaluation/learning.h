@@ -3,12 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "config/result.h"
+#include "evaluation/forecast.h"
 #include "models/profiles.h"
 #include "planner/predictor.h"
 #include "planner/predictor_training.h"
+#include "planner/survival.h"
 
 namespace einet {
 
@@ -26,5 +29,9 @@ std::vector<float> calibrated_confidences(const Predictor&, const ProfileSplit&)
 
 // One per exit.
 std::vector<double> temperatures(const Predictor&);
+
+// The exits of the best plan for the mean of all samples.
+ExitMask usual_exits(const StatisticsForecast&, const Survival&, std::span<const double> trunk_ns,
+                     std::span<const double> exit_ns);
 
 }  // namespace einet

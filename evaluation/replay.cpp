@@ -14,6 +14,12 @@ namespace {
 
 using PerExit = std::array<double, kMaxBlocks>;
 
+const Forecast& need(const Forecasts& forecasts, Expectation expectation, Aggregation aggregation) {
+  const Forecast* const forecast = forecasts.get(expectation, aggregation);
+  EINET_CHECK(forecast != nullptr, "a forecast for every contender");
+  return *forecast;
+}
+
 // One thread's part of a replay.
 class Runner {
  public:
@@ -22,19 +28,24 @@ class Runner {
         s_(setting),
         blocks_(setting.samples.exits()),
         aggregation_(contender.aggregation.value_or(setting.aggregation)),
+        statistics_(need(setting.forecasts, Expectation::statistics, aggregation_)),
+        forecast_(
+            contender.kind == Contender::Kind::online
+                ? need(setting.forecasts, contender.expectation.value_or(setting.expectation), aggregation_)
+                : statistics_),
         held_(aggregation_, setting.samples.classes(), setting.temperature),
         gained_(kCurvePoints) {
     for (const double t : s_.trunk_ns) whole_ns_ += t;
     for (const double t : s_.exit_ns) whole_ns_ += t;
     switch (contender.kind) {
       case Contender::Kind::fixed:
-        first_ = plan(s_.statistics, contender.planner, 0, 0, 0);
+        first_ = plan(statistics_, contender.planner, 0, 0, 0);
         break;
       case Contender::Kind::statistics:
-        first_ = plan(s_.statistics, Planner{}, 0, 0, 0);
+        first_ = plan(statistics_, Planner{}, 0, 0, 0);
         break;
       case Contender::Kind::online:
-        first_ = plan(s_.forecast, contender.planner, 0, 0, 0);
+        first_ = plan(forecast_, contender.planner, 0, 0, 0);
         break;
       case Contender::Kind::confidence:
         first_ = ~ExitMask{0};
@@ -74,7 +85,7 @@ class Runner {
       if (contender_.kind == Contender::Kind::confidence) {
         if (s_.samples.confidence(sample, k) * 100 >= static_cast<float>(contender_.percent)) break;
       } else if (contender_.kind == Contender::Kind::online && k + 1 < blocks_) {
-        left = plan(s_.forecast, contender_.planner, out.executed, k + 1, now);
+        left = plan(forecast_, contender_.planner, out.executed, k + 1, now);
       }
     }
     return out;
@@ -96,13 +107,9 @@ class Runner {
   // The exits to execute from block `next` on, at `now`; times count from the job's start, so that its
   // survival function is the same all along: what time has passed is added to the next trunk.
   ExitMask plan(const Forecast& forecast, const Planner& planner, ExitMask executed, int next, double now) {
-    const std::span<const double> calibrated(calibrated_.data(), at(blocks_));
+    const Seen seen{executed, {calibrated_.data(), at(blocks_)}, held_.confidence()};
     const TimePoint start = s_.clock.now();
-    double held = forecast.expect(calibrated, executed, {accuracy_.data(), at(blocks_)});
-    // An answer that is not the deepest exit's is judged by the exit that gave it.
-    if (aggregation_ == Aggregation::most_confident && executed != 0 && held_.confidence() > held) {
-      held = held_.confidence();
-    }
+    const double held = forecast.expect(seen, {accuracy_.data(), at(blocks_)});
     const TimePoint foreseen = s_.clock.now();
     const ExitMask exits = search(planner, held, next, now);
     search_ns_.push_back(static_cast<float>((s_.clock.now() - foreseen).count()));
@@ -133,6 +140,8 @@ class Runner {
   const ReplaySetting& s_;
   int blocks_;
   Aggregation aggregation_;
+  const Forecast& statistics_;
+  const Forecast& forecast_;
   double whole_ns_ = 0;
   PlanSearch search_;
   HeldAnswer held_;

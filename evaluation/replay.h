@@ -20,16 +20,16 @@ namespace einet {
 // What a replay is made of; everything lives elsewhere, and longer.
 struct ReplaySetting {
   const ProfileSplit& samples;
-  std::span<const float>
-      calibrated;  // samples x exits: the probability that the answer is right, by its confidence
+  std::span<const float> calibrated;    // samples x exits: Seen::calibrated
   std::span<const double> temperature;  // one per exit, > 0: for Aggregation::product
-  const Forecast& forecast;
-  const Forecast& statistics;  // for Contender::Kind::statistics
+  const Forecasts& forecasts;           // what online contenders ask for; statistics for all
   const Survival& survival;
   std::span<const double> trunk_ns;  // one per block, > 0
   std::span<const double> exit_ns;
-  Aggregation aggregation = Aggregation::last;  // of contenders without their own
-  const Clock& clock;                           // for search times; any thread
+  // Of contenders without their own.
+  Aggregation aggregation = Aggregation::last;
+  Expectation expectation = Expectation::lookalikes;
+  const Clock& clock;  // for search times; any thread
   int threads = 1;
 };
 

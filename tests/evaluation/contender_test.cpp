@@ -27,6 +27,22 @@ TEST(Contenders, AreKnownByName) {
   EXPECT_EQ(parse_contender("hybrid:6")->name, "hybrid:6");
 }
 
+TEST(Contenders, MayHaveTheirOwnAggregationAndExpectations) {
+  const auto contender = parse_contender("hybrid:6+predictor+product");
+  ASSERT_TRUE(contender) << contender.error().message;
+  EXPECT_EQ(contender->name, "hybrid:6+predictor+product");
+  EXPECT_EQ(contender->planner.parameter, 6);
+  EXPECT_EQ(contender->aggregation, Aggregation::product);
+  EXPECT_EQ(contender->expectation, Expectation::predictor);
+  EXPECT_EQ(parse_contender("exact")->aggregation, std::nullopt);
+  EXPECT_EQ(parse_contender("all+most-confident")->aggregation, Aggregation::most_confident);
+  for (const char* name : {"exact+", "exact+best", "exact+product+", "exact++product"}) {
+    EXPECT_THAT(parse_contender(name).error().message, HasSubstr("expected last, most-confident")) << name;
+  }
+  EXPECT_THAT(parse_contender("exact+last+last").error().message, HasSubstr("found two aggregations"));
+  EXPECT_THAT(parse_contender("exact+predictor+statistics").error().message, HasSubstr("found two kinds"));
+}
+
 TEST(Contenders, SayWhatIsWrong) {
   const auto refusal = [](const char* name) {
     const auto contender = parse_contender(name);

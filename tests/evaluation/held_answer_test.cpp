@@ -1,6 +1,8 @@
 // One answer of several, by hand.
 #include "evaluation/held_answer.h"
 
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -76,6 +78,23 @@ TEST(HeldAnswer, CountsClassesThatAnExitDidNotName) {
   EXPECT_THAT(
       answers(Aggregation::product, {{0.75F, 0.25F, 0.0F, 0.0F}, {0.0F, 0.125F, 0.875F, 0.0F}}, {1, 1}, 2),
       ElementsAre(0, 1));
+}
+
+TEST(HeldAnswer, SaysHowSureItIs) {
+  const auto sure = [](Aggregation aggregation, const std::vector<std::vector<float>>& exits) {
+    const ProfileSet set = one_sample(exits, static_cast<int>(exits.front().size()));
+    const std::vector<double> temperature(exits.size(), 1.0);
+    HeldAnswer held(aggregation, set.classes(), temperature);
+    for (int k = 0; k < set.blocks(); ++k) held.add(*set.split(Split::test), 0, k, 0.5 / (1 + k));
+    return held.confidence();
+  };
+  const std::vector<std::vector<float>> exits{{0.75F, 0.25F}, {0.75F, 0.25F}};
+  EXPECT_DOUBLE_EQ(sure(Aggregation::last, exits), 0.25);
+  EXPECT_DOUBLE_EQ(sure(Aggregation::most_confident, exits), 0.5);
+  EXPECT_NEAR(sure(Aggregation::product, exits), std::log(9) / (1 + std::log(9)), 1e-6);
+  EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F}}), 1);                // no other class is left
+  EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F}, {0.0F, 1.0F}}), 0);  // none at all
+  EXPECT_EQ(sure(Aggregation::product, {{0.5F, 0.5F}}), 0);
 }
 
 TEST(HeldAnswer, OfEqualConfidencesIsTheDeepest) {

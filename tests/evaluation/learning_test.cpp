@@ -70,8 +70,8 @@ TEST(Learning, KnowsOnlyTheMeanWithoutANetwork) {
   const World world(wanted());
   const Predictor predictor = learn_calibration(*world.set.split(Split::validation));
   std::vector<double> mean(6), expected(6);
-  world.statistics.expect({}, 0, mean);
-  PredictorForecast(predictor).expect(std::vector<double>(6), 0, expected);
+  world.statistics.expect({}, mean);
+  PredictorForecast(predictor, Aggregation::last).expect({0, std::vector<double>(6), 0}, expected);
   for (std::size_t e = 0; e < 6; ++e) EXPECT_NEAR(mean[e], expected[e], 1e-3);
 }
 
@@ -101,19 +101,75 @@ ProfileRecord two_kinds() {
   return record;
 }
 
-TEST(Learning, MakesPlansBetterThanTheMeanDoes) {
-  World world(two_kinds());
-  const auto predictor = learn_predictor(*world.set.split(Split::validation), 1);
-  ASSERT_TRUE(predictor) << predictor.error().message;
-  world.calibrated = calibrated_confidences(*predictor, *world.set.split(Split::test));
-  const PredictorForecast predicted(*predictor);
-  const Survival survival = *Survival::uniform(0, 10 * world.whole_ns);
-  const auto accuracy = [&](const Forecast& forecast) {
-    return evaluate(std::vector{*parse_contender("exact")}, "exact", 1, world.setting(survival, forecast))
-        ->rows[0]
-        .comparison.accuracy.value;
+class TwoKinds : public testing::Test {
+ protected:
+  explicit TwoKinds()
+      : predictor_(*learn_predictor(validation(), 1)), temperature_(temperatures(predictor_)) {
+    world_.calibrated = calibrated_confidences(predictor_, *world_.set.split(Split::test));
+  }
+  const ProfileSplit& validation() const { return *world_.set.split(Split::validation); }
+  LookalikeForecast lookalikes(Aggregation aggregation) const {
+    return {validation(), calibrated_confidences(predictor_, validation()), aggregation, temperature_, 1};
+  }
+  double accuracy(const Forecast& forecast, Aggregation aggregation = Aggregation::last) const {
+    const Survival survival = *Survival::uniform(0, 10 * world_.whole_ns);
+    const auto table = evaluate(std::vector{*parse_contender("exact")}, "exact", 1,
+                                world_.setting(survival, forecast, aggregation));
+    return table->rows[0].comparison.accuracy.value;
+  }
+
+  World world_{two_kinds()};
+  Predictor predictor_;
+  std::vector<double> temperature_;
+};
+
+TEST_F(TwoKinds, ArePlannedBetterByWhatWasSeenThanByTheMean) {
+  const double mean = accuracy(world_.statistics);
+  EXPECT_GT(accuracy(PredictorForecast(predictor_, Aggregation::last)), mean + 0.05);
+  EXPECT_GT(accuracy(lookalikes(Aggregation::last)), mean + 0.05);
+}
+
+TEST_F(TwoKinds, LookalikesKnowWhatTheirKindDid) {
+  const LookalikeForecast forecast = lookalikes(Aggregation::last);
+  const auto expected = [&](std::size_t sample) {
+    const std::array<double, 2> calibrated{world_.calibrated[2 * sample], 0.5};
+    std::array<double, 2> out{-1, -1};
+    const double held = forecast.expect({1, calibrated, calibrated[0]}, out);
+    EXPECT_EQ(out[0], -1);
+    return std::pair(held, out[1]);
   };
-  EXPECT_GT(accuracy(predicted), accuracy(world.statistics) + 0.05);
+  EXPECT_NEAR(expected(0).first, 0.90, 0.03);
+  EXPECT_NEAR(expected(0).second, 0.30, 0.05);
+  EXPECT_NEAR(expected(1).first, 0.60, 0.05);
+  EXPECT_NEAR(expected(1).second, 0.95, 0.03);
+}
+
+// Of the most confident answer, a later exit cannot make worse what is surer than it: its answers that are
+// surer are all that changes. The control: where the last answer counts, it can.
+TEST_F(TwoKinds, LookalikesJudgeTheAnswerThatIsHeldThen) {
+  const std::array<double, 2> calibrated{world_.calibrated[0], 0};
+  std::array<double, 2> confident{}, last{};
+  const double held =
+      lookalikes(Aggregation::most_confident).expect({1, calibrated, calibrated[0]}, confident);
+  lookalikes(Aggregation::last).expect({1, calibrated, calibrated[0]}, last);
+  EXPECT_DOUBLE_EQ(confident[1], held);
+  EXPECT_LT(last[1], held - 0.4);
+}
+
+TEST_F(TwoKinds, LookalikesStartWithTheMean) {
+  std::array<double, 2> mean{}, out{};
+  EXPECT_EQ(lookalikes(Aggregation::product).expect({}, out), 0);
+  world_.statistics.expect({}, mean);
+  EXPECT_EQ(out, mean);
+}
+
+TEST_F(TwoKinds, LookalikesAnswerForAnyConfidence) {
+  const LookalikeForecast forecast = lookalikes(Aggregation::last);
+  for (const double held : {0.0, 0.3, 0.7, 1.0}) {
+    std::array<double, 2> out{};
+    const double now = forecast.expect({1, std::array<double, 2>{held, 0}, held}, out);
+    EXPECT_TRUE(now >= 0 && now <= 1 && out[1] >= 0 && out[1] <= 1) << held;
+  }
 }
 
 TEST(Learning, NeedsEnoughSamplesToTrain) {

@@ -17,8 +17,7 @@ namespace {
 
 using test::World;
 
-constexpr Aggregation kAggregations[] = {Aggregation::last, Aggregation::most_confident,
-                                         Aggregation::product};
+constexpr Aggregation kAll[] = {Aggregation::last, Aggregation::most_confident, Aggregation::product};
 
 std::vector<Contender> contenders() {
   std::vector<Contender> out = usual_contenders();
@@ -189,7 +188,7 @@ RC_GTEST_PROP(Replay, OnTheSameForecastNoneIsAboveExact, ()) {
   const World world = any_world();
   const Survival survival = any_survival(world.whole_ns);
   std::vector<double> accuracy(world.trunk_ns.size());
-  world.statistics.expect({}, 0, accuracy);
+  world.statistics.expect({}, accuracy);
   const PlanProblem problem{world.trunk_ns, world.exit_ns, accuracy};
   const auto worth = [&](const char* name) {
     const Replay out = replay(*parse_contender(name), world.setting(survival, world.statistics));
@@ -234,7 +233,7 @@ RC_GTEST_PROP(Replay, NoneIsAboveTheOracleOnAnySample, ()) {
 
 TEST(Replay, NeverPromisesMoreThanAnOutput) {
   const World world(test::SyntheticProfiles{.blocks = 9});
-  for (const Aggregation aggregation : kAggregations) {
+  for (const Aggregation aggregation : kAll) {
     for (const Contender& contender : contenders()) {
       const Survival survival = *Survival::normal(world.whole_ns / 2, world.whole_ns / 5);
       for (const ReplayedSample& sample :

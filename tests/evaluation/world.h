@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -17,12 +18,11 @@ class ShiftedForecast final : public Forecast {
   explicit ShiftedForecast(const ProfileSplit& validation) {
     for (int k = 0; k < validation.exits(); ++k) mean_.push_back(validation.accuracy(k));
   }
-  double expect(std::span<const double> calibrated, ExitMask executed,
-                std::span<double> accuracy) const override {
-    const auto next = static_cast<std::size_t>(kMaxBlocks - std::countl_zero(executed));
-    const double shift = next == 0 ? 0 : 0.7 * (calibrated[next - 1] - mean_[next - 1]);
+  double expect(const Seen& seen, std::span<double> accuracy) const override {
+    const auto next = static_cast<std::size_t>(kMaxBlocks - std::countl_zero(seen.executed));
+    const double shift = next == 0 ? 0 : 0.7 * (seen.calibrated[next - 1] - mean_[next - 1]);
     for (std::size_t k = next; k < mean_.size(); ++k) accuracy[k] = std::clamp(mean_[k] + shift, 0.0, 1.0);
-    return next == 0 ? 0 : calibrated[next - 1];
+    return next == 0 ? 0 : seen.calibrated[next - 1];
   }
 
  private:
@@ -47,19 +47,25 @@ struct World {
     for (const double t : exit_ns) whole_ns += t;
   }
 
+  // Of contenders that do not say otherwise, what is expected is `forecast`.
   ReplaySetting setting(const Survival& survival, const Forecast& forecast,
                         Aggregation aggregation = Aggregation::last, int threads = 1) const {
-    return {*set.split(Split::test),
-            calibrated,
-            temperature,
-            forecast,
-            statistics,
-            survival,
-            trunk_ns,
-            exit_ns,
-            aggregation,
-            clock,
-            threads};
+    Forecasts& forecasts = forecasts_.emplace_back();
+    for (std::size_t a = 0; a < kAggregations; ++a) {
+      forecasts.set(Expectation::statistics, static_cast<Aggregation>(a), statistics);
+      forecasts.set(Expectation::predictor, static_cast<Aggregation>(a), forecast);
+    }
+    return {.samples = *set.split(Split::test),
+            .calibrated = calibrated,
+            .temperature = temperature,
+            .forecasts = forecasts,
+            .survival = survival,
+            .trunk_ns = trunk_ns,
+            .exit_ns = exit_ns,
+            .aggregation = aggregation,
+            .expectation = Expectation::predictor,
+            .clock = clock,
+            .threads = threads};
   }
 
   ProfileSet set;
@@ -69,6 +75,9 @@ struct World {
   std::vector<double> temperature, trunk_ns, exit_ns;
   double whole_ns = 0;
   SystemClock clock;
+
+ private:
+  mutable std::deque<Forecasts> forecasts_;  // of all settings that were made
 };
 
 }  // namespace einet::test

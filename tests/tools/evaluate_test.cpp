@@ -52,7 +52,7 @@ class EvaluateTest : public testing::Test {
 };
 
 TEST_F(EvaluateTest, PrintsATableForPeople) {
-  const Ran ran = run_here({"--no-predictor"});
+  const Ran ran = run_here({"--expect", "statistics"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(ran.words, "");
   EXPECT_THAT(ran.out,
@@ -67,8 +67,9 @@ TEST_F(EvaluateTest, PrintsATableForPeople) {
 }
 
 TEST_F(EvaluateTest, AnswersInJson) {
-  const Ran ran = run_here({"--kill", "uniform", "--kill", "normal:40%,10%", "--planner", "exact+product",
-                            "static:50", "oracle", "--base", "static:50", "--seed", "7", "--json"});
+  const Ran ran =
+      run_here({"--kill", "uniform", "--kill", "normal:40%,10%", "--planner", "exact+product+predictor",
+                "static:50", "oracle", "--base", "static:50", "--seed", "7", "--json"});
   ASSERT_EQ(ran.code, 0) << ran.words;
   EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 1);
   const auto json = nlohmann::json::parse(ran.out).at("evaluations");
@@ -76,11 +77,11 @@ TEST_F(EvaluateTest, AnswersInJson) {
   EXPECT_EQ(json[1].at("kill"), "normal:40%,10%");
   EXPECT_EQ(json[0].at("network"), "synthetic-4");
   EXPECT_EQ(json[0].at("base"), "static:50");
-  EXPECT_EQ(json[0].at("expectations"), "predictor");
+  EXPECT_EQ(json[0].at("expectations"), "lookalikes");
   EXPECT_EQ(json[0].at("whole"), "520us");
   const auto& rows = json[0].at("planners");
   ASSERT_EQ(rows.size(), 3u);
-  EXPECT_EQ(rows[0].at("planner"), "exact+product");
+  EXPECT_EQ(rows[0].at("planner"), "exact+product+predictor");
   EXPECT_GT(rows[0].at("search").at("count"), 300);
   EXPECT_EQ(rows[1].at("gain").at("value"), 0);
   EXPECT_TRUE(rows[1].at("search").is_null());
@@ -101,7 +102,7 @@ TEST_F(EvaluateTest, FindsTheSameAgainForTheSameSeed) {
 TEST_F(EvaluateTest, ReadsASurvivalFile) {
   const auto file = folder_.path() / "kill.toml";
   std::ofstream(file) << "[survival]\nkind = 'sample'\nkills = ['100us', '300us']\n";
-  EXPECT_EQ(run_here({"--kill", file.string(), "--no-predictor"}).code, 0);
+  EXPECT_EQ(run_here({"--kill", file.string()}).code, 0);
   std::ofstream(file) << "[survival]\nkind = 'points'\nt = ['0ms', '1ms']\ns = [0.4, 0.5]\n";
   const Ran ran = run_here({"--kill", file.string()});
   EXPECT_EQ(ran.code, 2);
@@ -111,7 +112,7 @@ TEST_F(EvaluateTest, ReadsASurvivalFile) {
 
 TEST_F(EvaluateTest, DrawsOnePanelPerTable) {
   const auto png = folder_.path() / "x.png";
-  const Ran ran = run_here({"--kill", "uniform", "exponential", "--no-predictor", "--plot", png.string()});
+  const Ran ran = run_here({"--kill", "uniform", "exponential", "--plot", png.string()});
   ASSERT_EQ(ran.code, 0) << ran.words;
   const auto image = decode_png(*read_file(png, ByteCount{1 << 24}));
   ASSERT_TRUE(image) << image.error().message;
@@ -133,24 +134,28 @@ TEST_F(EvaluateTest, RefusesWhatItCannotEvaluateInOneLine) {
       {run_einet({folder_.path().string()}), "is not a regular file"},
       {run_einet({validation_only.string()}), "v.profiles: has no test split; it is needed to judge plans"},
       {run_einet({test_only.string()}), "t.profiles: has no validation split; it is needed to plan"},
-      {run_einet({few.string()}), "few.profiles: cannot train a predictor (--no-predictor plans without)"},
+      {run_einet({few.string(), "--expect", "predictor"}), "few.profiles: cannot train a predictor: "},
       {run_here({"--planner", "exakt"}), "did you mean \"exact\"?"},
-      {run_here({"--planner", "exact+best"}), "planner \"exact\": aggregation: found \"best\""},
+      {run_here({"--planner", "exact+best"}), "planner \"exact+best\": found \"best\""},
       {run_here({"--planner", "exact", "exact"}), "planner: \"exact\" is there twice"},
       {run_here({"--planner", "exact"}), "base: best-static needs one of"},
       {run_here({"--base", "hybrid:2"}), "base: found \"hybrid:2\""},
       {run_here({"--kill", "gamma"}), "kill \"gamma\": expected uniform, exponential or normal"},
       {run_here({"--kill", "/nonexistent/s.toml"}), "/nonexistent/s.toml"},
       {run_here({"--aggregation", "mean"}), "aggregation: found \"mean\""},
+      {run_here({"--expect", "luck"}), "expectations: found \"luck\""},
       {run_here({"--device", "tpu"}), "device: found \"tpu\"; the profiles have times of cpu or cuda"},
-      {run_here({"--no-predictor", "--plot", "/nonexistent/x.png"}), "/nonexistent/x.png"},
-      {run_here({"--no-predictor", "--plot",        "x",
-                 "--kill",         "uniform:1%,1%", "uniform:1%,2%",
-                 "uniform:1%,3%",  "uniform:1%,4%", "uniform:1%,5%",
-                 "uniform:1%,6%",  "uniform:1%,7%", "uniform:1%,8%",
-                 "uniform:1%,9%",  "uniform:2%,2%", "uniform:2%,3%",
-                 "uniform:2%,4%",  "uniform:2%,5%", "uniform:2%,6%",
-                 "uniform:2%,7%",  "uniform:2%,8%", "uniform:2%,9%"}),
+      {run_here({"--plot", "/nonexistent/x.png"}), "/nonexistent/x.png"},
+      {run_here({"--plot",        "x",
+                 "--kill",        "uniform:1%,1%",
+                 "uniform:1%,2%", "uniform:1%,3%",
+                 "uniform:1%,4%", "uniform:1%,5%",
+                 "uniform:1%,6%", "uniform:1%,7%",
+                 "uniform:1%,8%", "uniform:1%,9%",
+                 "uniform:2%,2%", "uniform:2%,3%",
+                 "uniform:2%,4%", "uniform:2%,5%",
+                 "uniform:2%,6%", "uniform:2%,7%",
+                 "uniform:2%,8%", "uniform:2%,9%"}),
        "at most 16 tables fit into one"},
   };
   for (const auto& [ran, place] : bad) {

@@ -251,12 +251,15 @@ and how long its blocks take. Every test sample is run through the network under
 with the probability that the job is still alive when it is ready. What planners expect of exits is learned from
 the validation samples; nothing that plans has seen the test samples.
 
-Planners: exact, hybrid[:M], greedy and random[:N] plan anew after every executed exit, from the confidences that
-this sample has had; statistics plans once, for the mean of all samples; static:25, static:50, static:100, all and
-single (the last exit only) never plan;
+Planners: exact, hybrid[:M], greedy and random[:N] plan anew after every executed exit; statistics plans once,
+for the mean of all samples; static:25, static:50, static:100, all and single (the last exit only) never plan;
 confidence:P executes every exit until one is P percent confident; oracle plans with the sample's true
-confidences, which nobody can know. "+last", "+most-confident" or "+product" behind a name makes one answer
-of several exits in that way, for this planner.
+confidences, which nobody can know.
+
+What is expected of exits to come: their accuracy on validation samples that were about as sure so far
+(lookalikes), what a network trained on the validation samples predicts (predictor), or their mean accuracy
+(statistics). One answer of several exits: the last one's (last), the most confident one's (most-confident), or
+that of the largest product of scores (product). Either may stand behind a planner's name with "+", for it alone.
 
 Kill distributions: uniform[:FROM,TO], exponential[:MEAN], normal[:MEAN,SD], or SURVIVAL.toml with a [survival]
 table as in a problem of einet plan. Times are "1.5ms", or "50%" of the network's time with all of its exits;
@@ -268,7 +271,7 @@ Mean exit: the deepest executed exit when stopped, counted from 0. Intervals: 95
 Examples:
   einet evaluate b-alexnet-cifar-10.profiles
   einet evaluate *.profiles --kill uniform --kill normal:40%,10% --planner exact --planner static:50
-  einet evaluate net.profiles --planner exact+product static:50 oracle --base static:50 --plot net.png
+  einet evaluate net.profiles --planner exact exact+predictor exact+product static:50 --plot net.png
 
 )");
   EvaluateArguments& evaluation = said.evaluate;
@@ -288,9 +291,10 @@ Examples:
   evaluate
       .add_option("--device", evaluation.device, "Whose times count: cpu or cuda [the first in the profile]")
       ->type_name("KIND");
-  evaluate.add_flag_callback(
-      "--no-predictor", [&evaluation] { evaluation.expect = EvaluateArguments::Expect::statistics; },
-      "Expect of every sample the mean of all, instead of what a trained predictor says");
+  evaluate
+      .add_option("--expect", evaluation.expect,
+                  "What is expected of exits to come: lookalikes, predictor or statistics [lookalikes]")
+      ->type_name("NAME");
   number_option<std::uint64_t>(evaluate, "--seed", "Of the predictor's training and of the bootstrap [1]", 0,
                                kMost, [&evaluation](std::uint64_t n) { evaluation.seed = n; })
       ->type_name("S");

@@ -24,6 +24,7 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
     --planner|--base) COMPREPLY=($(compgen -W "$(_einet_planners)" -- "$current")) ;;
     --kill) COMPREPLY=($(compgen -W 'uniform exponential normal' -- "$current") $(compgen -f -- "$current")) ;;
     --aggregation) COMPREPLY=($(compgen -W 'last most-confident product' -- "$current")) ;;
+    --expect) COMPREPLY=($(compgen -W 'lookalikes predictor statistics' -- "$current")) ;;
     --device) COMPREPLY=($(compgen -W 'cpu cuda' -- "$current")) ;;
     --deadline|--period|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;
     --model) COMPREPLY=($(compgen -W "$(_einet_models)" -- "$current")) ;;
@@ -43,7 +44,7 @@ _einet() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--aggregation|--device|--plot)
+      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--aggregation|--device|--expect|--plot)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"
@@ -58,7 +59,7 @@ _einet() {
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
-    evaluate) options="--kill --planner --base --aggregation --device --no-predictor --seed --plot --json --help" ;;
+    evaluate) options="--kill --planner --base --aggregation --device --expect --seed --plot --json --help" ;;
     analyze) options="--json --help" ;;
   esac
   if [[ "$current" == -* ]]; then

@@ -1,7 +1,9 @@
 #include "tools/einet/evaluate.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <deque>
 #include <ostream>
 #include <thread>
 
@@ -18,6 +20,9 @@
 
 namespace einet::cli {
 namespace {
+
+constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
+    Aggregation::last, Aggregation::most_confident, Aggregation::product};
 
 // Of one network on one device, in nanoseconds.
 struct Times {
@@ -80,9 +85,61 @@ Result<std::vector<Contender>> parse_contenders(const std::vector<std::string>& 
   return contenders;
 }
 
+// What every contender asks for.
+struct Choices {
+  std::vector<Contender> contenders;
+  Aggregation aggregation{};  // of contenders without their own
+  Expectation expectation{};
+
+  bool needs(Expectation what, Aggregation how) const {
+    return std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) {
+      return c.kind == Contender::Kind::online && c.expectation.value_or(expectation) == what &&
+             c.aggregation.value_or(aggregation) == how;
+    });
+  }
+  bool needs(Expectation what) const {
+    return std::any_of(kEveryAggregation.begin(), kEveryAggregation.end(),
+                       [&](Aggregation how) { return needs(what, how); });
+  }
+};
+
+Result<Choices> parse_choices(const EvaluateArguments& arguments) {
+  auto contenders = parse_contenders(arguments.planners);
+  if (!contenders) return contenders.error();
+  const auto aggregation = parse_aggregation(arguments.aggregation);
+  if (!aggregation) return aggregation.error();
+  const auto expectation = parse_expectation(arguments.expect);
+  if (!expectation) return expectation.error();
+  return Choices{std::move(*contenders), *aggregation, *expectation};
+}
+
+// All that is learned from a network's validation samples, but for lookalikes, which depend on the survival
+// too.
+struct Learned {
+  Predictor predictor;  // trained, if anybody asks for its expectations; its calibration is everybody's
+  StatisticsForecast statistics;
+  std::vector<PredictorForecast> predicted;  // one per aggregation
+  std::vector<double> temperature;
+  std::vector<float> calibrated;  // of the validation samples
+};
+
+Result<Learned> learn(const ProfileSplit& validation, const Choices& choices, std::uint64_t seed) {
+  auto predictor = choices.needs(Expectation::predictor) ? learn_predictor(validation, seed)
+                                                         : Result<Predictor>(learn_calibration(validation));
+  if (!predictor) return within("cannot train a predictor", predictor.error());
+  Learned learned{*predictor,
+                  StatisticsForecast(validation),
+                  {},
+                  temperatures(*predictor),
+                  calibrated_confidences(*predictor, validation)};
+  for (const Aggregation aggregation : kEveryAggregation)
+    learned.predicted.emplace_back(*predictor, aggregation);
+  return learned;
+}
+
 // Evaluates one file under every kill distribution.
 Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const EvaluateArguments& arguments,
-                                        const std::vector<Contender>& contenders, Aggregation aggregation) {
+                                        const Choices& choices) {
   const auto set = ProfileSet::read(path);
   if (!set) return set.error();
   const std::string file = path.string();
@@ -102,34 +159,41 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
 
   const SystemClock clock;
   const TimePoint start = clock.now();
-  const bool predicts = arguments.expect == EvaluateArguments::Expect::predictor;
-  const auto predictor = predicts ? learn_predictor(**validation, arguments.seed)
-                                  : Result<Predictor>(learn_calibration(**validation));
-  if (!predictor) {
-    return within(file + ": cannot train a predictor (--no-predictor plans without)", predictor.error());
-  }
-  const Duration learning = clock.now() - start;
-  const StatisticsForecast statistics(**validation);
-  const PredictorForecast predicted(*predictor);
-  const std::vector<float> calibrated = calibrated_confidences(*predictor, **test);
-  const std::vector<double> temperature = temperatures(*predictor);
+  const auto learned = learn(**validation, choices, arguments.seed);
+  if (!learned) return within(file, learned.error());
+  Duration learning = clock.now() - start;
+  const std::vector<float> calibrated = calibrated_confidences(learned->predictor, **test);
 
   std::vector<Done> all;
   for (std::size_t i = 0; i < survivals.size(); ++i) {
+    const TimePoint then = clock.now();
+    Forecasts forecasts;
+    std::deque<LookalikeForecast> lookalikes;
+    const ExitMask usual = usual_exits(learned->statistics, survivals[i], times.trunk, times.exit);
+    for (const Aggregation aggregation : kEveryAggregation) {
+      forecasts.set(Expectation::statistics, aggregation, learned->statistics);
+      forecasts.set(Expectation::predictor, aggregation,
+                    learned->predicted[static_cast<std::size_t>(aggregation)]);
+      if (!choices.needs(Expectation::lookalikes, aggregation)) continue;
+      forecasts.set(Expectation::lookalikes, aggregation,
+                    lookalikes.emplace_back(**validation, learned->calibrated, aggregation,
+                                            learned->temperature, usual));
+    }
+    learning += clock.now() - then;
     const ReplaySetting setting{
         .samples = **test,
         .calibrated = calibrated,
-        .temperature = temperature,
-        .forecast = predicts ? static_cast<const Forecast&>(predicted) : statistics,
-        .statistics = statistics,
+        .temperature = learned->temperature,
+        .forecasts = forecasts,
         .survival = survivals[i],
         .trunk_ns = times.trunk,
         .exit_ns = times.exit,
-        .aggregation = aggregation,
+        .aggregation = choices.aggregation,
+        .expectation = choices.expectation,
         .clock = clock,
         .threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())),
     };
-    auto evaluation = evaluate(contenders, arguments.base, arguments.seed, setting);
+    auto evaluation = evaluate(choices.contenders, arguments.base, arguments.seed, setting);
     if (!evaluation) return evaluation.error();
     all.push_back({.file = file,
                    .network = set->network(),
@@ -137,8 +201,8 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
                    .device = (*profile)->device,
                    .machine = (*profile)->machine,
                    .kill = arguments.kills[i],
-                   .aggregation = std::string(name(aggregation)),
-                   .expectations = predicts ? "predictor" : "statistics",
+                   .aggregation = std::string(name(choices.aggregation)),
+                   .expectations = std::string(name(choices.expectation)),
                    .samples = (*test)->samples(),
                    .validation_samples = (*validation)->samples(),
                    .blocks = set->blocks(),
@@ -268,17 +332,15 @@ int run_evaluate(const EvaluateArguments& arguments, std::ostream& out, std::ost
     words << "einet evaluate: " << printable(e.message) << "\n";
     return 2;
   };
-  const auto contenders = parse_contenders(arguments.planners);
-  if (!contenders) return fail(contenders.error());
-  const auto aggregation = parse_aggregation(arguments.aggregation);
-  if (!aggregation) return fail(aggregation.error());
+  const auto choices = parse_choices(arguments);
+  if (!choices) return fail(choices.error());
   if (!arguments.plot.empty() && arguments.profiles.size() * arguments.kills.size() > kMaxPanels) {
     return fail(
         error("plot: at most " + std::to_string(kMaxPanels) + " tables fit into one; name fewer profiles"));
   }
   std::vector<Done> all;
   for (const std::filesystem::path& path : arguments.profiles) {
-    auto done = evaluate_file(path, arguments, *contenders, *aggregation);
+    auto done = evaluate_file(path, arguments, *choices);
     if (!done) return fail(done.error());
     all.insert(all.end(), std::make_move_iterator(done->begin()), std::make_move_iterator(done->end()));
   }

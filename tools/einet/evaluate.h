@@ -17,9 +17,9 @@ struct EvaluateArguments {
   std::string aggregation = "last";             // evaluation/held_answer.h
   std::string base = "best-static";             // evaluation/evaluation.h
   std::string device;                           // whose times count; empty: the profiles' first
-  enum class Expect { predictor, statistics } expect = Expect::predictor;
-  std::uint64_t seed = 1;      // of the predictor's training and the bootstrap
-  std::filesystem::path plot;  // a PNG to write; empty: none
+  std::string expect = "lookalikes";            // evaluation/forecast.h
+  std::uint64_t seed = 1;                       // of the predictor's training and the bootstrap
+  std::filesystem::path plot;                   // a PNG to write; empty: none
   enum class Output { table, json } output = Output::table;
 };
 
