@@ -163,7 +163,6 @@ TEST(Reservation, KeepsItsMandatoryExitWhileItsStartIsOnlyExpected) {
   ASSERT_TRUE(s.block(0, 1, 0, at(7)));
   ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(7)));
   s.decide(at(7));
-  ASSERT_TRUE(s.block(0, 2, 0, at(14)));
   s.decide(at(14));
   EXPECT_EQ(s.core.job(JobId{1})->plan & 0b100u, 0b100u);
 }
