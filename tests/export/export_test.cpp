@@ -95,7 +95,9 @@ TEST_P(Exported, IsToldApartByAnyChangedTensor) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Exported, ::testing::Values("mlp", "plain", "resnet", "branchy", "msdnet"),
+INSTANTIATE_TEST_SUITE_P(Networks, Exported,
+                         ::testing::Values("mlp", "plain", "resnet", "branchy", "msdnet", "tangled0",
+                                           "tangled1", "tangled2"),
                          [](const auto& network) { return std::string(network.param); });
 
 std::size_t count(const Program& program, std::string_view operation) {

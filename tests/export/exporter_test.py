@@ -6,9 +6,11 @@ networks that it accepts are checked by export_test.cpp.
 import inspect
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import unittest
 import unittest.mock
 
@@ -256,6 +258,39 @@ class Shapes(ExporterTest):
         )
 
 
+class Lookalikes(ExporterTest):
+    """Networks that a careless fusing would get wrong. They are exported, which compares their answers."""
+
+    def program(self, network):
+        einet_export.export(network, self.out)
+        return tomllib.loads((self.out / "program").read_text())["block"]
+
+    def test_what_an_exit_returns_stays_what_it_is_when_the_next_trunk_takes_it_further(self):
+        blocks = [(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(5, 3)), nn.Identity())]
+        blocks.append((nn.Sequential(nn.ReLU(), nn.Linear(3, 3)), nn.Softmax(1)))
+        program = self.program(Network(blocks, (5,)))
+        self.assertEqual([op["op"] for op in program[1]["trunk"]], ["relu", "linear"])
+
+    def test_an_addition_stays_in_its_block_when_an_earlier_one_computed_its_input(self):
+        first = Layer(lambda self, x: (self.conv(x), x), conv=nn.Conv2d(3, 3, 1))
+        second = Layer(lambda self, x: x[0] + F.max_pool2d(x[1], 3, 1, 1))
+        blocks = [(first, Layer(lambda self, x: self.head(x[1]), head=head(3))), (second, head(3))]
+        program = self.program(Network(blocks, (3, 8, 8)))
+        self.assertEqual([op["op"] for op in program[0]["trunk"]], ["convolution"])
+        self.assertEqual([op["op"] for op in program[1]["trunk"]], ["max_pool", "addition"])
+
+    def test_a_pooling_to_one_pixel_is_a_global_mean_only_if_it_sees_the_whole_map_alone(self):
+        for pool, size, expected in (
+            (nn.AvgPool2d(3), 5, "average_pool"),
+            (nn.AvgPool2d(4, 4, 1), 4, "average_pool"),
+            (nn.AvgPool2d(4), 4, "global_mean"),
+        ):
+            leave = nn.Sequential(pool, nn.Flatten(), nn.Linear(3, 2))
+            program = self.program(Network([(nn.ReLU(), leave)], (3, size, size)))
+            self.assertEqual(program[0]["exit"][0]["op"], expected)
+            shutil.rmtree(self.out)
+
+
 class Descriptions(ExporterTest):
     def good(self, **more):
         return Network([(conv(), head())], **{"input": (3, 8, 8), **more})
@@ -268,11 +303,6 @@ class Descriptions(ExporterTest):
         self.assertEqual(os.listdir(self.folder.name), ["net.einet"])
         self.assertTrue(network.blocks[0][0].training)
         self.assertFalse(network.blocks[0][1].training)
-
-    def test_what_an_exit_returns_stays_what_it_is_when_the_next_trunk_takes_it_further(self):
-        blocks = [(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(5, 3)), nn.Identity())]
-        blocks.append((nn.Sequential(nn.ReLU(), nn.Linear(3, 3)), nn.Softmax(1)))
-        einet_export.export(Network(blocks, (5,)), self.out)  # compares them
 
     def test_a_path_that_exists_is_left_alone(self):
         self.out.mkdir()

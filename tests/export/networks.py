@@ -1,6 +1,9 @@
 """Networks as a user of PyTorch writes them, for the exporter's tests: each function gives a Network with
 random weights."""
 
+import functools
+import random
+
 import torch
 import torch.nn.functional as F
 from einet_export import Network, cut
@@ -147,7 +150,7 @@ class Weighted(nn.Module):
 
     def forward(self, x):
         y = F.conv2d(x, torch.tanh(self.raw) / self.raw.shape[0])
-        return self.twice(F.relu(self.twice(y.contiguous().float().detach()))) + x
+        return self.twice(F.relu(self.twice(y.contiguous().float().detach()))).relu() + x
 
 
 class WideExit(nn.Module):
@@ -227,4 +230,78 @@ def msdnet():
     )
 
 
+class Tangled(nn.Module):
+    """Drawn at random: every step takes maps that any earlier step gave, so that what reads what, and how
+    often, is in every combination that fusing must tell apart. The state is the list of all maps."""
+
+    CHANNELS = 6
+
+    def __init__(self, draw, known, steps):
+        super().__init__()
+        self.steps = []
+        self.layers = nn.ModuleList()
+        for _ in range(steps):
+            # Mostly what was given last, so that chains grow.
+            read = [known - 1 if draw.random() < 0.6 else draw.randrange(known) for _ in range(2)]
+            self.steps.append((draw.choice(["layer", "layer", "add", "add", "cat"]), *read))
+            self.layers.append(self.layer(draw, self.CHANNELS * (2 if self.steps[-1][0] == "cat" else 1)))
+            known += 1
+
+    def layer(self, draw, channels):
+        conv = nn.Conv2d(
+            channels, self.CHANNELS, draw.choice([1, 3]), padding="same", groups=draw.choice([1, 2])
+        )
+        if channels > self.CHANNELS:
+            return conv
+        simple = [
+            nn.ReLU(),
+            nn.ReLU(inplace=True),
+            nn.BatchNorm2d(channels),
+            nn.MaxPool2d(3, 1, 1),
+            nn.Dropout(),
+        ]
+        return draw.choice([conv, conv, conv, *simple])
+
+    def forward(self, maps):
+        maps = list(maps) if isinstance(maps, list) else [maps]
+        for (kind, a, b), layer in zip(self.steps, self.layers):
+            x = maps[a]
+            if kind == "add":
+                maps.append(x + maps[b])
+            else:
+                maps.append(layer(torch.cat([x, maps[b]], 1) if kind == "cat" else x))
+        return maps
+
+
+class TangledExit(nn.Module):
+    def __init__(self, draw, known):
+        super().__init__()
+        self.own = Tangled(draw, known, 4)
+        self.leave = Exit(Tangled.CHANNELS)
+
+    def forward(self, maps):
+        # What works in place gets copies: an exit may not touch its trunk's maps.
+        return self.leave(self.own([x.clone() for x in maps])[-1])
+
+
+def tangled(seed):
+    torch.manual_seed(seed)
+    draw = random.Random(seed)
+    known, blocks = 1, []
+    for _ in range(3):
+        trunk = Tangled(draw, known, 10)
+        known += 10
+        blocks.append((trunk, TangledExit(draw, known)))
+    made = network(blocks, (Tangled.CHANNELS, 8, 8))
+    with torch.no_grad():  # sums of sums grow: scores come to at most 5, so that no softmax underflows
+        state = torch.rand(1, *made.input)
+        for trunk, leave in made.blocks:
+            state = trunk.eval()(state)
+            scale = 5 / leave.eval()(state).abs().max()
+            for p in leave.leave.linear.parameters():
+                p.mul_(scale)
+    return made
+
+
 ALL = {"mlp": mlp, "plain": plain, "resnet": resnet, "branchy": branchy, "msdnet": msdnet}
+ALL |= {f"tangled{seed}": functools.partial(tangled, seed) for seed in range(3)}
