@@ -23,6 +23,7 @@ import networks
 import torch
 import torch.nn.functional as F
 from einet_export import ExportError, Network, cut, evaluation
+from einet_export import __main__ as command_line
 from torch import nn
 
 
@@ -395,31 +396,31 @@ class CommandLine(ExporterTest):
             "import torch\nfrom einet_export import Network\n\n\n"
             "def small():\n"
             "    return Network([(torch.nn.ReLU(), torch.nn.Linear(5, 3))], (5,))\n\n\n"
-            "def broken():\n"
-            "    return torch.nn.Linear(5)\n\n\n"
             "def wrong():\n"
             "    return Network([(torch.nn.SiLU(), torch.nn.Linear(5, 3))], (5,))\n"
         )
         status, words = self.export("mine:small", "--out", "small.einet")
         self.assertEqual((status, words.count("\n")), (0, 1), words)
         self.assertIn("small.einet is written: 1 blocks, 3 classes", words)
-        for function, expected in (
-            ("small", "is there already"),
-            ("broken", "mine.py:10"),
-            ("wrong", "trunk 0, SiLU"),
-            ("none", 'has no function "none"'),
+        status, words = self.export("mine:wrong", "--out", "wrong.einet")
+        self.assertEqual((status, words.count("\n")), (1, 1), words)
+        self.assertTrue(words.startswith("export: (trunk 0, SiLU): "), words)
+        self.assertEqual(self.export("mine", "--out", "wrong.einet")[0], 2)
+        self.assertEqual([p.name for p in self.out.parent.glob("*.einet*")], ["small.einet"])
+
+    def test_a_function_that_cannot_be_called_is_named_with_the_reason(self):
+        (pathlib.Path(self.folder.name) / "mine_too.py").write_text(
+            "import torch\n\n\ndef broken():\n    return torch.nn.Linear(5)\n"
+        )
+        sys.path.insert(0, self.folder.name)
+        self.addCleanup(sys.path.remove, self.folder.name)
+        for place, expected in (
+            ("mine_too:broken", "mine_too.py:5"),
+            ("mine_too:none", 'has no function "none"'),
+            ("nowhere:broken", "No module named 'nowhere'"),
         ):
-            status, words = self.export(
-                f"mine:{function}", "--out", "small.einet" if function == "small" else "b.einet"
-            )
-            self.assertEqual((status, words.count("\n")), (1, 1), words)
-            self.assertTrue(words.startswith("export: "), words)
-            self.assertIn(expected, words)
-        status, words = self.export("nowhere:small", "--out", "c.einet")
-        self.assertEqual(status, 1)
-        self.assertIn("No module named 'nowhere'", words)
-        self.assertEqual(self.export("mine", "--out", "c.einet")[0], 2)
-        self.assertEqual(self.export("mine:small")[0], 2)
+            with self.assertRaisesRegex(ExportError, expected):
+                command_line.call(place)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@ says in one line what came of it. Exit codes: 0 done; 1 failed, and nothing was 
 
 import argparse
 import importlib
-import os
 import sys
 
 from . import ExportError, export
@@ -14,7 +13,6 @@ def call(place):
     """What the function returns that MODULE:FUNCTION names; modules are found from the working directory
     too."""
     module, _, function = place.partition(":")
-    sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), function, None)
         if not callable(found):
