@@ -122,10 +122,9 @@ double Predictor::predict(std::span<const double> calibrated, ExitMask executed,
   const auto n = static_cast<std::size_t>(exits());
   const auto after = static_cast<std::size_t>(std::bit_width(executed));  // the deepest executed exit
   EINET_CHECK(calibrated.size() == n && accuracy.size() == n && after <= n, "one entry per exit");
-  const double held = executed == 0 ? 0 : calibrated[after - 1];
   if (executed == 0 || impl_->layers.empty()) {
     for (std::size_t k = after; k < n; ++k) accuracy[k] = impl_->parameters.prior[k];
-    return held;
+    return executed == 0 ? 0 : calibrated[after - 1];
   }
 
   using Column = Eigen::Matrix<float, Eigen::Dynamic, 1, Eigen::ColMajor, PredictorParameters::kMaxWidth, 1>;
@@ -135,6 +134,7 @@ double Predictor::predict(std::span<const double> calibrated, ExitMask executed,
     in[static_cast<Eigen::Index>(k)] = static_cast<float>(logit(calibrated[k])) - impl_->prior[k];
     in[static_cast<Eigen::Index>(n + k)] = 1;
   }
+  const float surprise = in[static_cast<Eigen::Index>(after - 1)];
   for (const Impl::Layer& layer : impl_->layers) {
     Column out = layer.bias;
     for (Eigen::Index i = 0; i < in.size(); ++i) {
@@ -143,10 +143,11 @@ double Predictor::predict(std::span<const double> calibrated, ExitMask executed,
     if (&layer != &impl_->layers.back()) out = out.cwiseMax(0.0F);
     in = out;
   }
-  for (std::size_t k = after; k < n; ++k) {
-    accuracy[k] = sigmoid(impl_->prior[k] + in[static_cast<Eigen::Index>(k)]);
-  }
-  return held;
+  const auto expected = [&](std::size_t k) {
+    return sigmoid(impl_->prior[k] + surprise + in[static_cast<Eigen::Index>(k)]);
+  };
+  for (std::size_t k = after; k < n; ++k) accuracy[k] = expected(k);
+  return expected(after - 1);
 }
 
 }  // namespace einet

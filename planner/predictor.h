@@ -28,7 +28,7 @@ struct PredictorParameters {
   int classes = 0;                       // that the exits tell apart
   std::vector<Calibration> calibration;  // one per exit
   std::vector<float> prior;              // one per exit: its accuracy over all samples, in [0, 1]
-  // From 2 values per exit to 1 per exit (Predictor says which). None: the prior is what is predicted.
+  // From 2 values per exit to 1 per exit (Predictor says which). None: the prior is what is to come.
   std::vector<Layer> layers;
 
   static constexpr int kMaxLayers = 4;
@@ -44,11 +44,13 @@ struct PredictorParameters {
 // number.
 Result<void> check(const PredictorParameters&);
 
-// For exit k let p_k be its prior, c_k its calibrated confidence if it was executed, and logit(p) = ln(p / (1
-// - p)), with p kept from 1e-4 to 1 - 1e-4. The network's inputs are logit(c_k) - logit(p_k) for executed
-// exits and 0 for the others, then 1 for executed exits and 0 for the others. With its output f_k, the
-// expected accuracy of an exit to come is 1 / (1 + exp(-(logit(p_k) + f_k))): so a network that says nothing,
-// f = 0, gives the prior.
+// For exit k let p_k be its prior, and if it was executed c_k its calibrated confidence and d_k = logit(c_k)
+// - logit(p_k), with logit(p) = ln(p / (1 - p)) and p kept from 1e-4 to 1 - 1e-4: how much better than usual
+// its answer looks. The network's inputs are d_k for executed exits and 0 for the others, then 1 for executed
+// exits and 0 for the others. With its output f_k, and l the deepest executed exit, the expected accuracy of
+// exit l and all after it is 1 / (1 + exp(-(logit(p_k) + d_l + f_k))): a network that says nothing, f = 0,
+// takes the sample to be as much better than usual later as it is now. The answer held is judged in the same
+// way as those to come, by all that was seen; so their differences, on which plans rest, are unbiased.
 //
 // Immutable; any number of threads; copies share their data. Nothing here allocates but make().
 class Predictor {
@@ -65,9 +67,10 @@ class Predictor {
 
   // Of `calibrated` (one per exit), the entries in `executed` are read. Writes the expected accuracy of every
   // exit after the deepest executed one to `accuracy` (one per exit), leaves the other entries as they are,
-  // and returns that of the answer held: the deepest executed exit's calibrated confidence, 0 if there is
-  // none. With nothing executed the accuracies are the prior. All results are in [0, 1]. Precondition: no bit
-  // of `executed` is past the last exit; what is read is in [0, 1].
+  // and returns that of the deepest executed exit: of the answer held, where answers are replaced. With
+  // nothing executed that is 0, and the accuracies are the prior; without layers they are too, and the answer
+  // held is worth its calibrated confidence. All results are in [0, 1]. Precondition: no bit of `executed` is
+  // past the last exit; what is read is in [0, 1].
   double predict(std::span<const double> calibrated, ExitMask executed, std::span<double> accuracy) const;
 
  private:

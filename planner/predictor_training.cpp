@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kBatch = 128;             // samples per step
 constexpr double kRate = 3e-3;          // of learning, falling to 0 as half a cosine wave
-constexpr double kDecay = 1e-2;         // of weights
-constexpr int kHeldOut = 5;             // every such sample judges the training
+constexpr double kDecay = 0.3;          // of weights
+constexpr int kHeldOut = 5;             // every such sample judges the training of one network
 constexpr int kSetsPerSample = 4;       // of executed exits, where a predictor is judged
 constexpr std::uint64_t kJudge = 2027;  // seed of these sets: the same for every predictor
 
@@ -33,9 +33,10 @@ ExitMask random_executed(int exits, RandomBits& random) {
   return executed;
 }
 
-// The calibrated confidence of every exit (row) on every sample (column).
+// The calibrated confidence of every exit (row) on every sample (column), and whether it was right.
 struct Observed {
   Eigen::MatrixXd calibrated;
+  Eigen::MatrixXd right;  // 1, or 0
   Eigen::VectorXd prior;  // logits, one per exit
 
   double surprise(int exit, int sample) const { return logit(calibrated(exit, sample)) - prior(exit); }
@@ -50,9 +51,12 @@ MlpBatch draw_batch(const Observed& observed, std::span<const int> samples, Rand
   for (Eigen::Index column = 0; column < count; ++column) {
     const int sample = samples[static_cast<std::size_t>(column)];
     const ExitMask executed = random_executed(static_cast<int>(exits), random);
-    batch.target.col(column) = observed.calibrated.col(sample);
+    batch.target.col(column) = observed.right.col(sample);
+    const int deepest = static_cast<int>(std::bit_width(executed)) - 1;
+    batch.base.col(column).array() += observed.surprise(deepest, sample);
     for (int k = 0; k < exits; ++k) {
-      if (executed >> k == 0) batch.weight(k, column) = 1;  // what counts: the exits to come
+      if (executed >> k <= 1)
+        batch.weight(k, column) = 1;  // what counts: the answer held and the exits to come
       if ((executed & exit_bit(k)) == 0) continue;
       batch.input(k, column) = observed.surprise(k, sample);
       batch.input(exits + k, column) = 1;
@@ -72,13 +76,13 @@ PredictorParameters::Layer in_single(const Mlp::Layer& layer) {
           {bias.data(), bias.data() + bias.size()}};
 }
 
-std::vector<PredictorParameters::Layer> train(const Observed& observed, const PredictorTraining& options) {
-  RandomBits random(options.seed);
+// Trains one network; every kHeldOut-th sample from `fold` on judges it.
+Mlp train(const Observed& observed, const PredictorTraining& options, int fold, RandomBits& random) {
   const auto exits = static_cast<int>(observed.prior.size());
-  const auto samples = static_cast<int>(observed.calibrated.cols());
+  const auto samples = static_cast<int>(observed.right.cols());
   Mlp network = Mlp::make({2 * exits, options.hidden, exits}, random);
   std::vector<int> learn, judge;
-  for (int s = 0; s < samples; ++s) (s % kHeldOut == 0 ? judge : learn).push_back(s);
+  for (int s = 0; s < samples; ++s) (s % kHeldOut == fold ? judge : learn).push_back(s);
   std::vector<int> judged;
   for (int set = 0; set < kSetsPerSample; ++set) judged.insert(judged.end(), judge.begin(), judge.end());
   RandomBits judge_random(kJudge);
@@ -106,12 +110,28 @@ std::vector<PredictorParameters::Layer> train(const Observed& observed, const Pr
       best = network;
       best_epoch = epoch;
     }
-    if (options.progress) options.progress(epoch, now);
+    if (options.progress) options.progress(fold * options.epochs + epoch, kHeldOut * options.epochs);
   }
-  if (best_epoch == 0) return {};  // nothing was learned: the prior it is
-  std::vector<PredictorParameters::Layer> layers;
-  for (const Mlp::Layer& layer : best.layers) layers.push_back(in_single(layer));
-  return layers;
+  return best;
+}
+
+// One network that gives the mean of what networks of one hidden layer give: their hidden layers side by
+// side.
+std::vector<PredictorParameters::Layer> mean_of(const std::vector<Mlp>& networks) {
+  const Eigen::Index hidden = networks[0].layers[0].bias.size();
+  const Eigen::Index inputs = networks[0].layers[0].weight.cols();
+  const Eigen::Index exits = networks[0].layers[1].bias.size();
+  const auto count = static_cast<Eigen::Index>(networks.size());
+  Mlp::Layer first{Eigen::MatrixXd(count * hidden, inputs), Eigen::VectorXd(count * hidden)};
+  Mlp::Layer last{Eigen::MatrixXd(exits, count * hidden), Eigen::VectorXd::Zero(exits)};
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const std::vector<Mlp::Layer>& layers = networks[static_cast<std::size_t>(i)].layers;
+    first.weight.middleRows(i * hidden, hidden) = layers[0].weight;
+    first.bias.segment(i * hidden, hidden) = layers[0].bias;
+    last.weight.middleCols(i * hidden, hidden) = layers[1].weight / static_cast<double>(count);
+    last.bias += layers[1].bias / static_cast<double>(count);
+  }
+  return {in_single(first), in_single(last)};
 }
 
 // Expected calibration error (Naeini et al., AAAI 2015).
@@ -187,7 +207,7 @@ Result<void> check(const ExitAnswers& a) {
 }
 
 Result<PredictorParameters> train_predictor(const ExitAnswers& answers, const PredictorTraining& options) {
-  EINET_CHECK(options.hidden >= 1 && options.hidden <= PredictorParameters::kMaxWidth,
+  EINET_CHECK(options.hidden >= 1 && kHeldOut * options.hidden <= PredictorParameters::kMaxWidth,
               "a layer has this width");
   if (auto ok = check(answers); !ok) return ok.error();
   if (answers.samples < kLeastSamples) {
@@ -203,14 +223,19 @@ Result<PredictorParameters> train_predictor(const ExitAnswers& answers, const Pr
     p.prior.push_back(static_cast<float>(right / answers.samples));
   }
   const Predictor untrained = *Predictor::make(p);
-  Observed observed{Eigen::MatrixXd(answers.exits, answers.samples), Eigen::VectorXd(answers.exits)};
+  Observed observed{Eigen::MatrixXd(answers.exits, answers.samples),
+                    Eigen::MatrixXd(answers.exits, answers.samples), Eigen::VectorXd(answers.exits)};
   for (int k = 0; k < answers.exits; ++k) {
     observed.prior(k) = logit(p.prior[static_cast<std::size_t>(k)]);
     for (int s = 0; s < answers.samples; ++s) {
+      observed.right(k, s) = answers.right(s, k);
       observed.calibrated(k, s) = untrained.calibrated(k, answers.scores(s, k));
     }
   }
-  p.layers = train(observed, options);
+  RandomBits random(options.seed);
+  std::vector<Mlp> networks;
+  for (int fold = 0; fold < kHeldOut; ++fold) networks.push_back(train(observed, options, fold, random));
+  p.layers = mean_of(networks);
   return p;
 }
 

@@ -56,18 +56,19 @@ Calibration fit_calibration(const ExitAnswers& answers, int exit);
 
 struct PredictorTraining {
   std::uint64_t seed = 1;  // the same seed and answers give the same predictor on the same machine
-  int hidden = 64;         // values in the hidden layer, from 1 to PredictorParameters::kMaxWidth
-  int epochs = 150;        // at most
+  int hidden = 16;         // values in the hidden layer of each of five networks, from 1 to 51
+  int epochs = 150;        // at most, of each
   int patience = 25;       // epochs without a better loss on the held-out fifth, after which training ends
-  // Called after every epoch.
-  std::function<void(int epoch, double loss)> progress;
+  // Called after every epoch: how many of the most that there could be are done.
+  std::function<void(int done, int of)> progress = {};
 };
 
-// Fits the calibrations to all samples and the network to four fifths of them: for each sample, epoch by
-// epoch, a random set of executed exits; the loss is the cross-entropy of the predicted with the calibrated
-// confidences of the exits to come, which are less noisy than whether they were right, and the same in
-// expectation. Kept are the weights that did best on the last fifth, or none if no epoch beat the prior.
-// Error: check(answers), or fewer than kLeastSamples.
+// Fits the calibrations to all samples, and gives the mean of five networks, each trained on another four
+// fifths of them: for each sample, epoch by epoch, a random set of executed exits; the loss is the
+// cross-entropy of whether the answer held and each exit to come are right. Kept are the weights that did
+// best on the fifth that was held out, which are the untrained ones if nothing beats them. Planning picks
+// what promises most, so it finds the errors of a single network; in the mean there are less of them. Error:
+// check(answers), or fewer than kLeastSamples.
 inline constexpr int kLeastSamples = 50;
 Result<PredictorParameters> train_predictor(const ExitAnswers&, const PredictorTraining&);
 

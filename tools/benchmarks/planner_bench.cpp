@@ -120,10 +120,10 @@ void sizes(benchmark::internal::Benchmark* b) {
   }
 }
 
-// A predictor as training makes them: 64 hidden values. Its time does not depend on what the numbers are, but
+// A predictor as training makes them: 80 hidden values. Its time does not depend on what the numbers are, but
 // for hidden values that are zero, here about half.
 Predictor random_predictor(int exits) {
-  constexpr int kHidden = 64;
+  constexpr int kHidden = 80;
   std::mt19937_64 random(42);
   std::uniform_real_distribution<float> weight(-0.3F, 0.3F);
   PredictorParameters p;

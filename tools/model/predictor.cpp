@@ -44,8 +44,6 @@ void print(const PredictorParameters& p, const PredictorQuality& quality) {
   std::printf("  gain            %18.1f%%   %10.1f%%\n",
               less(quality.prior.absolute, quality.predicted.absolute),
               less(quality.prior.squared, quality.predicted.squared));
-  if (p.layers.empty())
-    std::printf("  No training step beat the static prior: the predictor gives the prior.\n");
 }
 
 }  // namespace
@@ -83,8 +81,8 @@ Result<void> run(const PredictorCommand& command) {
   auto parameters = [&] {
     const SystemClock clock;
     ProgressBar bar("predictor", clock);
-    training.progress = [&](int epoch, double) {
-      bar.show(static_cast<std::size_t>(epoch), static_cast<std::size_t>(training.epochs), "epochs");
+    training.progress = [&](int done, int of) {
+      bar.show(static_cast<std::size_t>(done), static_cast<std::size_t>(of), "epochs");
     };
     return train_predictor(learn, training);
   }();
