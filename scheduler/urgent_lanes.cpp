@@ -128,8 +128,8 @@ void Core::Impl::take_cores(TimePoint now) {
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
-      if (!open(base) || serves_reserved_only(base) || (job->devices & device_bit(base.device)) == 0)
-        continue;
+      const bool may_run = (job->devices & devices & device_bit(base.device)) != 0;
+      if (!may_run || !open(base) || serves_reserved_only(base)) continue;
       if (!outranks(*job, job->urgency, *base.front.job)) continue;
       const bool least =
           victim == nullptr ||
