@@ -235,6 +235,7 @@ Images draw_digits(std::size_t count, std::uint64_t seed) {
   std::array<std::vector<Glyph>, kDigits> glyphs;
   for (int d = 0; d < kDigits; ++d) glyphs[static_cast<std::size_t>(d)] = styles(d);
   Images out;
+  out.set = "digits";
   out.shape = {1, kSide, kSide};
   out.classes = kDigits;
   out.pixels.resize(count * out.shape.bytes());
@@ -249,8 +250,8 @@ Images draw_digits(std::size_t count, std::uint64_t seed) {
   return out;
 }
 
-Images digits(Split split) {
-  return split == Split::train ? draw_digits(kDigitsTrainImages, 1) : draw_digits(kDigitsTestImages, 2);
+Images digits(ImageSplit split) {
+  return split == ImageSplit::train ? draw_digits(kDigitsTrainImages, 1) : draw_digits(kDigitsTestImages, 2);
 }
 
 }  // namespace einet

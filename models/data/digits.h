@@ -19,6 +19,6 @@ inline constexpr std::size_t kDigitsTestImages = 4'000;
 Images draw_digits(std::size_t count, std::uint64_t seed);
 
 // The fixed train and test sets; they share no image.
-Images digits(Split split);
+Images digits(ImageSplit split);
 
 }  // namespace einet

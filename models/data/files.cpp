@@ -20,7 +20,9 @@ constexpr int kMaxSide = 64;
 constexpr ByteCount kMaxFile{256u << 20};
 
 constexpr std::string_view kMnistFirst = "train-images-idx3-ubyte";
-constexpr std::string_view kCifarFirst = "data_batch_1.bin";
+constexpr std::string_view kCifar10First = "data_batch_1.bin";
+constexpr std::string_view kCifar100First = "train.bin";
+constexpr std::size_t kCifarPixels = 3 * 32 * 32;
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -109,6 +111,48 @@ Result<Idx> read_idx(const fs::path& path, std::size_t rank) {
   return idx;
 }
 
+// Records of CIFAR's binary versions: `label_bytes` labels, then the pixels.
+struct CifarFile {
+  std::string name;
+  std::size_t records;
+  std::size_t label_bytes;
+  std::size_t bytes() const { return records * (label_bytes + kCifarPixels); }
+};
+
+// Appends the records; the last label byte is the label. Labels are not checked here.
+Result<void> read_cifar(const fs::path& directory, const CifarFile& file, Images& out) {
+  const fs::path path = directory / file.name;
+  const auto bytes = read_file(path, kMaxFile);
+  if (!bytes) return bytes.error();
+  if (bytes->size() != file.bytes()) {
+    return error(path.string() + ": has " + std::to_string(bytes->size()) +
+                 " bytes; the published file has " + std::to_string(file.bytes()) + " (" +
+                 std::to_string(file.records) + " images); it is " +
+                 (bytes->size() < file.bytes() ? "cut short or of another set" : "of another set") +
+                 ", fetch it again");
+  }
+  const std::size_t record = file.label_bytes + kCifarPixels;
+  for (std::size_t at = 0; at < bytes->size(); at += record) {
+    const auto* first = reinterpret_cast<const std::uint8_t*>(bytes->data()) + at;
+    out.labels.push_back(first[file.label_bytes - 1]);
+    out.pixels.insert(out.pixels.end(), first + file.label_bytes, first + record);
+    constexpr int kCoarse = 20;
+    if (file.label_bytes == 2 && first[0] >= kCoarse) {
+      return error(path.string() + ": the coarse label of image " + std::to_string(at / record) + " is " +
+                   std::to_string(first[0]) + "; allowed: 0 to " + std::to_string(kCoarse - 1));
+    }
+  }
+  return {};
+}
+
+Images no_images(std::string set, ImageShape shape, int classes) {
+  Images out;
+  out.set = std::move(set);
+  out.shape = shape;
+  out.classes = classes;
+  return out;
+}
+
 std::vector<std::uint8_t> to_bytes(std::string_view text) {
   return {text.begin(), text.end()};
 }
@@ -129,11 +173,15 @@ bool holds_mnist(const fs::path& directory) {
 }
 
 bool holds_cifar10(const fs::path& directory) {
-  return is_file(directory / kCifarFirst);
+  return is_file(directory / kCifar10First);
 }
 
-Result<Images> read_mnist(const fs::path& directory, Split split) {
-  const std::string prefix = split == Split::train ? "train" : "t10k";
+bool holds_cifar100(const fs::path& directory) {
+  return is_file(directory / kCifar100First);
+}
+
+Result<Images> read_mnist(const fs::path& directory, ImageSplit split) {
+  const std::string prefix = split == ImageSplit::train ? "train" : "t10k";
   const fs::path image_path = directory / (prefix + "-images-idx3-ubyte");
   const fs::path label_path = directory / (prefix + "-labels-idx1-ubyte");
   const auto pixels = read_idx(image_path, 3);
@@ -144,40 +192,34 @@ Result<Images> read_mnist(const fs::path& directory, Split split) {
     return error(image_path.string() + ": has " + std::to_string(pixels->sizes[0]) + " images, " +
                  label_path.filename().string() + " has " + std::to_string(labels->sizes[0]) + " labels");
   }
-  Images out;
-  out.shape = {1, static_cast<int>(pixels->sizes[1]), static_cast<int>(pixels->sizes[2])};
-  out.classes = 10;
+  Images out =
+      no_images("mnist", {1, static_cast<int>(pixels->sizes[1]), static_cast<int>(pixels->sizes[2])}, 10);
   out.pixels = to_bytes(pixels->data());
   out.labels = to_bytes(labels->data());
   if (auto ok = check_labels(label_path, out); !ok) return ok.error();
   return out;
 }
 
-Result<Images> read_cifar10(const fs::path& directory, Split split) {
+Result<Images> read_cifar10(const fs::path& directory, ImageSplit split) {
   std::vector<std::string> names = {"test_batch.bin"};
-  if (split == Split::train) {
+  if (split == ImageSplit::train) {
     names.clear();
     for (int i = 1; i <= 5; ++i) names.push_back("data_batch_" + std::to_string(i) + ".bin");
   }
-  Images out;
-  out.shape = {3, 32, 32};
-  out.classes = 10;
-  const std::size_t record = 1 + out.shape.bytes();
+  Images out = no_images("cifar-10", {3, 32, 32}, 10);
   for (const std::string& name : names) {
-    const fs::path path = directory / name;
-    const auto bytes = read_file(path, kMaxFile);
-    if (!bytes) return bytes.error();
-    if (bytes->empty() || bytes->size() % record != 0 || out.size() + bytes->size() / record > kMaxImages) {
-      return error(path.string() + ": has " + std::to_string(bytes->size()) + " bytes; a batch is 1 to " +
-                   std::to_string(kMaxImages) + " records of " + std::to_string(record) + " bytes");
-    }
-    for (std::size_t at = 0; at < bytes->size(); at += record) {
-      out.labels.push_back(static_cast<std::uint8_t>((*bytes)[at]));
-      out.pixels.insert(out.pixels.end(), bytes->begin() + static_cast<std::ptrdiff_t>(at) + 1,
-                        bytes->begin() + static_cast<std::ptrdiff_t>(at + record));
-    }
-    if (auto ok = check_labels(path, out); !ok) return ok.error();
+    if (auto ok = read_cifar(directory, {name, 10'000, 1}, out); !ok) return ok.error();
+    if (auto ok = check_labels(directory / name, out); !ok) return ok.error();
   }
+  return out;
+}
+
+Result<Images> read_cifar100(const fs::path& directory, ImageSplit split) {
+  const CifarFile file =
+      split == ImageSplit::train ? CifarFile{"train.bin", 50'000, 2} : CifarFile{"test.bin", 10'000, 2};
+  Images out = no_images("cifar-100", {3, 32, 32}, 100);
+  if (auto ok = read_cifar(directory, file, out); !ok) return ok.error();
+  if (auto ok = check_labels(directory / file.name, out); !ok) return ok.error();
   return out;
 }
 

@@ -28,9 +28,10 @@ struct ImageShape {
 };
 
 // The published split: what a network may learn from, and what it is judged by.
-enum class Split : std::uint8_t { train, test };
+enum class ImageSplit : std::uint8_t { train, test };
 
 struct Images {
+  std::string set;  // "digits", "mnist", "cifar-10", "cifar-100"
   ImageShape shape;
   int classes = 0;
   std::vector<std::uint8_t> pixels;  // size() * shape.bytes(), each image channel by channel, row by row
@@ -45,9 +46,11 @@ struct Images {
   Images slice(std::size_t first, std::size_t count) const;
 };
 
-// `source` is "digits" (the drawn set, models/data/digits.h) or a directory that holds MNIST or CIFAR-10 in
-// their standard files (models/data/files.h), itself or in the folder of the set's usual name (MNIST/raw,
-// cifar-10-batches-bin); with both, MNIST. Error: says what was looked for, or what is wrong with a file.
-Result<Images> load_images(std::string_view source, Split split);
+// `source` is "digits" (the drawn set, models/data/digits.h); "mnist", "cifar-10" or "cifar-100", looked for
+// in the directory that the environment variable EINET_DATA names; or a directory that holds one of these
+// sets in its standard files (models/data/files.h), itself or in the folder of the set's usual name
+// (MNIST/raw, cifar-10-batches-bin, cifar-100-binary); with several, the first in this order. Error: says
+// what was looked for, or what is wrong with a file.
+Result<Images> load_images(std::string_view source, ImageSplit split);
 
 }  // namespace einet

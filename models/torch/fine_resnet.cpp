@@ -5,6 +5,7 @@
 // plan. Exits are a convolution and two fully connected layers on a pooled map, small, so that executing one
 // costs a fraction of its block.
 #include "models/torch/layers.h"
+#include "models/torch/zoo.h"
 
 namespace einet {
 namespace {
@@ -20,40 +21,30 @@ constexpr int kHalfSizeChannels = 48;
 std::shared_ptr<Part> exit_of(int channels, int side, int classes) {
   constexpr int kMap = 7, kChannels = 16, kHidden = 32;
   const int first = side / kMap, left = side / first / 2;
-  return make_shared<Chain>(std::vector<std::shared_ptr<Part>>{
-      make_shared<MaxPoolLayer>(first, first, 0),
-      make_shared<ConvolutionLayer>(channels, kChannels, 3, 1, Norm::batch, Activation::relu),
-      make_shared<MaxPoolLayer>(2, 2, 0), make_shared<FlattenLayer>(),
-      make_shared<LinearLayer>(kChannels * left * left, kHidden, Activation::relu),
-      make_shared<LinearLayer>(kHidden, classes, Activation::none)});
+  return chain({make_shared<MaxPoolLayer>(first, first, 0),
+                convolution(channels, kChannels, 3, 1, Norm::batch), make_shared<MaxPoolLayer>(2, 2, 0),
+                make_shared<FlattenLayer>(), linear(kChannels * left * left, kHidden, Activation::relu),
+                linear(kHidden, classes, Activation::none)});
 }
-
-class FineResNet final : public Network {
- public:
-  FineResNet(Shape input, int classes) : Network("fine-resnet", input, classes) {
-    int side = input.height;
-    for (int i = 0; i < kFullSizeBlocks; ++i) {
-      std::vector<std::shared_ptr<Part>> trunk;
-      if (i == 0) {
-        trunk.push_back(make_shared<ConvolutionLayer>(input.channels, kFullSizeChannels, 3, 1, Norm::batch,
-                                                      Activation::relu));
-      }
-      trunk.push_back(make_shared<ResidualLayer>(kFullSizeChannels, kFullSizeChannels, 1));
-      add(make_shared<Chain>(std::move(trunk)), exit_of(kFullSizeChannels, side, classes));
-    }
-    side /= 2;
-    for (int i = 0; i < kHalfSizeBlocks; ++i) {
-      const int in = i == 0 ? kFullSizeChannels : kHalfSizeChannels;
-      add(make_shared<ResidualLayer>(in, kHalfSizeChannels, i == 0 ? 2 : 1),
-          exit_of(kHalfSizeChannels, side, classes));
-    }
-  }
-};
 
 }  // namespace
 
-std::shared_ptr<Network> make_fine_resnet(Shape input, int classes) {
-  return make_shared<FineResNet>(input, classes);
+std::shared_ptr<Network> make_fine_resnet(const NetworkOptions& o) {
+  auto network = make_shared<Network>(o.name, o.input, o.classes);
+  const int full = o.narrowed(kFullSizeChannels), half = o.narrowed(kHalfSizeChannels);
+  int side = o.input.height;
+  for (int i = 0; i < kFullSizeBlocks; ++i) {
+    Parts trunk;
+    if (i == 0) trunk.push_back(convolution(o.input.channels, full, 3, 1, Norm::batch));
+    trunk.push_back(make_shared<ResidualLayer>(full, full, 1));
+    network->add(chain(std::move(trunk)), exit_of(full, side, o.classes));
+  }
+  side /= 2;
+  for (int i = 0; i < kHalfSizeBlocks; ++i) {
+    network->add(make_shared<ResidualLayer>(i == 0 ? full : half, half, i == 0 ? 2 : 1),
+                 exit_of(half, side, o.classes));
+  }
+  return network;
 }
 
 }  // namespace einet

@@ -75,6 +75,30 @@ Register MaxPoolLayer::lower(Lowering& to, Register x, const std::string&) const
   return to.builder().add(MaxPool{square(kernel_, stride_, padding_)}, {x});
 }
 
+torch::Tensor AveragePoolLayer::forward(const torch::Tensor& x) {
+  return torch::avg_pool2d(x, kernel_, stride_);
+}
+
+Register AveragePoolLayer::lower(Lowering& to, Register x, const std::string&) const {
+  return to.builder().add(AveragePool{square(kernel_, stride_, 0)}, {x});
+}
+
+torch::Tensor GlobalMeanLayer::forward(const torch::Tensor& x) {
+  return x.mean({2, 3});
+}
+
+Register GlobalMeanLayer::lower(Lowering& to, Register x, const std::string&) const {
+  return to.builder().add(GlobalMean{}, {x});
+}
+
+torch::Tensor DropoutLayer::forward(const torch::Tensor& x) {
+  return torch::dropout(x, 0.5, is_training());
+}
+
+Register DropoutLayer::lower(Lowering&, Register x, const std::string&) const {
+  return x;
+}
+
 torch::Tensor LocalResponseNormLayer::forward(const torch::Tensor& x) {
   const LocalResponseNorm& p = parameters_;
   return nn::functional::local_response_norm(
@@ -104,6 +128,29 @@ torch::Tensor ResidualLayer::forward(const torch::Tensor& x) {
 Register ResidualLayer::lower(Lowering& to, Register x, const std::string& name) const {
   const Register around = shortcut_ ? shortcut_->lower(to, x, name + ".shortcut") : x;
   return second_->lower_with_residual(to, first_->lower(to, x, name + ".first"), around, name + ".second");
+}
+
+BottleneckLayer::BottleneckLayer(int in, int inner, int stride) {
+  const int out = kExpansion * inner;
+  const auto add = [&](const char* name, int from, int to, int kernel, int step, Activation activation) {
+    return register_module(
+        name, std::make_shared<ConvolutionLayer>(from, to, kernel, step, Norm::batch, activation));
+  };
+  first_ = add("first", in, inner, 1, 1, Activation::relu);
+  second_ = add("second", inner, inner, 3, stride, Activation::relu);
+  third_ = add("third", inner, out, 1, 1, Activation::none);
+  if (in != out || stride != 1) shortcut_ = add("shortcut", in, out, 1, stride, Activation::none);
+}
+
+torch::Tensor BottleneckLayer::forward(const torch::Tensor& x) {
+  const torch::Tensor around = shortcut_ ? shortcut_->forward(x) : x;
+  return torch::relu(third_->forward(second_->forward(first_->forward(x))) + around);
+}
+
+Register BottleneckLayer::lower(Lowering& to, Register x, const std::string& name) const {
+  const Register around = shortcut_ ? shortcut_->lower(to, x, name + ".shortcut") : x;
+  const Register inner = second_->lower(to, first_->lower(to, x, name + ".first"), name + ".second");
+  return third_->lower_with_residual(to, inner, around, name + ".third");
 }
 
 LinearLayer::LinearLayer(int in, int out, Activation activation) : activation_(activation) {
@@ -145,6 +192,36 @@ torch::Tensor Chain::forward(const torch::Tensor& x) {
 Register Chain::lower(Lowering& to, Register x, const std::string& name) const {
   for (std::size_t i = 0; i < parts_.size(); ++i) x = parts_[i]->lower(to, x, name + "." + std::to_string(i));
   return x;
+}
+
+std::shared_ptr<Part> chain(Parts parts) {
+  return std::make_shared<Chain>(std::move(parts));
+}
+
+std::shared_ptr<Part> convolution(int in, int out, int kernel, int stride, Norm norm) {
+  return std::make_shared<ConvolutionLayer>(in, out, kernel, stride, norm, Activation::relu);
+}
+
+std::shared_ptr<Part> linear(int in, int out, Activation activation) {
+  return std::make_shared<LinearLayer>(in, out, activation);
+}
+
+std::shared_ptr<Part> branch(int channels, int side, int convolved, int hidden, int classes) {
+  constexpr int kConvolvedSide = 8, kFlatSide = 4;
+  Parts parts;
+  const auto pool_to = [&](int most) {
+    const int window = (side + most - 1) / most;
+    if (window == 1) return;
+    parts.push_back(std::make_shared<MaxPoolLayer>(window, window, 0));
+    side /= window;
+  };
+  pool_to(kConvolvedSide);
+  parts.push_back(convolution(channels, convolved, 3, 1, Norm::batch));
+  pool_to(kFlatSide);
+  parts.push_back(std::make_shared<FlattenLayer>());
+  parts.push_back(linear(convolved * side * side, hidden, Activation::relu));
+  parts.push_back(linear(hidden, classes, Activation::none));
+  return chain(std::move(parts));
 }
 
 }  // namespace einet

@@ -1,5 +1,5 @@
 // The parts that the zoo's networks are made of, each with its lowering: convolution with batch norm folded
-// in, pooling, local response norm, the residual block, the exit. One tensor in, one out.
+// in, pooling, local response norm, residual blocks, and the branch that most exits are.
 #pragma once
 
 #include <memory>
@@ -49,6 +49,33 @@ class MaxPoolLayer final : public Part {
   int kernel_, stride_, padding_;
 };
 
+// Average pooling of a square window without padding.
+class AveragePoolLayer final : public Part {
+ public:
+  AveragePoolLayer(int kernel, int stride) : kernel_(kernel), stride_(stride) {}
+
+  torch::Tensor forward(const torch::Tensor& x) override;
+  Register lower(Lowering& to, Register x, const std::string& name) const override;
+
+ private:
+  int kernel_, stride_;
+};
+
+// The mean of each channel: a vector.
+class GlobalMeanLayer final : public Part {
+ public:
+  torch::Tensor forward(const torch::Tensor& x) override;
+  Register lower(Lowering& to, Register x, const std::string& name) const override;
+};
+
+// Zeroes half of the elements while it is trained, and is nothing in a program (Srivastava et al.: Dropout,
+// JMLR 2014).
+class DropoutLayer final : public Part {
+ public:
+  torch::Tensor forward(const torch::Tensor& x) override;
+  Register lower(Lowering& to, Register x, const std::string& name) const override;
+};
+
 // Across channels, after Krizhevsky, Sutskever, Hinton (NIPS 2012), section 3.3.
 class LocalResponseNormLayer final : public Part {
  public:
@@ -72,6 +99,20 @@ class ResidualLayer final : public Part {
 
  private:
   std::shared_ptr<ConvolutionLayer> first_, second_, shortcut_;
+};
+
+// The bottleneck of the deep residual networks: 1x1, 3x3, 1x1 convolutions, the last of 4 * `inner` channels,
+// and a shortcut as above (the same paper, figure 5). The stride is the 3x3's.
+class BottleneckLayer final : public Part {
+ public:
+  static constexpr int kExpansion = 4;
+  BottleneckLayer(int in, int inner, int stride);
+
+  torch::Tensor forward(const torch::Tensor& x) override;
+  Register lower(Lowering& to, Register x, const std::string& name) const override;
+
+ private:
+  std::shared_ptr<ConvolutionLayer> first_, second_, third_, shortcut_;
 };
 
 // A map to a vector in channel, row, column order.
@@ -105,5 +146,16 @@ class Chain final : public Part {
  private:
   std::vector<std::shared_ptr<Part>> parts_;
 };
+
+using Parts = std::vector<std::shared_ptr<Part>>;
+std::shared_ptr<Part> chain(Parts);
+// A padded square convolution with relu.
+std::shared_ptr<Part> convolution(int in, int out, int kernel, int stride, Norm);
+// W x + b
+std::shared_ptr<Part> linear(int in, int out, Activation);
+
+// An exit of one convolution and two fully connected layers on a square map of `side`. The map is pooled to
+// at most 8 x 8 first and to at most 4 x 4 after, so that an exit costs a fraction of a block on any map.
+std::shared_ptr<Part> branch(int channels, int side, int convolved, int hidden, int classes);
 
 }  // namespace einet

@@ -1,6 +1,6 @@
 // A multi-exit network as LibTorch modules: what the trainer trains, and what lowers itself to a block
-// program. The zoo's networks (b_alexnet.cpp, fine_resnet.cpp) are put together from the parts in
-// models/torch/layers.h. For models/torch and its tests only: everyone else sees packages.
+// program. The zoo's networks (models/torch/zoo.h) are put together from the parts in models/torch/layers.h.
+// For models/torch and its tests only: everyone else sees packages.
 #pragma once
 
 #include <memory>
@@ -32,14 +32,35 @@ class Lowering {
   Weights weights_;
 };
 
-// The trunk or the exit of a block: one tensor in, one tensor out, a batch at a time.
-class Part : public torch::nn::Module {
+// What a trunk hands to the next: one tensor in most networks, one per scale, finest first, in MSDNet.
+using State = std::vector<torch::Tensor>;
+using Registers = std::vector<Register>;
+
+// The trunk of a block: the state that the block before left (the input for the first) to its own, a batch at
+// a time.
+class Trunk : public torch::nn::Module {
+ public:
+  virtual State advance(const State&) = 0;
+  // Appends operations that compute advance(state) in evaluation mode. `name` goes before the names of the
+  // weights.
+  virtual Registers lower_state(Lowering& to, const Registers& state, const std::string& name) const = 0;
+};
+
+// One tensor in, one tensor out: an exit, or a trunk whose state is one tensor.
+class Part : public Trunk {
  public:
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
-  // Appends operations that compute forward(x) in evaluation mode; an exit leaves its softmax to
-  // Network::lower. `name` goes before the names of the weights.
+  // As lower_state. An exit leaves its softmax to Network::lower.
   virtual Register lower(Lowering& to, Register x, const std::string& name) const = 0;
+
+  State advance(const State& state) final { return {forward(state.back())}; }
+  Registers lower_state(Lowering& to, const Registers& state, const std::string& name) const final {
+    return {lower(to, state.back(), name)};
+  }
 };
+
+// Trunks one after the other, named 0, 1, ….
+std::shared_ptr<Trunk> join(std::vector<std::shared_ptr<Trunk>>);
 
 class Network : public torch::nn::Module {
  public:
@@ -52,35 +73,28 @@ class Network : public torch::nn::Module {
   int block_count() const { return static_cast<int>(trunks_.size()); }
 
   // Block `b` of a batch: its trunk takes the state left by the block before (the input for b = 0), its exit
-  // takes its trunk's state and gives unnormalised class scores (logits).
-  torch::Tensor trunk(int b, const torch::Tensor& state) {
-    return trunks_[static_cast<std::size_t>(b)]->forward(state);
-  }
-  torch::Tensor exit(int b, const torch::Tensor& state) {
-    return exits_[static_cast<std::size_t>(b)]->forward(state);
+  // the last tensor of its trunk's state, and gives unnormalised class scores (logits).
+  State trunk(int b, const State& state) { return trunks_[static_cast<std::size_t>(b)]->advance(state); }
+  torch::Tensor exit(int b, const State& state) {
+    return exits_[static_cast<std::size_t>(b)]->forward(state.back());
   }
   // The logits of every exit.
-  std::vector<torch::Tensor> forward(torch::Tensor x);
+  std::vector<torch::Tensor> forward(const torch::Tensor& x);
 
   // The program and its weights, of the network in evaluation mode.
   Result<Package> lower(const Normalisation&) const;
 
- protected:
-  // Appends a block. Called by the constructors of the zoo's networks.
-  void add(std::shared_ptr<Part> trunk, std::shared_ptr<Part> exit);
+  // Appends a block.
+  void add(std::shared_ptr<Trunk> trunk, std::shared_ptr<Part> exit);
+  // The same trunk as one block with the last exit alone: the classic network. It shares this one's modules.
+  std::shared_ptr<Network> single_exit(std::string name) const;
 
  private:
   std::string network_name_;
   Shape input_;
   int classes_;
-  std::vector<std::shared_ptr<Part>> trunks_, exits_;
+  std::vector<std::shared_ptr<Trunk>> trunks_;
+  std::vector<std::shared_ptr<Part>> exits_;
 };
-
-// The zoo. Error: no network of that name (the nearest is named), or one that cannot take this input.
-Result<std::shared_ptr<Network>> make_network(std::string_view name, Shape input, int classes);
-
-// Each in its own file. Precondition: what make_network has checked.
-std::shared_ptr<Network> make_b_alexnet(Shape input, int classes);
-std::shared_ptr<Network> make_fine_resnet(Shape input, int classes);
 
 }  // namespace einet

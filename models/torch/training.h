@@ -3,7 +3,6 @@
 // it is a package. No LibTorch in this header, no printing in this room.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -13,19 +12,15 @@
 #include "config/result.h"
 #include "models/data/images.h"
 #include "models/package.h"
+#include "models/torch/recipe.h"
 
 namespace einet {
 
-// All that decides the weights, on one machine and with one number of threads.
-struct Recipe {
-  std::string network;           // make_network (models/torch/network.h)
-  std::string data;              // load_images (models/data/images.h); here a label
-  int epochs = 6;                // >= 1
-  std::size_t epoch_images = 0;  // drawn anew for every epoch; 0: all
-  int batch = 64;                // >= 2
-  double learning_rate = 3e-3;   // the peak of the schedule, > 0
-  std::uint64_t seed = 1;
-  friend bool operator==(const Recipe&, const Recipe&) = default;
+// Where a training computes. On CUDA the images are kept on the device and maps have their channels last.
+struct Compute {
+  enum class Device : std::uint8_t { cpu, cuda } device = Device::cpu;
+  // bf16: convolutions and linear maps in it, weights and sums in fp32 (mixed precision).
+  enum class Precision : std::uint8_t { fp32, bf16 } precision = Precision::fp32;
 };
 
 // The training images that no epoch sees: the last tenth. Accuracies that are used to decide anything come
@@ -47,28 +42,37 @@ class Training {
     std::size_t of = 0;
     double loss = 0;  // mean over the epoch so far
   };
+  // What an epoch that is done left behind: the curves of a training.
+  struct Epoch {
+    double loss = 0;               // mean over its steps
+    std::vector<double> accuracy;  // by exit, on the images that were held out, [0, 1]
+    friend bool operator==(const Epoch&, const Epoch&) = default;
+  };
 
-  // New weights from the seed. Error: the recipe, or a network that cannot take these images.
-  static Result<Training> begin(const Recipe& recipe, const Images& learn);
-  // Reads what `save` wrote. Error: unreadable, damaged, or not a checkpoint.
-  static Result<Training> load(const std::filesystem::path& checkpoint);
+  // New weights from the seed. Error: the recipe, a network that cannot take these images, or no such device.
+  static Result<Training> begin(const Recipe& recipe, const Images& learn, Compute compute = {});
+  // Reads what `save` wrote. Error: unreadable, damaged, not a checkpoint, or no such device.
+  static Result<Training> load(const std::filesystem::path& checkpoint, Compute compute = {});
 
   Training(Training&&) noexcept;
   Training& operator=(Training&&) noexcept;
   ~Training();
 
   const Recipe& recipe() const;
-  int epochs_done() const;
+  int epochs_done() const { return static_cast<int>(history().size()); }
+  const std::vector<Epoch>& history() const;
 
-  // One epoch. `on_step` is called after every batch. Precondition: epochs_done() < recipe().epochs.
-  // Error: these images do not fit the network, or the loss is no longer a number (a smaller learning rate
-  // helps).
-  Result<void> run_epoch(const Images& learn, const std::function<void(const Step&)>& on_step);
+  // One epoch on `learn`, judged by `validate`. `on_step` is called after every batch. Precondition:
+  // epochs_done() < recipe().epochs. Error: these images do not fit the network, or the loss is no longer a
+  // number (a smaller learning rate helps).
+  Result<void> run_epoch(const Images& learn, const Images& validate,
+                         const std::function<void(const Step&)>& on_step);
 
-  // Weights, optimiser and epoch, all or nothing. Error: names the path.
+  // Weights, optimiser and history, all or nothing. Error: names the path.
   Result<void> save(const std::filesystem::path& checkpoint) const;
 
-  // What every exit answers to every image, in evaluation mode. Error: these images do not fit the network.
+  // What every exit answers to every image, in evaluation mode, in fp32. Error: these images do not fit the
+  // network.
   Result<CsProfile> answers(const Images& images) const;
 
   // The network as a package, profiles empty.

@@ -68,7 +68,7 @@ TEST(Digits, OfOneLabelResembleEachOther) {
 }
 
 TEST(Digits, OfTrainAndTestShareNoImage) {
-  const Images train = digits(Split::train), test = digits(Split::test);
+  const Images train = digits(ImageSplit::train), test = digits(ImageSplit::test);
   ASSERT_EQ(train.size(), kDigitsTrainImages);
   ASSERT_EQ(test.size(), kDigitsTestImages);
   std::set<std::vector<std::uint8_t>> seen;
@@ -80,9 +80,9 @@ TEST(Digits, OfTrainAndTestShareNoImage) {
 }
 
 TEST(Digits, ByNameAreTheBuiltInSet) {
-  const auto images = load_images("digits", Split::test);
+  const auto images = load_images("digits", ImageSplit::test);
   ASSERT_TRUE(images);
-  EXPECT_EQ(images->pixels, digits(Split::test).pixels);
+  EXPECT_EQ(images->pixels, digits(ImageSplit::test).pixels);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ class Files : public ::testing::Test {
     write("t10k-labels-idx1-ubyte", labels);
   }
   std::string mnist_error() {
-    const auto images = read_mnist(directory_, Split::test);
+    const auto images = read_mnist(directory_, ImageSplit::test);
     return images ? "" : images.error().message;
   }
 
@@ -60,8 +60,9 @@ class Files : public ::testing::Test {
 
 TEST_F(Files, MnistIsReadPlain) {
   write_mnist(image_file(), label_file());
-  const auto images = read_mnist(directory_, Split::test);
+  const auto images = read_mnist(directory_, ImageSplit::test);
   ASSERT_TRUE(images) << images.error().message;
+  EXPECT_EQ(images->set, "mnist");
   EXPECT_EQ(images->shape, (ImageShape{1, 2, 4}));
   EXPECT_THAT(images->labels, ::testing::ElementsAre(7, 0, 9));
   EXPECT_THAT(images->image(1), ::testing::ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
@@ -70,7 +71,7 @@ TEST_F(Files, MnistIsReadPlain) {
 TEST_F(Files, MnistIsReadCompressed) {
   write_gz("t10k-images-idx3-ubyte.gz", image_file());
   write_gz("t10k-labels-idx1-ubyte.gz", label_file());
-  const auto images = read_mnist(directory_, Split::test);
+  const auto images = read_mnist(directory_, ImageSplit::test);
   ASSERT_TRUE(images) << images.error().message;
   EXPECT_EQ(images->size(), 3u);
 }
@@ -78,7 +79,7 @@ TEST_F(Files, MnistIsReadCompressed) {
 TEST_F(Files, TheRightSetIsFoundByItsFiles) {
   write("train-images-idx3-ubyte", image_file());
   write("train-labels-idx1-ubyte", label_file());
-  const auto images = load_images(directory_.string(), Split::train);
+  const auto images = load_images(directory_.string(), ImageSplit::train);
   ASSERT_TRUE(images) << images.error().message;
   EXPECT_EQ(images->size(), 3u);
 }
@@ -87,15 +88,17 @@ TEST_F(Files, ASetIsFoundInTheFolderOfItsUsualNameToo) {
   std::filesystem::create_directories(directory_ / "MNIST" / "raw");
   write("MNIST/raw/train-images-idx3-ubyte", image_file());
   write("MNIST/raw/train-labels-idx1-ubyte", label_file());
-  const auto images = load_images(directory_.string(), Split::train);
+  const auto images = load_images(directory_.string(), ImageSplit::train);
   ASSERT_TRUE(images) << images.error().message;
   EXPECT_EQ(images->size(), 3u);
 }
 
 TEST_F(Files, AFolderWithoutASetIsRefusedWithWhatWasLookedFor) {
-  const auto images = load_images(directory_.string(), Split::train);
+  const auto images = load_images(directory_.string(), ImageSplit::train);
   ASSERT_FALSE(images);
-  EXPECT_THAT(images.error().message, HasSubstr("holds neither MNIST"));
+  EXPECT_THAT(
+      images.error().message,
+      HasSubstr("does not hold mnist (train-images-idx3-ubyte or .gz, here or in MNIST/raw); cifar-10"));
   EXPECT_THAT(images.error().message, HasSubstr("\"digits\""));
 }
 
@@ -158,25 +161,80 @@ TEST_F(Files, AGzipThatUnpacksToTooMuchIsRefused) {
   EXPECT_THAT(mnist_error(), HasSubstr("unpacks to more than 256MiB"));
 }
 
-TEST_F(Files, Cifar10IsReadAndItsBadFilesAreRefused) {
-  const std::string record = "\3" + std::string(3072, 'p');
-  const auto error_of = [&] {
-    const auto images = read_cifar10(directory_, Split::test);
+// Published sizes: 10,000 records in each of these files.
+class CifarFiles : public Files {
+ protected:
+  // A file of `bytes` bytes, all `fill` but the first ones.
+  void write_large(const std::string& name, std::size_t bytes, const std::string& first, char fill = 1) {
+    std::string content = first + std::string(bytes - first.size(), fill);
+    write(name, content);
+  }
+  static constexpr std::size_t kCifar10 = 10'000 * 3073, kCifar100 = 10'000 * 3074;
+  template <class Read>
+  std::string error_of(Read read_set) {
+    const auto images = read_set(directory_, ImageSplit::test);
     return images ? "" : images.error().message;
-  };
-  EXPECT_THAT(error_of(), HasSubstr("test_batch.bin"));
-  write("test_batch.bin", record + record);
-  const auto images = read_cifar10(directory_, Split::test);
+  }
+};
+
+TEST_F(CifarFiles, OfCifar10AreReadAndBadOnesRefused) {
+  EXPECT_THAT(error_of(read_cifar10), HasSubstr("test_batch.bin"));
+  write_large("test_batch.bin", kCifar10, "\3p");
+  const auto images = read_cifar10(directory_, ImageSplit::test);
   ASSERT_TRUE(images) << images.error().message;
   EXPECT_EQ(images->shape, (ImageShape{3, 32, 32}));
-  EXPECT_THAT(images->labels, ::testing::ElementsAre(3, 3));
-  EXPECT_EQ(images->image(1)[3071], 'p');
-  write("test_batch.bin", record + record.substr(0, 3000));
-  EXPECT_THAT(error_of(), HasSubstr("records of 3073 bytes"));
+  EXPECT_EQ(images->set, "cifar-10");
+  EXPECT_EQ(images->classes, 10);
+  ASSERT_EQ(images->size(), 10'000u);
+  EXPECT_EQ(images->labels[0], 3);
+  EXPECT_EQ(images->labels[9999], 1);
+  EXPECT_EQ(images->image(0)[0], 'p');
+  EXPECT_EQ(images->image(0)[1], 1);
+  write_large("test_batch.bin", kCifar10 - 3073, "\3");
+  EXPECT_THAT(error_of(read_cifar10), HasSubstr("has 30726927 bytes; the published file has 30730000"));
   write("test_batch.bin", "");
-  EXPECT_THAT(error_of(), HasSubstr("has 0 bytes"));
-  write("test_batch.bin", "\13" + std::string(3072, 'p'));
-  EXPECT_THAT(error_of(), HasSubstr("label 0 is 11"));
+  EXPECT_THAT(error_of(read_cifar10), HasSubstr("cut short"));
+  write_large("test_batch.bin", kCifar10, "\13");
+  EXPECT_THAT(error_of(read_cifar10), HasSubstr("label 0 is 11; allowed: 0 to 9"));
+  write_large("test_batch.bin", kCifar100, "\3");
+  EXPECT_THAT(error_of(read_cifar10), HasSubstr("of another set"));
+}
+
+TEST_F(CifarFiles, OfCifar100AreReadAndBadOnesRefused) {
+  EXPECT_THAT(error_of(read_cifar100), HasSubstr("test.bin"));
+  write_large("test.bin", kCifar100, "\23\143p");
+  const auto images = read_cifar100(directory_, ImageSplit::test);
+  ASSERT_TRUE(images) << images.error().message;
+  EXPECT_EQ(images->set, "cifar-100");
+  EXPECT_EQ(images->classes, 100);
+  ASSERT_EQ(images->size(), 10'000u);
+  EXPECT_EQ(images->labels[0], 99);
+  EXPECT_EQ(images->image(0)[0], 'p');
+  EXPECT_EQ(images->image(9999)[3071], 1);
+  write_large("test.bin", kCifar100, "\24\143");
+  EXPECT_THAT(error_of(read_cifar100), HasSubstr("coarse label of image 0 is 20; allowed: 0 to 19"));
+  write_large("test.bin", kCifar100, "\23\144");
+  EXPECT_THAT(error_of(read_cifar100), HasSubstr("label 0 is 100; allowed: 0 to 99"));
+  write_large("test.bin", kCifar10, "\1");
+  EXPECT_THAT(error_of(read_cifar100), HasSubstr("has 30730000 bytes; the published file has 30740000"));
+}
+
+TEST_F(CifarFiles, AreFoundByTheirNameInTheDirectoryOfTheEnvironment) {
+  ASSERT_EQ(::unsetenv("EINET_DATA"), 0);
+  EXPECT_THAT(load_images("cifar-100", ImageSplit::test).error().message,
+              HasSubstr("EINET_DATA names, which is not set"));
+  ASSERT_EQ(::setenv("EINET_DATA", directory_.c_str(), 1), 0);
+  EXPECT_THAT(load_images("cifar-100", ImageSplit::test).error().message,
+              HasSubstr("does not hold cifar-100 (train.bin, here or in cifar-100-binary)"));
+  fs::create_directories(directory_ / "cifar-100-binary");
+  // MNIST beside it is not taken in its place.
+  write("train-images-idx3-ubyte", image_file());
+  write("cifar-100-binary/train.bin", "");
+  write_large("cifar-100-binary/test.bin", kCifar100, "");
+  const auto images = load_images("cifar-100", ImageSplit::test);
+  ASSERT_TRUE(images) << images.error().message;
+  EXPECT_EQ(images->set, "cifar-100");
+  ASSERT_EQ(::unsetenv("EINET_DATA"), 0);
 }
 
 }  // namespace

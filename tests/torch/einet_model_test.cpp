@@ -187,7 +187,7 @@ TEST_F(EinetModel, SaysWhatIsWrongAndWhatToDo) {
   EXPECT_EQ(run(train("c", {}, "b-alexnt")), 1);
   EXPECT_THAT(words_, HasSubstr("did you mean \"b-alexnet\""));
   EXPECT_EQ(run({"train", "b-alexnet", "--data", path("nowhere"), "--out", path("c")}), 1);
-  EXPECT_THAT(words_, HasSubstr("holds neither MNIST"));
+  EXPECT_THAT(words_, HasSubstr("does not hold mnist"));
   EXPECT_EQ(run({"export", path("nowhere"), "--out", path("x.einet")}), 1);
   EXPECT_THAT(words_, HasSubstr("nowhere"));
   EXPECT_EQ(run({"export", path("nowhere"), "--out", path("x")}), 1);

@@ -10,7 +10,7 @@
 
 #include "models/onednn/onednn_backend.h"
 #include "models/torch/aten_executor.h"
-#include "models/torch/network.h"
+#include "models/torch/zoo.h"
 
 namespace einet {
 namespace {
@@ -110,19 +110,42 @@ void expect_same(const Scores& expected, const Scores& found, const char* who) {
   }
 }
 
-// The same trunks; every exit becomes a random linear map of the whole trunk state, so that its scores depend
-// on every element of it.
+// The same trunks; every exit becomes a random function of the whole trunk state, so that its scores depend
+// on every element of it: each tensor through a 1x1 convolution and flattened, all through one linear map.
+struct Probe {
+  std::vector<torch::Tensor> convolutions;  // by tensor of the state
+  torch::Tensor linear;
+
+  torch::Tensor operator()(const State& state) const {
+    std::vector<torch::Tensor> flat;
+    for (std::size_t i = 0; i < state.size(); ++i) {
+      flat.push_back(torch::conv2d(state[i], convolutions[i]).flatten(1));
+    }
+    return torch::linear(torch::cat(flat, 1), linear);
+  }
+};
 struct Probed {
   Package package;
-  std::vector<torch::Tensor> weight;  // by block
+  std::vector<Probe> probes;  // by block
 };
+
 Probed probed(const Package& original) {
   const Program& program = original.info.program;
   Probed out{original, {}};
   std::vector<Block> blocks;
-  // Exits' registers are free again, so the probes number from the first of them on after a renumbering.
+  // Exits' registers are free again, so all are numbered anew.
   std::map<Register, Register> renamed = {{0, 0}};
   Register next = 1;
+  const auto random_weight = [&](const std::string& name, std::vector<std::int64_t> shape) {
+    std::int64_t fan_in = 1;
+    for (std::size_t i = 1; i < shape.size(); ++i) fan_in *= shape[i];
+    const torch::Tensor w = torch::randn(shape) / std::sqrt(static_cast<double>(fan_in));
+    out.package.weights[name + ".weight"] = {
+        shape, {w.const_data_ptr<float>(), w.const_data_ptr<float>() + w.numel()}};
+    out.package.weights[name + ".bias"] = {{shape[0]},
+                                           std::vector<float>(static_cast<std::size_t>(shape[0]))};
+    return w;
+  };
   for (int b = 0; b < program.block_count(); ++b) {
     Block block;
     for (Operation operation : program.block(b).trunk) {
@@ -130,18 +153,27 @@ Probed probed(const Package& original) {
       operation.output = renamed[operation.output] = next++;
       block.trunk.push_back(operation);
     }
-    const Register state = program.block(b).trunk.back().output;
-    const std::int64_t elements = program.shape(state).elements();
+    constexpr int kProbeChannels = 4;
+    const auto add = [&](Action action, std::vector<Register> inputs) {
+      block.exit.push_back({std::move(action), std::move(inputs), next});
+      return next++;
+    };
+    Probe probe;
+    std::vector<Register> flat;
+    std::int64_t elements = 0;
+    for (const Register r : program.state_after(b)) {
+      const Shape s = program.shape(r);
+      const std::string name = "probe" + std::to_string(b) + "." + std::to_string(flat.size());
+      probe.convolutions.push_back(random_weight(name, {kProbeChannels, s.channels, 1, 1}));
+      const Convolution convolution = {kProbeChannels, {}, 1, false, name + ".weight", name + ".bias"};
+      flat.push_back(add(Flatten{}, {add(convolution, {renamed.at(r)})}));
+      elements += kProbeChannels * s.pixels();
+    }
     const std::string name = "probe" + std::to_string(b);
-    out.weight.push_back(torch::randn({10, elements}) / std::sqrt(static_cast<double>(elements)));
-    const torch::Tensor& w = out.weight.back();
-    out.package.weights[name + ".weight"] = {
-        {10, elements}, {w.const_data_ptr<float>(), w.const_data_ptr<float>() + w.numel()}};
-    out.package.weights[name + ".bias"] = {{10}, std::vector<float>(10)};
-    block.exit = {{Flatten{}, {renamed.at(state)}, next},
-                  {Linear{10, false, name + ".weight", name + ".bias"}, {next}, next + 1},
-                  {Softmax{}, {next + 1}, next + 2}};
-    next += 3;
+    probe.linear = random_weight(name, {10, elements});
+    const Register all = add(Concatenation{}, flat);
+    add(Softmax{}, {add(Linear{10, false, name + ".weight", name + ".bias"}, {all})});
+    out.probes.push_back(std::move(probe));
     blocks.push_back(std::move(block));
   }
   out.package.info.program = Program::make(program.input(), 10, std::move(blocks)).value();
@@ -184,11 +216,10 @@ TEST_P(Executors, HoldTheModulesStateAfterEveryTrunk) {
   const auto aten = make_aten_backend(), onednn = make_onednn_backend({});
   const auto image = random_image(GetParam().input, 5);
   Scores expected;
-  torch::Tensor state = input_tensor(image, GetParam().input, normalisation_);
+  State state = {input_tensor(image, GetParam().input, normalisation_)};
   for (int b = 0; b < network_->block_count(); ++b) {
     state = network_->trunk(b, state);
-    expected.push_back(
-        softmax_of(torch::linear(state.flatten(1), probe.weight[static_cast<std::size_t>(b)])));
+    expected.push_back(softmax_of(probe.probes[static_cast<std::size_t>(b)](state)));
   }
   expect_same(expected, scores_of(*aten, probe.package, image), "ATen");
   expect_same(expected, scores_of(*onednn, probe.package, image), "oneDNN");
@@ -211,7 +242,7 @@ TEST_P(Executors, AreToldApartByOneChangedWeight) {
   const auto image = random_image(GetParam().input, 7);
   const Scores expected = module_scores(image);
   package.weights.at(std::get<Convolution>(package.info.program.block(0).trunk[0].action).weight)
-      .values[12] += 0.1F;
+      .values[12] += 3;
   for (const auto& backend : {make_aten_backend(), make_onednn_backend({})}) {
     const Scores found = scores_of(*backend, package, image);
     EXPECT_GT(difference(expected[0], found[0]), kTolerance) << backend->name();
@@ -239,24 +270,70 @@ TEST_P(Executors, TakeFloatsAsTheyTakeBytes) {
 
 INSTANTIATE_TEST_SUITE_P(Zoo, Executors,
                          ::testing::Values(Case{"b-alexnet", {1, 28, 28}}, Case{"b-alexnet", {3, 32, 32}},
-                                           Case{"fine-resnet", {1, 28, 28}},
-                                           Case{"fine-resnet", {3, 32, 32}}));
+                                           Case{"b-alexnet-compressed", {3, 32, 32}},
+                                           Case{"early-alexnet", {1, 28, 28}},
+                                           Case{"fine-resnet", {1, 28, 28}}, Case{"fine-resnet", {3, 32, 32}},
+                                           Case{"flex-vgg-16", {3, 32, 32}}, Case{"vgg-16", {3, 32, 32}},
+                                           Case{"vgg-16-single", {3, 32, 32}}, Case{"resnet-50", {3, 32, 32}},
+                                           Case{"resnet-50-compressed", {3, 32, 32}},
+                                           Case{"msdnet-21", {3, 32, 32}}, Case{"msdnet-21", {1, 28, 28}},
+                                           Case{"msdnet-21-compressed", {3, 32, 32}},
+                                           Case{"msdnet-40", {3, 32, 32}}));
 
-TEST(Zoo, HasANetworkOfThreeBlocksAndOneOfTen) {
-  EXPECT_EQ(make_network("b-alexnet", {1, 28, 28}, 10).value()->block_count(), 3);
-  EXPECT_EQ(make_network("fine-resnet", {1, 28, 28}, 10).value()->block_count(), 10);
+TEST(Zoo, HasTheNetworksOfTheTableWithTheirExits) {
+  const std::map<std::string, int> exits = {{"b-alexnet", 3},   {"early-alexnet", 3}, {"fine-resnet", 10},
+                                            {"flex-vgg-16", 5}, {"vgg-16", 14},       {"resnet-50", 6},
+                                            {"msdnet-21", 21},  {"msdnet-40", 40}};
+  for (const auto& [name, count] : exits) {
+    const auto network = make_network(name, {3, 32, 32}, 100);
+    ASSERT_TRUE(network) << name;
+    EXPECT_EQ((*network)->block_count(), count) << name;
+    EXPECT_EQ((*network)->network_name(), name);
+  }
+}
+
+std::int64_t weights_of(const std::string& name) {
+  std::int64_t count = 0;
+  for (const auto& p : make_network(name, {3, 32, 32}, 10).value()->parameters()) count += p.numel();
+  return count;
+}
+
+TEST(Zoo, HasEachNetworkWithOneExitAndCompressedToo) {
+  for (const std::string name : {"b-alexnet", "flex-vgg-16", "resnet-50", "msdnet-40"}) {
+    for (const char* variant : {"-single", "-compressed"}) {
+      const auto network = make_network(name + variant, {3, 32, 32}, 10);
+      ASSERT_TRUE(network) << name << variant;
+      EXPECT_EQ((*network)->block_count(), 1);
+      EXPECT_EQ((*network)->network_name(), name + variant);
+    }
+    EXPECT_LT(weights_of(name + "-single"), weights_of(name));
+    EXPECT_LT(weights_of(name + "-compressed"), 0.7 * static_cast<double>(weights_of(name + "-single")));
+  }
+}
+
+// A single network answers what the last exit of the multi-exit one would: it has the same trunk.
+TEST(Zoo, HasTheSameTrunkInASingleNetwork) {
+  const torch::NoGradGuard no_grad;
+  const auto whole = make_network("msdnet-21", {3, 32, 32}, 10).value();
+  const auto single = whole->single_exit("x");
+  whole->eval();
+  const torch::Tensor image = torch::randn({2, 3, 32, 32});
+  EXPECT_TRUE(torch::equal(whole->forward(image).back(), single->forward(image).back()));
 }
 
 TEST(Zoo, NamesTheNearestNetwork) {
   const auto network = make_network("b-alexnt", {1, 28, 28}, 10);
   ASSERT_FALSE(network);
   EXPECT_NE(network.error().message.find("did you mean \"b-alexnet\""), std::string::npos);
+  EXPECT_FALSE(make_network("b-alexnet-single-compressed", {1, 28, 28}, 10));
+  EXPECT_FALSE(make_network("-single", {1, 28, 28}, 10));
 }
 
 TEST(Zoo, RefusesInputsThatItsPoolingCannotDivide) {
   EXPECT_FALSE(make_network("fine-resnet", {1, 8, 8}, 10));
   EXPECT_FALSE(make_network("fine-resnet", {1, 28, 32}, 10));
   EXPECT_FALSE(make_network("b-alexnet", {0, 28, 28}, 10));
+  EXPECT_FALSE(make_network("vgg-16", {1, 28, 28}, 10));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "models/torch/training.h"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 
 class TrainingRun : public ::testing::Test {
  protected:
-  TrainingRun() : images_(draw_digits(300, 4)) { set_training_threads(1); }
+  TrainingRun() : images_(draw_digits(300, 4)), held_out_(draw_digits(20, 5)) { set_training_threads(1); }
 
   static Recipe recipe() {
     Recipe r;
@@ -33,7 +34,7 @@ class TrainingRun : public ::testing::Test {
   double train(Training& training, int epochs) {
     double loss = 0;
     while (training.epochs_done() < epochs) {
-      EXPECT_TRUE(training.run_epoch(images_, [&](const Training::Step& s) { loss = s.loss; }));
+      EXPECT_TRUE(training.run_epoch(images_, held_out_, [&](const Training::Step& s) { loss = s.loss; }));
     }
     return loss;
   }
@@ -44,7 +45,7 @@ class TrainingRun : public ::testing::Test {
 
   test::TemporaryFolder temporary_;
   const fs::path path_ = temporary_.path() / "checkpoint";
-  Images images_;
+  Images images_, held_out_;
 };
 
 TEST_F(TrainingRun, GivesTheSameWeightsForTheSameSeedAlone) {
@@ -57,20 +58,28 @@ TEST_F(TrainingRun, GivesTheSameWeightsForTheSameSeedAlone) {
 }
 
 TEST_F(TrainingRun, GivesTheSameWeightsWhetherInterruptedOrNot) {
-  Training whole = begun(recipe());
+  // With all that draws random numbers or keeps state: dropout (in b-alexnet), crops, momentum.
+  Recipe everything = recipe();
+  everything.optimiser = Optimiser::sgd;
+  everything.learning_rate = 0.01;
+  everything.augmentation = Augmentation::crop_flip;
+  everything.label_smoothing = 0.1;
+  everything.distillation = 0.3;
+  Training whole = begun(everything);
   train(whole, 3);
   {
-    Training first = begun(recipe());
+    Training first = begun(everything);
     train(first, 1);
     ASSERT_TRUE(first.save(path_));
     train(first, 2);  // lost: not saved
   }
   auto resumed = Training::load(path_);
   ASSERT_TRUE(resumed) << resumed.error().message;
-  EXPECT_EQ(resumed->recipe(), recipe());
+  EXPECT_EQ(resumed->recipe(), everything);
   EXPECT_EQ(resumed->epochs_done(), 1);
   train(*resumed, 3);
   EXPECT_EQ(whole.to_package("x")->weights, resumed->to_package("x")->weights);
+  EXPECT_EQ(whole.history(), resumed->history());
 }
 
 // The control: the same weights with a fresh optimiser and schedule go elsewhere, so the test above sees
@@ -90,6 +99,52 @@ TEST_F(TrainingRun, LowersTheLoss) {
   EXPECT_LT(train(training, 3), first);
 }
 
+// Each switch of the recipe changes what is learned; none breaks it.
+TEST_F(TrainingRun, FollowsEverySwitchOfTheRecipe) {
+  Training plain = begun(recipe());
+  train(plain, 1);
+  for (const auto& change : std::vector<void (*)(Recipe&)>{
+           [](Recipe& r) { r.optimiser = Optimiser::sgd; }, [](Recipe& r) { r.weight_decay = 0.5; },
+           [](Recipe& r) { r.augmentation = Augmentation::crop; },
+           [](Recipe& r) { r.augmentation = Augmentation::crop_flip; },
+           [](Recipe& r) { r.label_smoothing = 0.2; }, [](Recipe& r) { r.distillation = 0.5; }}) {
+    Recipe changed = recipe();
+    changed.learning_rate = 0.01;
+    change(changed);
+    Training training = begun(changed);
+    const double first = train(training, 1);
+    EXPECT_LT(train(training, 3), first);
+    EXPECT_NE(training.to_package("x")->weights, plain.to_package("x")->weights);
+  }
+}
+
+TEST_F(TrainingRun, LearnsInMixedPrecisionToo) {
+  Training training =
+      Training::begin(recipe(), images_, {Compute::Device::cpu, Compute::Precision::bf16}).value();
+  Training exact = begun(recipe());
+  const double first = train(training, 1);
+  EXPECT_LT(train(training, 3), first);
+  train(exact, 3);
+  EXPECT_NE(training.to_package("x")->weights, exact.to_package("x")->weights);
+}
+
+TEST_F(TrainingRun, RemembersWhatEveryEpochReached) {
+  Training training = begun(recipe());
+  const double loss = train(training, 2);
+  ASSERT_EQ(training.history().size(), 2u);
+  EXPECT_EQ(training.history()[1].loss, loss);
+  const auto answers = training.answers(held_out_).value();
+  EXPECT_EQ(training.history()[1].accuracy,
+            (std::vector<double>{answers.accuracy(0), answers.accuracy(1), answers.accuracy(2)}));
+}
+
+TEST(Recipes, AreStandardForEachNetworkAndSet) {
+  EXPECT_EQ(standard_recipe("vgg-16-single", "cifar-10").optimiser, Optimiser::sgd);
+  EXPECT_EQ(standard_recipe("msdnet-40", "cifar-100").epochs, 300);
+  EXPECT_EQ(standard_recipe("b-alexnet", "mnist").augmentation, Augmentation::none);
+  EXPECT_EQ(standard_recipe("b-alexnet", "cifar-100").augmentation, Augmentation::crop_flip);
+}
+
 TEST_F(TrainingRun, AnswersEveryImageAtEveryExit) {
   const auto answers = begun(recipe()).answers(images_);
   ASSERT_TRUE(answers);
@@ -104,7 +159,7 @@ TEST_F(TrainingRun, ThatDivergesSaysSo) {
   Recipe wild = recipe();
   wild.learning_rate = 1e30;
   Training training = begun(wild);
-  const auto done = training.run_epoch(images_, [](const Training::Step&) {});
+  const auto done = training.run_epoch(images_, held_out_, [](const Training::Step&) {});
   ASSERT_FALSE(done);
   EXPECT_THAT(done.error().message, HasSubstr("learning rate below"));
 }
@@ -113,7 +168,7 @@ TEST_F(TrainingRun, RefusesImagesOfAnotherShape) {
   Training training = begun(recipe());
   Images other = images_;
   other.shape = {1, 14, 56};
-  const auto done = training.run_epoch(other, [](const Training::Step&) {});
+  const auto done = training.run_epoch(other, held_out_, [](const Training::Step&) {});
   ASSERT_FALSE(done);
   EXPECT_THAT(done.error().message, HasSubstr("the network was made for [1, 28, 28]"));
   EXPECT_FALSE(training.answers(other));
@@ -122,7 +177,9 @@ TEST_F(TrainingRun, RefusesImagesOfAnotherShape) {
 TEST_F(TrainingRun, RefusesRecipesThatCannotBe) {
   for (const auto& spoil : std::vector<void (*)(Recipe&)>{
            [](Recipe& r) { r.epochs = 0; }, [](Recipe& r) { r.batch = 1; }, [](Recipe& r) { r.batch = 1000; },
-           [](Recipe& r) { r.learning_rate = 0; }, [](Recipe& r) { r.network = "vgg"; }}) {
+           [](Recipe& r) { r.learning_rate = 0; }, [](Recipe& r) { r.network = "vgg"; },
+           [](Recipe& r) { r.weight_decay = -1; }, [](Recipe& r) { r.label_smoothing = 1; },
+           [](Recipe& r) { r.distillation = NAN; }}) {
     Recipe bad = recipe();
     spoil(bad);
     EXPECT_FALSE(Training::begin(bad, images_));

@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
     std::cerr << "einet-load: " << e.message << '\n';
     return 1;
   };
-  const auto set = einet::load_images(images, einet::Split::test);
+  const auto set = einet::load_images(images, einet::ImageSplit::test);
   if (!set) return fail(set.error());
   const auto jobs = einet::load::run(load, *set, einet::SystemClock{});
   if (!jobs) return fail(jobs.error());

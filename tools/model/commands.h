@@ -12,10 +12,23 @@
 
 namespace einet {
 
+// What the command line asks for other than the network's standard recipe.
+struct RecipeChanges {
+  std::optional<int> epochs, batch;
+  std::optional<std::size_t> epoch_images;
+  std::optional<Optimiser> optimiser;
+  std::optional<Augmentation> augmentation;
+  std::optional<double> learning_rate, weight_decay, label_smoothing, distillation;
+  std::optional<std::uint64_t> seed;
+};
+
 struct TrainCommand {
-  Recipe recipe;
+  std::string network;
+  std::string data;
+  RecipeChanges changes;
   std::filesystem::path out;
   enum class Start : std::uint8_t { anew, resume } start = Start::anew;
+  Compute compute;
   int threads = 1;
 };
 // Trains and writes the checkpoint after every epoch.

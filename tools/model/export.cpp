@@ -27,9 +27,9 @@ Result<void> run(const ExportCommand& command) {
         command.checkpoint.c_str(), training->epochs_done(), training->recipe().epochs);
   }
   const std::string source = command.data.value_or(training->recipe().data);
-  const auto train = load_images(source, Split::train);
+  const auto train = load_images(source, ImageSplit::train);
   if (!train) return train.error();
-  const auto test = load_images(source, Split::test);
+  const auto test = load_images(source, ImageSplit::test);
   if (!test) return test.error();
 
   auto package = training->to_package(command.out.stem().string());

@@ -1,5 +1,6 @@
 // einet-model: trains the zoo's networks and makes packages of them. This file is the command line alone.
 #include <cstdio>
+#include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -33,31 +34,58 @@ int main(int argc, char** argv) {
       "  einet-model profile digits.einet && einet-model info digits.einet\n"
       "It predicts each sample's accuracy at later exits, once it has a predictor:\n"
       "  einet-model predictor digits.profiles --package digits.einet");
-  const char* data_help = "a directory with MNIST's or CIFAR-10's standard files, or \"digits\" (drawn here)";
+  const char* data_help =
+      "\"mnist\", \"cifar-10\" or \"cifar-100\" in the directory that EINET_DATA names, a directory with one "
+      "of "
+      "them, or \"digits\" (drawn here)";
   const char* threads_help = "threads; the weights depend on it in the last bits";
+  const CLI::Range share(0.0, 0.999999);
 
   einet::TrainCommand train;
-  einet::Recipe& recipe = train.recipe;
   bool resume = false;
   CLI::App* train_app =
       app.add_subcommand("train", "train a network of the zoo; a checkpoint after every epoch");
-  train_app->add_option("network", recipe.network, "b-alexnet (3 blocks) or fine-resnet (10 blocks)")
-      ->required();
-  train_app->add_option("--data", recipe.data, data_help)->required();
-  train_app->add_option("--out", train.out, "the checkpoint file")->required();
-  train_app->add_option("--epochs", recipe.epochs, "passes over the data")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
+  train_app->footer("What is not given comes from the network's standard recipe (docs/networks.md).");
   train_app
-      ->add_option("--epoch-images", recipe.epoch_images, "images per epoch, drawn anew for each; 0: all")
-      ->capture_default_str();
-  train_app->add_option("--batch", recipe.batch, "images per step")
-      ->check(CLI::Range(2, 4096))
-      ->capture_default_str();
-  train_app->add_option("--learning-rate", recipe.learning_rate, "its peak")
-      ->check(CLI::Range(1e-9, 1.0))
-      ->capture_default_str();
-  train_app->add_option("--seed", recipe.seed, "same seed, same weights")->capture_default_str();
+      ->add_option(
+          "network", train.network,
+          "b-alexnet, early-alexnet, fine-resnet, flex-vgg-16, vgg-16, resnet-50, msdnet-21, msdnet-40; "
+          "each also with -single or -compressed behind it")
+      ->required();
+  train_app->add_option("--data", train.data, data_help)->required();
+  train_app->add_option("--out", train.out, "the checkpoint file")->required();
+  train_app->add_option("--epochs", train.changes.epochs, "passes over the data")
+      ->check(CLI::Range(1, 10000));
+  train_app->add_option("--epoch-images", train.changes.epoch_images,
+                        "images per epoch, drawn anew for each; 0: all");
+  train_app->add_option("--batch", train.changes.batch, "images per step")->check(CLI::Range(2, 4096));
+  train_app->add_option("--optimiser", train.changes.optimiser, "adamw or sgd (with momentum)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Optimiser>{
+          {"adamw", einet::Optimiser::adamw}, {"sgd", einet::Optimiser::sgd}}));
+  train_app->add_option("--learning-rate", train.changes.learning_rate, "its peak")
+      ->check(CLI::Range(1e-9, 1.0));
+  train_app->add_option("--weight-decay", train.changes.weight_decay, "as the optimiser means it")
+      ->check(CLI::Range(0.0, 1.0));
+  train_app->add_option("--augment", train.changes.augmentation, "none, crop or crop-flip")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, einet::Augmentation>{{"none", einet::Augmentation::none},
+                                                     {"crop", einet::Augmentation::crop},
+                                                     {"crop-flip", einet::Augmentation::crop_flip}}));
+  train_app
+      ->add_option("--label-smoothing", train.changes.label_smoothing,
+                   "share of the target that all classes get")
+      ->check(share);
+  train_app
+      ->add_option("--distil", train.changes.distillation,
+                   "share of earlier exits' loss that is their distance from the last exit")
+      ->check(share);
+  train_app->add_option("--seed", train.changes.seed, "same seed, same weights");
+  train_app->add_option("--device", train.compute.device, "cpu or cuda")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
+          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
+  train_app->add_option("--precision", train.compute.precision, "fp32, or bf16 (mixed)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Precision>{
+          {"fp32", einet::Compute::Precision::fp32}, {"bf16", einet::Compute::Precision::bf16}}));
   train_app->add_option("--threads", train.threads, threads_help)
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
