@@ -3,11 +3,11 @@
 #include <cstring>
 
 #include <torch/autograd.h>
-#include <torch/nn/functional/normalization.h>
 #include <torch/utils.h>
 
 #include "config/check.h"
 #include "models/input.h"
+#include "models/torch/operations.h"
 
 namespace einet {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 // What is the same for all lanes: the program, its tensors, and where in a job's state each register lies.
 struct Loaded {
   PackageInfo info;
-  std::map<std::string, torch::Tensor> tensors;
+  NamedTensors tensors;
   std::vector<std::size_t> offset;  // by register, in bytes; meaningful for those that outlive their block
   std::size_t state_bytes = 0;
 
@@ -74,7 +74,6 @@ class AtenLane final : public LaneModel {
 
  private:
   const Program& program() const { return loaded_->info.program; }
-  const torch::Tensor& tensor(const std::string& name) const { return loaded_->tensors.at(name); }
 
   template <class F>
   static Result<void> guarded(F&& body) {
@@ -106,46 +105,10 @@ class AtenLane final : public LaneModel {
         inputs.push_back(value.defined() ? value : in_state(r, state));
       }
       registers[static_cast<std::size_t>(operation.output)] =
-          std::visit([&](const auto& action) { return apply(action, inputs); }, operation.action);
+          evaluate(operation.action, inputs, loaded_->tensors);
     }
     return registers;
   }
-
-  using Inputs = std::vector<torch::Tensor>;
-
-  static torch::Tensor with_relu(const torch::Tensor& y, bool relu) { return relu ? torch::relu(y) : y; }
-
-  torch::Tensor apply(const Convolution& a, const Inputs& in) const {
-    const Window& w = a.window;
-    torch::Tensor y = torch::conv2d(in[0], tensor(a.weight), tensor(a.bias), {w.stride_h, w.stride_w},
-                                    {w.padding_h, w.padding_w}, 1, a.groups);
-    if (in.size() == 2) y = y + in[1];
-    return with_relu(y, a.relu);
-  }
-  torch::Tensor apply(const Linear& a, const Inputs& in) const {
-    return with_relu(torch::linear(in[0], tensor(a.weight), tensor(a.bias)), a.relu);
-  }
-  torch::Tensor apply(const MaxPool& a, const Inputs& in) const {
-    const Window& w = a.window;
-    return torch::max_pool2d(in[0], {w.kernel_h, w.kernel_w}, {w.stride_h, w.stride_w},
-                             {w.padding_h, w.padding_w});
-  }
-  torch::Tensor apply(const AveragePool& a, const Inputs& in) const {
-    const Window& w = a.window;
-    return torch::avg_pool2d(in[0], {w.kernel_h, w.kernel_w}, {w.stride_h, w.stride_w},
-                             {w.padding_h, w.padding_w});
-  }
-  torch::Tensor apply(const LocalResponseNorm& a, const Inputs& in) const {
-    namespace functional = torch::nn::functional;
-    return functional::local_response_norm(
-        in[0], functional::LocalResponseNormFuncOptions(a.size).alpha(a.alpha).beta(a.beta).k(a.k));
-  }
-  torch::Tensor apply(const Concatenation&, const Inputs& in) const { return torch::cat(in, 1); }
-  torch::Tensor apply(const Addition& a, const Inputs& in) const { return with_relu(in[0] + in[1], a.relu); }
-  torch::Tensor apply(const Relu&, const Inputs& in) const { return torch::relu(in[0]); }
-  torch::Tensor apply(const GlobalMean&, const Inputs& in) const { return in[0].mean({2, 3}); }
-  torch::Tensor apply(const Flatten&, const Inputs& in) const { return in[0].flatten(1); }
-  torch::Tensor apply(const Softmax&, const Inputs& in) const { return torch::softmax(in[0], 1); }
 
   std::shared_ptr<const Loaded> loaded_;
 };

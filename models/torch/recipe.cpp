@@ -55,4 +55,8 @@ std::string_view name(Augmentation augmentation) {
   }
 }
 
+std::string_view name(Learn learn) {
+  return learn == Learn::all ? "all" : "branches";
+}
+
 }  // namespace einet

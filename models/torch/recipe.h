@@ -22,10 +22,13 @@ enum class Augmentation : std::uint8_t {
   crop_flip  // and mirrored or not, as usual on CIFAR (Lee et al.: Deeply-Supervised Nets, AISTATS 2015)
 };
 
+// What of a converted network (models/torch/conversion.h) is trained; a network of the zoo is trained whole.
+enum class Learn : std::uint8_t { all, branches };
+
 // On one machine, with one number of threads, on the CPU, the weights depend on nothing else. On a GPU some
 // sums come in another order each time, and the last bits differ.
 struct Recipe {
-  std::string network;           // make_network (models/torch/zoo.h)
+  std::string network;           // make_network (models/torch/zoo.h), or a label for what was converted
   std::string data;              // load_images (models/data/images.h); here a label
   int epochs = 6;                // >= 1
   std::size_t epoch_images = 0;  // drawn anew for every epoch; 0: all
@@ -39,6 +42,7 @@ struct Recipe {
   // Share of every earlier exit's loss that is its distance from the last exit's answer instead of from the
   // label (Zhang et al.: Be Your Own Teacher, ICCV 2019); [0, 1).
   double distillation = 0;
+  Learn learn = Learn::all;
   std::uint64_t seed = 1;
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
@@ -53,5 +57,6 @@ Result<void> check(const Recipe&);
 // As they are written on the command line.
 std::string_view name(Optimiser);
 std::string_view name(Augmentation);
+std::string_view name(Learn);
 
 }  // namespace einet

@@ -19,6 +19,7 @@
 
 #include "config/check.h"
 #include "config/files.h"
+#include "models/torch/program_network.h"
 #include "models/torch/zoo.h"
 
 namespace einet {
@@ -185,6 +186,36 @@ torch::Tensor joint_loss(const std::vector<torch::Tensor>& logits, const torch::
   return sum / weights;
 }
 
+Result<void> check(const Recipe& recipe, const Images& learn) {
+  if (learn.size() >= static_cast<std::size_t>(recipe.batch)) return check(recipe);
+  return error("there are " + std::to_string(learn.size()) + " training images, less than one batch of " +
+               std::to_string(recipe.batch));
+}
+
+// What a checkpoint's network was: one of the zoo, or a conversion of a program, whose weights are read
+// later.
+Result<std::shared_ptr<Network>> make_again(const Recipe& recipe, Shape input, int classes,
+                                            const std::string& program_text, const std::vector<int>& cuts) {
+  if (program_text.empty()) return make_network(recipe.network, input, classes);
+  auto program = read_program(program_text, "program", input, classes);
+  if (!program) return program.error();
+  Weights zeros;
+  for (const auto& [name, shape] : program->tensors()) {
+    std::int64_t elements = 1;
+    for (const std::int64_t n : shape) elements *= n;
+    zeros[name] = {shape, std::vector<float>(static_cast<std::size_t>(elements))};
+  }
+  PackageInfo info{.name = recipe.network,
+                   .version = "1",
+                   .program = std::move(*program),
+                   .normalisation = {},
+                   .labels = {},
+                   .times = {},
+                   .confidences = {},
+                   .digest = {}};
+  return make_converted(recipe.network, {{std::move(info), std::move(zeros)}, cuts}, recipe.learn);
+}
+
 // LibTorch reports its errors as exceptions; none leaves this file.
 template <class F>
 auto guarded(F&& body) -> decltype(body()) {
@@ -203,6 +234,8 @@ struct Training::State {
   Recipe recipe;
   std::vector<Epoch> history;
   Normalisation normalisation;
+  std::string program;    // of what was converted; empty for a network of the zoo
+  std::vector<int> cuts;  // the conversion's
   std::shared_ptr<Network> network;
   std::unique_ptr<torch::optim::Optimizer> optimiser;
   torch::Device device = torch::kCPU;
@@ -260,11 +293,7 @@ const std::vector<Training::Epoch>& Training::history() const {
 }
 
 Result<Training> Training::begin(const Recipe& recipe, const Images& learn, Compute compute) {
-  if (auto ok = check(recipe); !ok) return ok.error();
-  if (learn.size() < static_cast<std::size_t>(recipe.batch)) {
-    return error("there are " + std::to_string(learn.size()) + " training images, less than one batch of " +
-                 std::to_string(recipe.batch));
-  }
+  if (auto ok = check(recipe, learn); !ok) return ok.error();
   const auto device = open_device(compute.device);
   if (!device) return device.error();
   return guarded([&]() -> Result<Training> {
@@ -275,6 +304,27 @@ Result<Training> Training::begin(const Recipe& recipe, const Images& learn, Comp
     state->recipe = recipe;
     state->normalisation = measure(learn);
     state->network = *network;
+    state->settle(*device, compute.precision);
+    return Training(std::move(state));
+  });
+}
+
+Result<Training> Training::convert(const Recipe& recipe, const Conversion& conversion, const Images& learn,
+                                   Compute compute) {
+  if (auto ok = check(recipe, learn); !ok) return ok.error();
+  const auto device = open_device(compute.device);
+  if (!device) return device.error();
+  return guarded([&]() -> Result<Training> {
+    torch::manual_seed(recipe.seed);
+    auto network = make_converted(recipe.network, conversion, recipe.learn);
+    if (!network) return network.error();
+    auto state = std::make_unique<State>();
+    state->recipe = recipe;
+    state->normalisation = conversion.source.info.normalisation;
+    state->program = write_program(conversion.source.info.program);
+    state->cuts = conversion.cuts;
+    state->network = *network;
+    if (auto fits = state->check_fits(learn); !fits) return fits.error();
     state->settle(*device, compute.precision);
     return Training(std::move(state));
   });
@@ -391,6 +441,9 @@ Result<void> Training::save(const std::filesystem::path& checkpoint) const {
     archive.write("augmentation", c10::IValue(static_cast<std::int64_t>(s.recipe.augmentation)));
     archive.write("label_smoothing", c10::IValue(s.recipe.label_smoothing));
     archive.write("distillation", c10::IValue(s.recipe.distillation));
+    archive.write("learn", c10::IValue(static_cast<std::int64_t>(s.recipe.learn)));
+    archive.write("program", c10::IValue(s.program));
+    archive.write("cuts", torch::tensor(s.cuts, torch::kInt64));
     archive.write("seed", c10::IValue(static_cast<std::int64_t>(s.recipe.seed)));
     // A row per epoch: loss, accuracies.
     std::vector<double> history;
@@ -444,14 +497,20 @@ Result<Training> Training::load(const std::filesystem::path& checkpoint, Compute
     r.augmentation = static_cast<Augmentation>(value("augmentation").toInt());
     r.label_smoothing = value("label_smoothing").toDouble();
     r.distillation = value("distillation").toDouble();
+    r.learn = static_cast<Learn>(value("learn").toInt());
+    state->program = value("program").toStringRef();
     r.seed = static_cast<std::uint64_t>(value("seed").toInt());
-    torch::Tensor shape, mean, deviation, history;
+    torch::Tensor shape, mean, deviation, history, cuts;
     archive.read("shape", shape);
     archive.read("mean", mean);
     archive.read("deviation", deviation);
     archive.read("history", history);
+    archive.read("cuts", cuts);
+    for (const torch::Tensor& cut : cuts.unbind()) {
+      state->cuts.push_back(static_cast<int>(cut.item<std::int64_t>()));
+    }
     const auto at = [&](int i) { return static_cast<int>(shape[i].item<std::int64_t>()); };
-    auto made = make_network(r.network, {at(0), at(1), at(2)}, at(3));
+    auto made = make_again(r, {at(0), at(1), at(2)}, at(3), state->program, state->cuts);
     if (!made) return made.error();
     state->network = *made;
     const auto floats = [](const torch::Tensor& saved) {

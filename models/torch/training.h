@@ -1,6 +1,6 @@
-// Training of the zoo's networks: joint loss over all exits, resumable after every epoch, the same weights
-// for the same recipe whether it was interrupted or not. A checkpoint is for this trainer alone; what leaves
-// it is a package. No LibTorch in this header, no printing in this room.
+// Training of the zoo's networks and of converted ones: joint loss over all exits, resumable after every
+// epoch, the same weights for the same recipe whether it was interrupted or not. A checkpoint is for this
+// trainer alone; what leaves it is a package. No LibTorch in this header, no printing in this room.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +12,7 @@
 #include "config/result.h"
 #include "models/data/images.h"
 #include "models/package.h"
+#include "models/torch/conversion.h"
 #include "models/torch/recipe.h"
 
 namespace einet {
@@ -51,6 +52,10 @@ class Training {
 
   // New weights from the seed. Error: the recipe, a network that cannot take these images, or no such device.
   static Result<Training> begin(const Recipe& recipe, const Images& learn, Compute compute = {});
+  // Branches for a network that is trained already, which keeps its normalisation too. Error: as above, or a
+  // network that cannot be converted.
+  static Result<Training> convert(const Recipe& recipe, const Conversion& conversion, const Images& learn,
+                                  Compute compute = {});
   // Reads what `save` wrote. Error: unreadable, damaged, not a checkpoint, or no such device.
   static Result<Training> load(const std::filesystem::path& checkpoint, Compute compute = {});
 

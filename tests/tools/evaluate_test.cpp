@@ -14,7 +14,7 @@
 #include "temporary_folder.h"
 #include "tools/einet/command_line.h"
 #include "tools/einet/image.h"
-#include "tools/einet/plot.h"
+#include "tools/plot/plot.h"
 
 namespace einet::cli {
 namespace {

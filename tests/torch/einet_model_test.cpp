@@ -15,6 +15,7 @@
 
 #include "models/data/digits.h"
 #include "models/package.h"
+#include "models/profiles.h"
 #include "temporary_folder.h"
 
 namespace einet {
@@ -92,6 +93,16 @@ class EinetModel : public ::testing::Test {
     std::ofstream(folder_ / "data" / (prefix + "-labels-idx1-ubyte"), std::ios::binary)
         << number(0x801) << number(images.size()) << std::string(images.labels.begin(), images.labels.end());
   }
+  // The whole set, every byte 0.
+  void write_cifar10() {
+    fs::create_directories(folder_ / "cifar");
+    for (const char* name :
+         {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"}) {
+      const fs::path file = folder_ / "cifar" / (std::string(name) + ".bin");
+      std::ofstream(file, std::ios::binary) << "";
+      fs::resize_file(file, 10'000 * 3073);
+    }
+  }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
   static std::string read(const fs::path& file) {
     std::ifstream in(file, std::ios::binary);
@@ -135,6 +146,9 @@ TEST_F(EinetModel, KilledAndResumedGivesTheWeightsOfAnUninterruptedTraining) {
   const std::string whole = exported_weights("whole");
   EXPECT_GT(whole.size(), 1000u);
   EXPECT_EQ(exported_weights("killed"), whole);
+  // The curves of its epochs are drawn beside it.
+  EXPECT_EQ(read(folder_ / "killed.png"), read(folder_ / "whole.png"));
+  EXPECT_TRUE(read(folder_ / "whole.png").starts_with("\x89PNG"));
   ASSERT_EQ(run(train("other", {"--seed", "2"})), 0) << words_;
   EXPECT_NE(exported_weights("other"), whole);
 }
@@ -171,6 +185,75 @@ TEST_F(EinetModel, MakesAPackageWithProfilesAndDescribesIt) {
   EXPECT_THAT(out_, HasSubstr("input [1, 28, 28], 10 classes, 3 blocks"));
 }
 
+TEST_F(EinetModel, WritesWhatEveryExitAnswersToEveryImage) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "60"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  EXPECT_EQ(run({"profile", path("tiny.einet"), "--data", path("data")}), 1);
+  EXPECT_THAT(words_, HasSubstr("has no measured times"));
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+  EXPECT_EQ(run({"profile", path("tiny.einet"), "--data", path("data"), "--rounds", "10"}), 2);
+  EXPECT_EQ(run({"profile", path("tiny.einet"), "--data", path("nowhere")}), 1);
+  EXPECT_FALSE(fs::exists(path("tiny.profiles")));
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--data", path("data"), "--train-images", "30"}), 0)
+      << words_;
+
+  const auto profiles = ProfileSet::read(path("tiny.profiles"));
+  ASSERT_TRUE(profiles) << profiles.error().message;
+  EXPECT_EQ(profiles->network(), "tiny");
+  EXPECT_EQ(profiles->data(), "mnist");
+  EXPECT_EQ(profiles->blocks(), 3);
+  ASSERT_NE(profiles->times_on("cpu"), nullptr);
+  ASSERT_NE(profiles->split(Split::train), nullptr);
+  EXPECT_EQ(profiles->split(Split::train)->samples(), 30);
+  EXPECT_EQ(profiles->split(Split::test)->samples(), 20);
+  // The CS-profile in the package has the same held-out images, answered by the training module.
+  const auto info = read_package_info(path("tiny.einet"));
+  const ProfileSplit& held_out = *profiles->split(Split::validation);
+  ASSERT_EQ(held_out.samples(), info->confidences.samples);
+  for (int i = 0; i < held_out.samples(); ++i) {
+    for (int e = 0; e < 3; ++e) {
+      const auto at = static_cast<std::size_t>(3 * i + e);
+      EXPECT_EQ(held_out.right(i, e), info->confidences.correct[at] == 1);
+      EXPECT_NEAR(held_out.confidence(i, e), info->confidences.confidence[at], 1e-3);
+    }
+  }
+}
+
+TEST_F(EinetModel, RefusesImagesOfAnotherSetThanThePackages) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+  write_cifar10();
+  EXPECT_EQ(run({"profile", path("tiny.einet"), "--data", path("cifar")}), 1);
+  EXPECT_THAT(words_, HasSubstr("the package takes [1, 28, 28] in 10 classes; \"cifar-10\" has [3, 32, 32]"));
+  EXPECT_FALSE(fs::exists(path("tiny.profiles")));
+}
+
+TEST_F(EinetModel, ConvertsASingleExitPackage) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "60"}, "b-alexnet-single")), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("single.einet")}), 0) << words_;
+  std::vector<std::string> convert = {"convert",  path("single.einet"),
+                                      "--data",   path("data"),
+                                      "--out",    path("m"),
+                                      "--epochs", "1",
+                                      "--batch",  "30",
+                                      "--cut",    "stages"};
+  ASSERT_EQ(run(convert), 0) << words_;
+  ASSERT_EQ(run({"export", path("m"), "--out", path("multi.einet")}), 0) << words_;
+  const auto single = read_package_info(path("single.einet")), multi = read_package_info(path("multi.einet"));
+  EXPECT_EQ(single->program.block_count(), 1);
+  EXPECT_EQ(multi->program.block_count(), 3);
+  EXPECT_EQ(multi->confidences.accuracy(2), single->confidences.accuracy(0));
+  convert.insert(convert.end(), {"--resume", "--train", "all"});
+  EXPECT_EQ(run(convert), 1);
+  EXPECT_THAT(words_, HasSubstr("was trained with train branches, not all"));
+  convert[1] = path("nowhere.einet");
+  convert[5] = path("n");
+  EXPECT_EQ(run(convert), 1);
+  EXPECT_THAT(words_, HasSubstr("nowhere.einet"));
+  EXPECT_FALSE(fs::exists(path("n")));
+}
+
 TEST_F(EinetModel, RefusesACheckpointThatIsNotItsOwn) {
   ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
   const std::string before = read(folder_ / "c");
@@ -202,6 +285,9 @@ TEST_F(EinetModel, ExitsWithTwoForWrongUsage) {
   EXPECT_EQ(run({"trian"}), 2);
   EXPECT_EQ(run(train("c", {"--batch", "1"})), 2);
   EXPECT_EQ(run({"profile", "x.einet", "--device", "tpu"}), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--out", "x.profiles"}), 2);
+  EXPECT_EQ(run(train("c", {"--augment", "rotate"})), 2);
+  EXPECT_EQ(run(train("c", {"--label-smoothing", "1"})), 2);
   EXPECT_EQ(run({"--help"}), 0);
 }
 

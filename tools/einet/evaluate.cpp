@@ -15,8 +15,8 @@
 #include "evaluation/learning.h"
 #include "planner/problem_file.h"
 #include "tools/einet/json.h"
-#include "tools/einet/plot.h"
 #include "tools/einet/table.h"
+#include "tools/plot/plot.h"
 
 namespace einet::cli {
 namespace {

@@ -34,6 +34,17 @@ struct TrainCommand {
 // Trains and writes the checkpoint after every epoch.
 Result<void> run(const TrainCommand&);
 
+struct ConvertCommand {
+  std::filesystem::path package;
+  CutAt at = CutAt::convolutions;
+  int exits = 6;  // for CutAt::times
+  Learn learn = Learn::branches;
+  // The recipe's network is a label; the rest is as for train.
+  TrainCommand training;
+};
+// Cuts a package's network, attaches branches and trains them; the checkpoint is exported like any other.
+Result<void> run(const ConvertCommand&);
+
 struct ExportCommand {
   std::filesystem::path checkpoint;
   std::filesystem::path out;
@@ -46,8 +57,12 @@ Result<void> run(const ExportCommand&);
 struct ProfileCommand {
   std::filesystem::path package;
   ProfileOptions options;
+  std::optional<std::string> data;           // load_images
+  std::optional<std::filesystem::path> out;  // default: beside the package, NAME.profiles
+  std::size_t train_images = 10'000;         // of the training images at most so many; 0: none
 };
-// Measures the ET-profile of a package and writes it into it.
+// Without `data`: measures the ET-profile of a package and writes it into it. With it: runs the package on
+// the set's images and writes what its exits answered to a profile file (models/profiles.h).
 Result<void> run(const ProfileCommand&);
 
 struct InfoCommand {

@@ -21,6 +21,49 @@ int finish(const Command& command) {
   return kFailed;
 }
 
+const char* const kDataHelp =
+    "\"mnist\", \"cifar-10\" or \"cifar-100\" in the directory that EINET_DATA names, "
+    "a directory with one of them, or \"digits\" (drawn here)";
+
+// The options that train and convert share.
+void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
+  const CLI::Range share(0.0, 0.999999);
+  app.add_option("--data", command.data, kDataHelp)->required();
+  app.add_option("--out", command.out, "the checkpoint file; its curves go to OUT.png")->required();
+  app.add_option("--epochs", command.changes.epochs, "passes over the data")->check(CLI::Range(1, 10000));
+  app.add_option("--epoch-images", command.changes.epoch_images,
+                 "images per epoch, drawn anew for each; 0: all");
+  app.add_option("--batch", command.changes.batch, "images per step")->check(CLI::Range(2, 4096));
+  app.add_option("--optimiser", command.changes.optimiser, "adamw or sgd (with momentum)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Optimiser>{
+          {"adamw", einet::Optimiser::adamw}, {"sgd", einet::Optimiser::sgd}}));
+  app.add_option("--learning-rate", command.changes.learning_rate, "its peak")->check(CLI::Range(1e-9, 1.0));
+  app.add_option("--weight-decay", command.changes.weight_decay, "as the optimiser means it")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--augment", command.changes.augmentation, "none, crop or crop-flip")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, einet::Augmentation>{{"none", einet::Augmentation::none},
+                                                     {"crop", einet::Augmentation::crop},
+                                                     {"crop-flip", einet::Augmentation::crop_flip}}));
+  app.add_option("--label-smoothing", command.changes.label_smoothing,
+                 "share of the target that all classes get")
+      ->check(share);
+  app.add_option("--distil", command.changes.distillation,
+                 "share of earlier exits' loss that is their distance from the last exit")
+      ->check(share);
+  app.add_option("--seed", command.changes.seed, "same seed, same weights");
+  app.add_option("--device", command.compute.device, "cpu or cuda")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
+          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
+  app.add_option("--precision", command.compute.precision, "fp32, or bf16 (mixed)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Precision>{
+          {"fp32", einet::Compute::Precision::fp32}, {"bf16", einet::Compute::Precision::bf16}}));
+  app.add_option("--threads", command.threads, "threads; the weights depend on it in the last bits")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--resume", resume, "go on from the checkpoint if it is there");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -34,13 +77,6 @@ int main(int argc, char** argv) {
       "  einet-model profile digits.einet && einet-model info digits.einet\n"
       "It predicts each sample's accuracy at later exits, once it has a predictor:\n"
       "  einet-model predictor digits.profiles --package digits.einet");
-  const char* data_help =
-      "\"mnist\", \"cifar-10\" or \"cifar-100\" in the directory that EINET_DATA names, a directory with one "
-      "of "
-      "them, or \"digits\" (drawn here)";
-  const char* threads_help = "threads; the weights depend on it in the last bits";
-  const CLI::Range share(0.0, 0.999999);
-
   einet::TrainCommand train;
   bool resume = false;
   CLI::App* train_app =
@@ -52,58 +88,44 @@ int main(int argc, char** argv) {
           "b-alexnet, early-alexnet, fine-resnet, flex-vgg-16, vgg-16, resnet-50, msdnet-21, msdnet-40; "
           "each also with -single or -compressed behind it")
       ->required();
-  train_app->add_option("--data", train.data, data_help)->required();
-  train_app->add_option("--out", train.out, "the checkpoint file")->required();
-  train_app->add_option("--epochs", train.changes.epochs, "passes over the data")
-      ->check(CLI::Range(1, 10000));
-  train_app->add_option("--epoch-images", train.changes.epoch_images,
-                        "images per epoch, drawn anew for each; 0: all");
-  train_app->add_option("--batch", train.changes.batch, "images per step")->check(CLI::Range(2, 4096));
-  train_app->add_option("--optimiser", train.changes.optimiser, "adamw or sgd (with momentum)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Optimiser>{
-          {"adamw", einet::Optimiser::adamw}, {"sgd", einet::Optimiser::sgd}}));
-  train_app->add_option("--learning-rate", train.changes.learning_rate, "its peak")
-      ->check(CLI::Range(1e-9, 1.0));
-  train_app->add_option("--weight-decay", train.changes.weight_decay, "as the optimiser means it")
-      ->check(CLI::Range(0.0, 1.0));
-  train_app->add_option("--augment", train.changes.augmentation, "none, crop or crop-flip")
+  add_training(*train_app, train, resume);
+
+  einet::ConvertCommand convert;
+  CLI::App* convert_app = app.add_subcommand(
+      "convert",
+      "make a multi-exit network of a single-exit package: cut its trunk, attach and train branches");
+  convert_app->add_option("package", convert.package, "NAME.einet, whose last exit is kept")->required();
+  convert_app
+      ->add_option("--cut", convert.at,
+                   "convolutions (before each but the first), stages (before maps get smaller) or times")
       ->transform(CLI::CheckedTransformer(
-          std::map<std::string, einet::Augmentation>{{"none", einet::Augmentation::none},
-                                                     {"crop", einet::Augmentation::crop},
-                                                     {"crop-flip", einet::Augmentation::crop_flip}}));
-  train_app
-      ->add_option("--label-smoothing", train.changes.label_smoothing,
-                   "share of the target that all classes get")
-      ->check(share);
-  train_app
-      ->add_option("--distil", train.changes.distillation,
-                   "share of earlier exits' loss that is their distance from the last exit")
-      ->check(share);
-  train_app->add_option("--seed", train.changes.seed, "same seed, same weights");
-  train_app->add_option("--device", train.compute.device, "cpu or cuda")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
-          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
-  train_app->add_option("--precision", train.compute.precision, "fp32, or bf16 (mixed)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Precision>{
-          {"fp32", einet::Compute::Precision::fp32}, {"bf16", einet::Compute::Precision::bf16}}));
-  train_app->add_option("--threads", train.threads, threads_help)
-      ->check(CLI::Range(1, 256))
+          std::map<std::string, einet::CutAt>{{"convolutions", einet::CutAt::convolutions},
+                                              {"stages", einet::CutAt::stages},
+                                              {"times", einet::CutAt::times}}));
+  convert_app
+      ->add_option("--exits", convert.exits, "for --cut times: in so many parts of equal measured time")
+      ->check(CLI::Range(2, 64))
       ->capture_default_str();
-  train_app->add_flag("--resume", resume, "go on from the checkpoint if it is there");
+  convert_app->add_option("--train", convert.learn, "branches (the rest keeps its weights), or all")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Learn>{
+          {"branches", einet::Learn::branches}, {"all", einet::Learn::all}}));
+  add_training(*convert_app, convert.training, resume);
 
   einet::ExportCommand exporting;
   CLI::App* export_app =
       app.add_subcommand("export", "write the package of a checkpoint, with its CS-profile");
   export_app->add_option("checkpoint", exporting.checkpoint, "what train wrote")->required();
   export_app->add_option("--out", exporting.out, "the package, NAME.einet")->required();
-  export_app->add_option("--data", exporting.data, std::string(data_help) + "; default: as trained");
+  export_app->add_option("--data", exporting.data, std::string(kDataHelp) + "; default: as trained");
   export_app->add_option("--threads", exporting.threads, "threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
 
   einet::ProfileCommand profile;
-  CLI::App* profile_app =
-      app.add_subcommand("profile", "measure block times on this machine, write them into the package");
+  CLI::App* profile_app = app.add_subcommand(
+      "profile",
+      "measure block times on this machine, write them into the package; with --data: write "
+      "what its exits answer to a set's images to NAME.profiles");
   profile_app->add_option("package", profile.package, "NAME.einet")->required();
   profile_app->add_option("--device", profile.options.device, "the kind of lane to measure")
       ->check(CLI::IsMember({"cpu"}))
@@ -112,11 +134,22 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(10, 1000000))
       ->capture_default_str();
 
+  CLI::Option* profile_data = profile_app->add_option("--data", profile.data, kDataHelp)
+                                  ->excludes(profile_app->get_option("--device"))
+                                  ->excludes(profile_app->get_option("--rounds"));
+  profile_app->add_option("--out", profile.out, "default: NAME.profiles beside the package")
+      ->needs(profile_data);
+  profile_app->add_option("--train-images", profile.train_images, "training images in it, at most")
+      ->needs(profile_data)
+      ->capture_default_str();
+
   einet::PredictorCommand predictor;
   CLI::App* predictor_app = app.add_subcommand(
       "predictor", "train what predicts a sample's accuracy at the exits to come, print how well it does");
-  predictor_app->add_option("profiles", predictor.profiles, "NAME.profiles, with a validation split")->required();
-  predictor_app->add_option("--package", predictor.package, "write it into this NAME.einet, of the same network");
+  predictor_app->add_option("profiles", predictor.profiles, "NAME.profiles, with a validation split")
+      ->required();
+  predictor_app->add_option("--package", predictor.package,
+                            "write it into this NAME.einet, of the same network");
   predictor_app->add_option("--seed", predictor.seed, "same seed, same predictor")->capture_default_str();
 
   einet::InfoCommand info;
@@ -133,6 +166,10 @@ int main(int argc, char** argv) {
   if (train_app->parsed()) {
     if (resume) train.start = einet::TrainCommand::Start::resume;
     return finish(train);
+  }
+  if (convert_app->parsed()) {
+    if (resume) convert.training.start = einet::TrainCommand::Start::resume;
+    return finish(convert);
   }
   if (export_app->parsed()) return finish(exporting);
   if (profile_app->parsed()) return finish(profile);

@@ -1,12 +1,48 @@
 #include <cstdio>
 
 #include "commands.h"
+#include "config/text.h"
 #include "models/onednn/onednn_backend.h"
+#include "models/profiles.h"
 #include "progress.h"
 
 namespace einet {
+namespace {
 
-Result<void> run(const ProfileCommand& command) {
+Result<void> check_fits(const Package& package, const Images& images) {
+  const Program& program = package.info.program;
+  const Shape shape = {images.shape.channels, images.shape.height, images.shape.width};
+  if (program.input() == shape && program.classes() == images.classes) return {};
+  return error("the package takes " + format_shape(program.input()) + " in " +
+               std::to_string(program.classes()) + " classes; \"" + images.set + "\" has " +
+               format_shape(shape) + " in " + std::to_string(images.classes) +
+               "; give the set that it was trained on");
+}
+
+// What every exit answers to every image, run one at a time as a lane runs them.
+Result<SplitRecord> answers(LoadedModel& model, const Images& images, ProgressBar& bar) {
+  const auto lane = model.make_lane();
+  if (!lane) return lane.error();
+  const Program& program = model.info().program;
+  TrunkState state(model.state_bytes());
+  SplitRecord record(program.block_count(), program.classes());
+  std::vector<float> scores(static_cast<std::size_t>(program.classes()));
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    if (auto ok = (*lane)->begin({ElementType::u8, std::as_bytes(images.image(i))}, state); !ok) {
+      return ok.error();
+    }
+    record.add_label(images.labels[i]);
+    for (int b = 0; b < program.block_count(); ++b) {
+      if (auto ok = (*lane)->run_trunk(b, state); !ok) return ok.error();
+      if (auto ok = (*lane)->run_exit(b, state, scores); !ok) return ok.error();
+      record.add_scores(scores);
+    }
+    bar.show(i + 1, images.size(), "images");
+  }
+  return record;
+}
+
+Result<void> profile_times(const ProfileCommand& command) {
   const auto backend = make_onednn_backend({});
   const SystemClock clock;
   ProgressBar bar("profile", clock);
@@ -17,6 +53,57 @@ Result<void> run(const ProfileCommand& command) {
   std::fprintf(stderr, "%s has a profile for %s; see: einet-model info %s\n", command.package.c_str(),
                command.options.device.c_str(), command.package.c_str());
   return {};
+}
+
+Result<void> profile_answers(const ProfileCommand& command, const std::string& data) {
+  const std::filesystem::path out =
+      command.out.value_or(std::filesystem::path(command.package).replace_extension(".profiles"));
+  auto package = read_package(command.package);
+  if (!package) return package.error();
+  if (package->info.times.empty()) {
+    return error(command.package.string() +
+                 " has no measured times, which plans need; first: einet-model profile " +
+                 command.package.string());
+  }
+  const auto train = load_images(data, ImageSplit::train);
+  if (!train) return train.error();
+  const auto test = load_images(data, ImageSplit::test);
+  if (!test) return test.error();
+  for (const Images* images : {&*train, &*test}) {
+    if (auto ok = check_fits(*package, *images); !ok) return ok.error();
+  }
+  const TrainingSplit split = split_training(*train);
+
+  ProfileRecord record{package->info.name,  train->set, train->classes, package->info.program.block_count(),
+                       package->info.times, {}};
+  const auto backend = make_onednn_backend({});
+  backend->enter_lane();
+  const auto model = backend->load(std::move(*package));
+  if (!model) return model.error();
+  const SystemClock clock;
+  const auto add = [&](Split name_of, const Images& images) -> Result<void> {
+    ProgressBar bar(std::string(name(name_of)), clock);
+    auto answered = answers(**model, images, bar);
+    if (!answered) return answered.error();
+    record.splits.emplace(name_of, std::move(*answered));
+    return {};
+  };
+  const Images sample = split.learn.slice(0, std::min(split.learn.size(), command.train_images));
+  if (sample.size() > 0) {
+    if (auto ok = add(Split::train, sample); !ok) return ok.error();
+  }
+  if (auto ok = add(Split::validation, split.validate); !ok) return ok.error();
+  if (auto ok = add(Split::test, *test); !ok) return ok.error();
+  if (auto written = write_profiles(out, record); !written) return written.error();
+  std::fprintf(stderr, "%s is written: %zu train, %zu validation and %zu test images\n", out.c_str(),
+               sample.size(), split.validate.size(), test->size());
+  return {};
+}
+
+}  // namespace
+
+Result<void> run(const ProfileCommand& command) {
+  return command.data ? profile_answers(command, *command.data) : profile_times(command);
 }
 
 }  // namespace einet

@@ -1,8 +1,11 @@
 #include <cstdio>
+#include <functional>
 
 #include "commands.h"
+#include "config/files.h"
 #include "config/text.h"
 #include "progress.h"
+#include "tools/plot/plot.h"
 
 namespace einet {
 namespace {
@@ -44,6 +47,7 @@ std::string difference(const Recipe& found, const Recipe& asked) {
   const auto number = [](auto v) { return std::to_string(v); };
   for (const std::string& words :
        {differ("network", found.network, asked.network), differ("data", found.data, asked.data),
+        differ("train", std::string(name(found.learn)), std::string(name(asked.learn))),
         differ("seed", number(found.seed), number(asked.seed)),
         differ("epochs", number(found.epochs), number(asked.epochs)),
         differ("epoch-images", number(found.epoch_images), number(asked.epoch_images)),
@@ -59,10 +63,38 @@ std::string difference(const Recipe& found, const Recipe& asked) {
   return "";
 }
 
-Result<Training> start(const TrainCommand& command, const Recipe& recipe, const Images& learn) {
+// Loss and accuracy over the epochs. Precondition: two epochs or more.
+Result<void> write_curves(const std::filesystem::path& path, const Recipe& recipe,
+                          const std::vector<Training::Epoch>& history) {
+  // As many exits as have colours of their own, the last and the first among them.
+  constexpr std::size_t kMostExits = 7;
+  const std::size_t exits = history.front().accuracy.size(), shown = std::min(exits, kMostExits);
+  const auto exit_of = [&](std::size_t i) {
+    return shown == 1 ? 0 : (shown - 1 - i) * (exits - 1) / (shown - 1);
+  };
+  const double x_max = static_cast<double>(history.size() - 1);
+  const std::string title = recipe.network + " on " + escape(recipe.data, 40);
+  Panel loss{title, "epochs after the first", "loss", x_max, {{"training", {}}}};
+  Panel accuracy{title, "epochs after the first", "validation accuracy", x_max, {}};
+  for (std::size_t i = 0; i < shown; ++i) {
+    accuracy.curves.push_back({"exit " + std::to_string(exit_of(i)), {}});
+  }
+  for (const Training::Epoch& epoch : history) {
+    loss.curves[0].y.push_back(epoch.loss);
+    for (std::size_t i = 0; i < shown; ++i) accuracy.curves[i].y.push_back(epoch.accuracy[exit_of(i)]);
+  }
+  const auto png = draw_png({loss, accuracy});
+  if (!png) return png.error();
+  return write_file(path, *png);
+}
+
+using Begin = std::function<Result<Training>(const Recipe&, const Images& learn)>;
+
+Result<Training> start(const TrainCommand& command, const Recipe& recipe, const Images& learn,
+                       const Begin& begin) {
   const std::string place = command.out.string();
   std::error_code ignored;
-  if (!std::filesystem::exists(command.out, ignored)) return Training::begin(recipe, learn, command.compute);
+  if (!std::filesystem::exists(command.out, ignored)) return begin(recipe, learn);
   if (command.start == TrainCommand::Start::anew) {
     return error(place + ": is there already; --resume continues it, or give another --out");
   }
@@ -76,16 +108,16 @@ Result<Training> start(const TrainCommand& command, const Recipe& recipe, const 
   return training;
 }
 
-}  // namespace
-
-Result<void> run(const TrainCommand& command) {
+// Trains to the end of the recipe.
+Result<void> train_all(const TrainCommand& command, const std::function<Recipe(const Images&)>& recipe_for,
+                       const Begin& begin) {
   set_training_threads(command.threads);
   const auto train = load_images(command.data, ImageSplit::train);
   if (!train) return train.error();
   if (train->size() < 10) return error("\"" + escape(command.data) + "\" has fewer than 10 training images");
   const TrainingSplit images = split_training(*train);
-  const Recipe recipe = recipe_of(command, *train);
-  auto training = start(command, recipe, images.learn);
+  const Recipe recipe = recipe_for(*train);
+  auto training = start(command, recipe, images.learn, begin);
   if (!training) return training.error();
 
   const SystemClock clock;
@@ -104,6 +136,10 @@ Result<void> run(const TrainCommand& command) {
       if (!done) return done.error();
     }
     if (auto saved = training->save(command.out); !saved) return saved.error();
+    if (training->epochs_done() > 1) {
+      const auto drawn = write_curves(command.out.string() + ".png", recipe, training->history());
+      if (!drawn) return drawn.error();
+    }
     const Training::Epoch& epoch = training->history().back();
     std::fprintf(stderr, "%s: loss %.4f, %s, validation accuracy per exit (%%):%s\n", title.c_str(),
                  epoch.loss, format_duration_short(clock.now() - began).c_str(),
@@ -112,6 +148,47 @@ Result<void> run(const TrainCommand& command) {
   std::fprintf(stderr, "%s is complete; next: einet-model export %s --out NAME.einet\n", command.out.c_str(),
                command.out.c_str());
   return {};
+}
+
+}  // namespace
+
+Result<void> run(const TrainCommand& command) {
+  return train_all(
+      command, [&](const Images& images) { return recipe_of(command, images); },
+      [&](const Recipe& recipe, const Images& learn) {
+        return Training::begin(recipe, learn, command.compute);
+      });
+}
+
+Result<void> run(const ConvertCommand& command) {
+  const auto label = [&]() -> std::string {
+    const std::string source = command.package.filename().string();
+    switch (command.at) {
+      case CutAt::stages:
+        return source + " cut at stages";
+      case CutAt::times:
+        return source + " cut at " + std::to_string(command.exits) + " times";
+      default:
+        return source + " cut at convolutions";
+    }
+  };
+  return train_all(
+      command.training,
+      [&](const Images& images) {
+        Recipe recipe = recipe_of(command.training, images);
+        recipe.network = label();
+        recipe.learn = command.learn;
+        return recipe;
+      },
+      [&](const Recipe& recipe, const Images& learn) -> Result<Training> {
+        auto source = read_package(command.package);
+        if (!source) return source.error();
+        auto cuts = find_cuts(*source, command.at, command.exits);
+        if (!cuts) return cuts.error();
+        std::fprintf(stderr, "%s: %zu exits\n", recipe.network.c_str(), cuts->size() + 1);
+        return Training::convert(recipe, {std::move(*source), std::move(*cuts)}, learn,
+                                 command.training.compute);
+      });
 }
 
 }  // namespace einet

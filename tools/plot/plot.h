@@ -7,7 +7,7 @@
 
 #include "config/result.h"
 
-namespace einet::cli {
+namespace einet {
 
 struct Curve {
   std::string name;
@@ -28,4 +28,4 @@ inline constexpr std::size_t kMaxPanels = 16;
 // The panels below each other. Error: the PNG library's. Precondition: 1 to kMaxPanels panels.
 Result<std::string> draw_png(const std::vector<Panel>& panels);
 
-}  // namespace einet::cli
+}  // namespace einet

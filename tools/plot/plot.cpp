@@ -1,4 +1,4 @@
-#include "tools/einet/plot.h"
+#include "tools/plot/plot.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 
 #include "config/check.h"
 
-namespace einet::cli {
+namespace einet {
 namespace {
 
 struct Colour {
@@ -216,4 +216,4 @@ Result<std::string> draw_png(const std::vector<Panel>& panels) {
   return canvas.png();
 }
 
-}  // namespace einet::cli
+}  // namespace einet
