@@ -68,7 +68,9 @@ bool Core::Impl::promises_under_way(LaneId home, TimePoint now) {
 
 void Core::Impl::put_in_force(TimePoint now) {
   for (Lane& lane : lanes_) lane.changing = lane.changing && promises_under_way(lane.id, now);
-  for (auto& [id, task] : tasks_) {
+  for (auto& [key, state] : tasks_) {
+    const TaskId id = key;  // clang 14 captures no structured bindings
+    TaskState& task = state;
     if (!task.coming_patience || lanes_[task.reservation.home.value].changing) continue;
     task.reservation.patience = *std::exchange(task.coming_patience, std::nullopt);
     const bool has_home = lanes_[task.reservation.home.value].status != Lane::Status::gone;
