@@ -100,8 +100,8 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earl
     }
     return exits;
   };
-  if (job.reservation != nullptr && job.best.exit < job.mandatory_exit()) {
-    const int mandatory = std::max(job.next_block, job.mandatory_exit());
+  const int mandatory = std::max(job.next_block, job.mandatory_exit());
+  if (job.reservation != nullptr && job.best.exit < job.mandatory_exit() && mandatory <= last) {
     const ExitMask counted = exit_bit(mandatory);
     if (in_time(job, ready_at(job, device, earliest, counted, mandatory))) {
       const ExitMask refines = by_mode(job, device, start, ahead) & from_block(mandatory + 1);

@@ -50,6 +50,7 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            10031932ULL,  // a lane that helped became one whose core may be taken
            20004755ULL,  // help from a lane that was only expected to be free
            21364565ULL,  // a mandatory exit given up because of a start that was only expected
+           61351412ULL,  // a plan for a block behind the last
            60713300ULL,  // a decision without end, on two devices
            60110567ULL,  // less urgent work on the urgent lane of a home whose work was away
        }) {
