@@ -65,7 +65,8 @@ Duration worst_block_time(const JobRecord& job, DeviceId device, int block) {
 
 Duration mandatory_time(const JobRecord& job, DeviceId device) {
   if (!job.has_exits()) return remaining_time(job, device);
-  if (job.best.exit >= job.mandatory_exit()) return {};
+  // All of its blocks may be done already: then it ends as soon as somebody looks at it.
+  if (job.best.exit >= job.mandatory_exit() || job.next_block >= job.blocks()) return {};
   const int exit = std::max(job.next_block, job.mandatory_exit());
   return ready_at(job, device, TimePoint{}, exit_bit(exit), exit).time_since_epoch();
 }

@@ -68,6 +68,13 @@ TEST(ExitPlanner, ReachesTheMandatoryExitIfItCan) {
   EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b101u);
 }
 
+TEST(ExitPlanner, ExpectsNoMandatoryTimeOfAJobWhoseBlocksAreDone) {
+  JobRecord job = record(model(3, 10, kRising, 1), at(100));
+  EXPECT_EQ(mandatory_time(job, DeviceId{0}), Duration{11});
+  job.next_block = 3;  // without an answer: its last exit was given up
+  EXPECT_EQ(mandatory_time(job, DeviceId{0}), Duration{0});
+}
+
 // The lane is busy until 20 as far as is known, and perhaps free before.
 TEST(ExitPlanner, KeepsTheMandatoryExitOfReservedWorkWhileItMayStillBeInTime) {
   ExitPlanner planner;
