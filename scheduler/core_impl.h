@@ -152,6 +152,7 @@ class Core::Impl {
   bool serves_reserved_only(const Lane& base) const;
   bool may_take_core(const JobRecord&, const Urgency&, const Lane& urgent) const;
   bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
+  bool takes_now(JobRecord&, const Lane& urgent, const JobRecord* away, TimePoint boundary, TimePoint now);
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
   JobRecord* next_for(DeviceSet);

@@ -93,10 +93,11 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earl
                            Duration ahead) {
   const int last = job.blocks() - 1;
   if (!job.has_exits()) return exit_bit(last);
+  // `but_for`: no exit, or the first.
   const auto without_late = [&](ExitMask exits, ExitMask but_for) {
     while ((exits & ~but_for) != 0) {
       const int end = deepest(exits);
-      if (in_time(job, ready_at(job, device, start, exits, end)) || (but_for & exit_bit(end)) != 0) break;
+      if (in_time(job, ready_at(job, device, start, exits, end))) break;
       exits &= ~exit_bit(end);
     }
     return exits;

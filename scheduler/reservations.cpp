@@ -68,18 +68,18 @@ bool Core::Impl::promises_under_way(LaneId home, TimePoint now) {
 
 void Core::Impl::put_in_force(TimePoint now) {
   for (Lane& lane : lanes_) lane.changing = lane.changing && promises_under_way(lane.id, now);
-  for (auto& [key, state] : tasks_) {
-    const TaskId id = key;  // clang 14 captures no structured bindings
-    TaskState& task = state;
+  for (auto& entry : tasks_) {
+    TaskState& task = entry.second;
     if (!task.coming_patience || lanes_[task.reservation.home.value].changing) continue;
     task.reservation.patience = *std::exchange(task.coming_patience, std::nullopt);
     const bool has_home = lanes_[task.reservation.home.value].status != Lane::Status::gone;
     if (!std::exchange(task.in_force, true) && has_home) {
       jobs_.for_each([&](JobRecord& job) {
-        if (job.spec.task == id && job.state == JobState::waiting) job.reservation = &task.reservation;
+        if (job.spec.task == entry.first && job.state == JobState::waiting)
+          job.reservation = &task.reservation;
       });
     }
-    observer_.in_force(id, now);
+    observer_.in_force(entry.first, now);
   }
   count_homes();
 }

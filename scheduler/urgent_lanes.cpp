@@ -27,7 +27,17 @@ bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const L
   if ((job.devices & device_bit(urgent.device)) == 0) return false;
   if (!serves_reserved_only(lanes_[urgent.base.value])) return key.tier != Tier::optional;
   if (key.tier != Tier::reserved || job.reservation == nullptr || job.home() != urgent.base) return false;
-  return urgent.preemption == Preemption::instant || job.reservation->patience < kForever;
+  return takes_core(*job.reservation);
+}
+
+// Whether a waiting job should take the core now; it is prepared for `boundary` then. `away`: what the home
+// has elsewhere and would prefer to less urgent work.
+bool Core::Impl::takes_now(JobRecord& job, const Lane& urgent, const JobRecord* away, TimePoint boundary,
+                           TimePoint now) {
+  const JobRecord& below = *lanes_[urgent.base.value].front.job;
+  return (away == nullptr || job.urgency < away->urgency) && outranks(job, job.urgency, below) &&
+         may_take_core(job, job.urgency, urgent) && !can_wait(job, urgent, now) && !is_placed(job) &&
+         prepare(job, urgent.device, boundary, now);
 }
 
 // How long the block in progress may still take.
@@ -71,10 +81,7 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
                 (away != nullptr && away->urgency < lane.key);
   if (goes_on && !lane.yields) next = lane.front.job;
   const auto consider = [&](JobRecord& job) {
-    const bool better =
-        (next == nullptr || job.urgency < lane.key) && (away == nullptr || job.urgency < away->urgency);
-    return better && outranks(job, job.urgency, below) && may_take_core(job, job.urgency, lane) &&
-           !can_wait(job, lane, now) && !is_placed(job) && prepare(job, lane.device, boundary, now);
+    return (next == nullptr || job.urgency < lane.key) && takes_now(job, lane, away, boundary, now);
   };
   if (serves_reserved_only(base)) {
     if (JobRecord* job = ready_.find_homed(base.id, consider)) next = job;
@@ -117,11 +124,8 @@ void Core::Impl::take_cores(TimePoint now) {
     }
     const Lane& urgent = lanes_[base.urgent->value];
     const JobRecord* const away = away_from(base, Away::runs);
-    JobRecord* job = ready_.find_homed(base.id, [&](JobRecord& ready) {
-      if (away != nullptr && !(ready.urgency < away->urgency)) return false;
-      return outranks(ready, ready.urgency, *base.front.job) && may_take_core(ready, ready.urgency, urgent) &&
-             !can_wait(ready, urgent, now) && !is_placed(ready) && prepare(ready, base.device, now, now);
-    });
+    JobRecord* job = ready_.find_homed(
+        base.id, [&](JobRecord& ready) { return takes_now(ready, urgent, away, now, now); });
     if (job != nullptr) take(base, *job);
   }
   // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.

@@ -106,6 +106,10 @@ class Driver final : public Reservations, private Commands, private Observer {
     std::uint64_t blocks = 0;
     const Posted* find(GrantNumber) const;
   };
+  struct Worker {
+    lane::DaemonEnd* end = nullptr;  // null: not attached
+    Raise raise;
+  };
 
   // Commands.
   void grant(const Grant&, Reason) override;
@@ -139,11 +143,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   std::function<void(DeviceId, const std::string&)> on_broken_;
   std::vector<Lane> lanes_;         // by LaneId
   std::vector<LaneId> first_lane_;  // by DeviceId
-  struct Worker {
-    lane::DaemonEnd* end = nullptr;  // null: not attached
-    Raise raise;
-  };
-  std::vector<Worker> workers_;  // by DeviceId
+  std::vector<Worker> workers_;     // by DeviceId
   std::unordered_map<JobId, HeldJob> jobs_;
   JobSlots slots_;
   JobId newest_;
