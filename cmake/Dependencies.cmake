@@ -14,6 +14,7 @@ find_package(benchmark REQUIRED)
 find_package(rapidcheck REQUIRED)
 find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(zstd REQUIRED)  # compressed profiles
 # stb_easy_font: the letters of plots.
 find_path(STB_ROOT stb_easy_font.h PATH_SUFFIXES stb REQUIRED)
 add_library(einet_stb INTERFACE)

@@ -8,6 +8,7 @@
 #include "config/check.h"
 #include "config/files.h"
 #include "config/text.h"
+#include "models/compression.h"
 #include "models/package_files.h"
 #include "models/safetensors.h"
 
@@ -138,6 +139,13 @@ Result<ProfileSet> ProfileSet::parse(std::string bytes, std::string_view file) {
 }
 
 Result<ProfileSet> ProfileSet::parse(std::shared_ptr<const void> owner, std::string_view bytes) {
+  if (is_compressed(bytes)) {
+    auto unpacked = decompress(bytes, ProfilesLimits::kUnpacked);
+    if (!unpacked) return unpacked.error();
+    const auto text = std::make_shared<const std::string>(std::move(*unpacked));
+    owner = text;
+    bytes = *text;
+  }
   ProfileSet set;
   set.owner_ = std::move(owner);
   if (auto ok = set.read_metadata(bytes); !ok) return ok.error();
@@ -303,7 +311,8 @@ std::string format_profiles(const ProfileRecord& record) {
 }
 
 Result<void> write_profiles(const std::filesystem::path& path, const ProfileRecord& record) {
-  const std::string bytes = format_profiles(record);
+  std::string bytes = format_profiles(record);
+  if (path.extension() == ".zst") bytes = compress(bytes);
   // What is written must be readable: the reader itself is the check.
   if (const auto set = ProfileSet::parse(bytes, path.string()); !set) return set.error();
   return write_file(path, bytes);

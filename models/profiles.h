@@ -10,6 +10,7 @@
 //   what is
 //                missing to 1 is spread evenly over the other classes
 // SPLIT: "train" (possibly a part of it), "validation" (held out from train) and "test".
+// All of it may be compressed, as one Zstandard frame; such a file is called NAME.profiles.zst.
 #pragma once
 
 #include <array>
@@ -40,6 +41,8 @@ struct ProfilesLimits {
   static constexpr int kUsuallyKept = 10;  // by writers, where there are so many classes
   static constexpr int kSamples = 1 << 20;
   static constexpr ByteCount kFile{std::uint64_t{2} << 30};
+  // Of a compressed file, which lies in memory as a whole.
+  static constexpr ByteCount kUnpacked{std::uint64_t{256} << 20};
 };
 
 // The samples of one split. A view: valid while its ProfileSet, or one that it was moved into, lives.
@@ -92,7 +95,8 @@ class ProfileSplit {
 // A file's content. Immutable, so any number of threads may read it.
 class ProfileSet {
  public:
-  // Maps the file. Error: names the file and what is wrong with it.
+  // Maps the file, or unpacks it into memory: its first bytes say which. Error: names the file and what is
+  // wrong with it.
   static Result<ProfileSet> read(const std::filesystem::path& path);
   // The same from bytes in memory; `file` is only used in messages.
   static Result<ProfileSet> parse(std::string bytes, std::string_view file);
@@ -157,8 +161,8 @@ struct ProfileRecord {
 // The bytes of a file. Precondition: every split has `blocks` answers for each of its labels.
 std::string format_profiles(const ProfileRecord&);
 
-// Writes a file all or nothing (write_file). Error: what ProfileSet would refuse, or that it cannot be
-// written.
+// Writes a file all or nothing (write_file), compressed if the path ends with ".zst". Error: what ProfileSet
+// would refuse, or that it cannot be written.
 Result<void> write_profiles(const std::filesystem::path& path, const ProfileRecord&);
 
 }  // namespace einet

@@ -1,4 +1,5 @@
-// The profiles reader on foreign bytes: what it accepts, all of its readers can walk through.
+// The profiles reader on foreign bytes, compressed or not: what it accepts, all of its readers can walk
+// through.
 #include <cstdlib>
 
 #include "models/profiles.h"

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "config/files.h"
+#include "models/compression.h"
 #include "models/safetensors.h"
 #include "synthetic_profiles.h"
 #include "temporary_folder.h"
@@ -125,6 +126,39 @@ TEST(Profiles, ReadTheSameFromAFileThatIsReplacedMeanwhile) {
     }
   }
   EXPECT_EQ(ProfileSet::read(path)->blocks(), 2);
+}
+
+TEST(Profiles, AreCompressedInAFileThatIsCalledSo) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() / "net.profiles.zst";
+  ASSERT_TRUE(write_profiles(path, small()));
+  const std::string bytes = *read_file(path, ByteCount{1 << 20});
+  EXPECT_LT(bytes.size(), format_profiles(small()).size());
+  EXPECT_EQ(*decompress(bytes, ByteCount{1 << 20}), format_profiles(small()));
+  // The bytes say that they are compressed, whatever the file is called.
+  const auto elsewhere = folder.path() / "renamed.profiles";
+  std::filesystem::rename(path, elsewhere);
+  const auto set = ProfileSet::read(elsewhere);
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->network(), "synthetic-3");
+}
+
+TEST(Profiles, RefuseCompressedFilesCutShortDamagedOrTooLarge) {
+  const auto refused = [](const std::string& bytes) {
+    const auto set = ProfileSet::parse(bytes, "x.profiles.zst");
+    return set ? "" : set.error().message;
+  };
+  const std::string good = compress(format_profiles(by_hand()));
+  EXPECT_EQ(refused(good), "");
+  EXPECT_THAT(refused(good.substr(0, good.size() - 3)), HasSubstr("x.profiles.zst: is cut short"));
+  std::string damaged = good;
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  EXPECT_THAT(refused(damaged), HasSubstr("x.profiles.zst: is damaged"));
+  // A frame that claims 2^40 bytes: magic number, descriptor, size.
+  EXPECT_THAT(refused(std::string("\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\x01\0\0", 13)),
+              HasSubstr("x.profiles.zst: unpacks to more than 256MiB"));
+  EXPECT_THAT(refused(compress("data")), HasSubstr("x.profiles.zst: is cut short: no header"));
+  EXPECT_THAT(refused(compress(good)), StartsWith("x.profiles.zst: "));  // once is enough
 }
 
 std::string refusal(std::string bytes) {

@@ -137,7 +137,9 @@ int main(int argc, char** argv) {
   CLI::Option* profile_data = profile_app->add_option("--data", profile.data, kDataHelp)
                                   ->excludes(profile_app->get_option("--device"))
                                   ->excludes(profile_app->get_option("--rounds"));
-  profile_app->add_option("--out", profile.out, "default: NAME.profiles beside the package")
+  profile_app
+      ->add_option("--out", profile.out,
+                   "default: NAME.profiles beside the package; NAME.profiles.zst is compressed")
       ->needs(profile_data);
   profile_app->add_option("--train-images", profile.train_images, "training images in it, at most")
       ->needs(profile_data)
