@@ -133,7 +133,7 @@ ExitMask ExitPlanner::by_mode(const JobRecord& job, DeviceId device, TimePoint s
     case PlanMode::exact:
       return exact(job, device, start, ahead);
     case PlanMode::all:
-      return from_block(std::max(job.next_block, job.best.exit + 1)) & ~from_block(last + 1);
+      return job.spec.exits & from_block(std::max(job.next_block, job.best.exit + 1)) & ~from_block(last + 1);
     case PlanMode::last:
       break;
   }

@@ -49,6 +49,8 @@ class ExitPlanner {
   // the job. Without a deadline: the one most accurate exit. The mandatory exit is added if the plan ends
   // before it and it can still be ready in time.
   //
+  // PlanMode::all: every exit of JobSpec::exits that is still to come. PlanMode::last: the last one.
+  //
   // In every mode: reserved work executes its mandatory exit and none before it, which is what admission has
   // counted, as long as that could be ready in time from `earliest` <= start on: `start` may only be
   // expected. And a job that is hurried has the mandatory exit, or where any answer will do the one of most

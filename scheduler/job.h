@@ -39,6 +39,7 @@ enum class OnMiss : std::uint8_t {
 
 // How the exits of a job are chosen (planner/planner.h).
 enum class PlanMode : std::uint8_t { exact, all, last };
+inline constexpr ExitMask kEveryExit = ~ExitMask{0};
 
 struct JobSpec {
   JobId id;
@@ -53,6 +54,7 @@ struct JobSpec {
   double target_confidence = 2;  // stop once an exit reports at least this; above 1: never
   OnMiss on_miss = OnMiss::stop;
   PlanMode plan = PlanMode::exact;
+  ExitMask exits = kEveryExit;  // PlanMode::all: which; at least one that the model has
 };
 
 // The answer of one executed exit, as a lane reports it.

@@ -83,8 +83,11 @@ struct JobRecord {
 
   // Ends its mandatory part: the answer of this exit or a later one.
   int mandatory_exit() const {
-    const bool last_only = spec.plan == PlanMode::last && reservation == nullptr;
-    return std::max(last_only ? blocks() - 1 : 0, spec.mandatory_exit);
+    if (reservation != nullptr || spec.plan == PlanMode::exact) return std::max(0, spec.mandatory_exit);
+    if (spec.plan == PlanMode::last) return std::max(blocks() - 1, spec.mandatory_exit);
+    const int from = std::max(0, spec.mandatory_exit);
+    const ExitMask suffice = spec.exits >> from;
+    return suffice == 0 ? from : from + std::countr_zero(suffice);
   }
   DeviceId first_device() const { return DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))}; }
   // The lane that its reserved work belongs to.

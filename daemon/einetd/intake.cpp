@@ -125,6 +125,21 @@ Objection check_arguments(const wire::Submit& s, const CatalogModel& model, JobS
     }
     spec.target_confidence = static_cast<double>(s.target_confidence());
   }
+  if (s.exits() != 0) {
+    if (s.plan() != wire::ALL) {
+      return reject(Rejected::BAD_ARGUMENT, "exits are chosen with plan ALL only");
+    }
+    if (blocks < kMaxBlocks && s.exits() >> blocks != 0) {
+      return reject(Rejected::BAD_ARGUMENT,
+                    "exits has exit " + std::to_string(63 - std::countl_zero(s.exits())) + "; model " +
+                        model.name + " has exits 0 to " + std::to_string(blocks - 1));
+    }
+    if (spec.mandatory_exit > 0 && s.exits() >> spec.mandatory_exit == 0) {
+      return reject(Rejected::BAD_ARGUMENT,
+                    "exits has none from mandatory_exit, " + std::to_string(spec.mandatory_exit) + ", on");
+    }
+    spec.exits = s.exits();
+  }
   switch (s.plan()) {
     case wire::EXACT:
       spec.plan = PlanMode::exact;

@@ -327,6 +327,7 @@ TraceEvent Reporter::trace_event(Kind kind, const HeldJob& job) const {
   e.mandatory_exit = job.spec().mandatory_exit;
   e.target_confidence = job.spec().target_confidence;
   e.plan = job.spec().plan;
+  e.only = job.spec().exits;
   e.release = job.spec().release;
   e.deadline = job.spec().deadline;
   return e;

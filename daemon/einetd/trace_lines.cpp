@@ -97,6 +97,7 @@ void add_submission(Line& line, const TraceEvent& e) {
   if (e.task.value != 0) line.add("task", e.task.value);
   if (e.mandatory_exit >= 0) line.add("mandatory_exit", e.mandatory_exit);
   line.add("plan", plan_name(e.plan));
+  if (e.only != kEveryExit) line.add("exits", e.only);
   if (e.target_confidence <= 1) line.add_number("target_confidence", e.target_confidence, 9);
 }
 

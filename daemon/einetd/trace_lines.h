@@ -44,10 +44,11 @@ struct TraceEvent {
   ExitMask exits = 0;   // grant
   int block = -1;       // grant: the first
   ExitAnswer answer{};  // block: of its exit, if that was executed; outcome: the best
-  TaskId task{};        // throttle, overrun; submit and reject, like the next five
+  TaskId task{};        // throttle, overrun; submit and reject, like the next six
   int mandatory_exit = -1;
   double target_confidence = 2;
   PlanMode plan{};
+  ExitMask only = kEveryExit;
   TimePoint release{};
   TimePoint deadline = kNever;
   TimePoint start{};  // block

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -101,6 +102,7 @@ wire::Submit to_submit(const JobRequest& job) {
   if (job.mandatory_exit) out.set_mandatory_exit(static_cast<std::uint32_t>(*job.mandatory_exit));
   if (job.target_confidence) out.set_target_confidence(*job.target_confidence);
   out.set_plan(job.plan);
+  out.set_exits(job.exits);
   out.set_task(job.task);
   return out;
 }
@@ -721,6 +723,24 @@ Result<void> Client::unregister_region(Region region, Duration timeout) {
   const auto done = impl_->call<wire::Done>(request, timeout);
   if (!done) return done.error();
   return {};
+}
+
+Result<ExitChoice> parse_plan(std::string_view text) {
+  if (text == "exact") return ExitChoice{wire::EXACT};
+  if (text == "all") return ExitChoice{wire::ALL};
+  if (text == "last") return ExitChoice{wire::LAST};
+  ExitChoice choice{wire::ALL};
+  for (std::string_view rest = text;;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view number = rest.substr(0, comma);
+    int exit = -1;
+    const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), exit);
+    if (code != std::errc{} || end != number.data() + number.size() || exit < 0 || exit >= kMaxBlocks) break;
+    choice.exits |= exit_bit(exit);
+    if (comma == std::string_view::npos) return choice;
+    rest.remove_prefix(comma + 1);
+  }
+  return error("found \"" + escape(text, 60) + "\"; expected exact, all, last, or exits: 0,2");
 }
 
 std::string_view name(wire::OutcomeKind kind) {

@@ -56,6 +56,12 @@ struct RegionInput {
   std::uint64_t length = 0;  // bytes
 };
 
+// Which exits a job executes.
+struct ExitChoice {
+  wire::PlanMode mode = wire::EXACT;
+  ExitMask exits = 0;  // with ALL: only these; 0: every exit
+};
+
 struct JobRequest {
   std::string model;  // may be empty with a task
   wire::DataType dtype = wire::U8;
@@ -67,6 +73,7 @@ struct JobRequest {
   std::optional<int> mandatory_exit;       // absent: any answer will do
   std::optional<float> target_confidence;  // in (0, 1]; absent: never stop early
   wire::PlanMode plan = wire::EXACT;
+  ExitMask exits = 0;  // as in ExitChoice
   // One of the tenant's tasks, by name: deadline, priority and mandatory exit are then its, and absent here.
   std::string task;
 };
@@ -221,6 +228,9 @@ class Client {
   explicit Client(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// "exact", "all", "last", or the exits of a static plan with commas between them: "0,2". Error: other text.
+Result<ExitChoice> parse_plan(std::string_view text);
 
 // "completed", "deadline", "missed", "cancelled", "rejected", "failed".
 std::string_view name(wire::OutcomeKind kind);

@@ -200,6 +200,26 @@ TEST_F(IntakeTest, ArgumentsAndCeilingsHold) {
           "plan 7 is unknown");
 }
 
+TEST_F(IntakeTest, AStaticPlanHasExitsOfTheModel) {
+  good_.set_plan(wire::ALL);
+  {
+    const auto job = check(good_);
+    ASSERT_TRUE(job) << job.error().words;
+    EXPECT_EQ(job->spec.exits, kEveryExit);
+  }
+  refused([](auto& s) { s.set_exits(4); }, Rejected::BAD_ARGUMENT, "exits has exit 2; model");
+  refused([](auto& s) { s.set_exits(~0ull); }, Rejected::BAD_ARGUMENT, "exits has exit 63; model");
+  refused([](auto& s) { s.set_exits(1), s.set_mandatory_exit(1); }, Rejected::BAD_ARGUMENT,
+          "exits has none from mandatory_exit, 1, on");
+  refused([](auto& s) { s.set_exits(1), s.set_plan(wire::EXACT); }, Rejected::BAD_ARGUMENT,
+          "with plan ALL only");
+  good_.set_exits(2);
+  good_.set_mandatory_exit(1);
+  const auto job = check(good_);
+  ASSERT_TRUE(job) << job.error().words;
+  EXPECT_EQ(job->spec.exits, 2u);
+}
+
 TEST_F(IntakeTest, QuotasHold) {
   const auto first = check(good_);
   ASSERT_TRUE(first);

@@ -52,10 +52,12 @@ TEST(Trace, SaysWhatAJobAskedFor) {
   EXPECT_THAT(plain, HasSubstr("\"plan\":\"exact\"}"));
   e.task = TaskId{3};
   e.mandatory_exit = 2;
-  e.plan = PlanMode::last;
+  e.plan = PlanMode::all;
+  e.only = 5;
   e.target_confidence = 0.9;
-  EXPECT_THAT(format_trace(e, kNames), HasSubstr("\"task\":3,\"mandatory_exit\":2,\"plan\":\"last\","
-                                                 "\"target_confidence\":0.9}"));
+  EXPECT_THAT(format_trace(e, kNames),
+              HasSubstr("\"task\":3,\"mandatory_exit\":2,\"plan\":\"all\",\"exits\":5,"
+                        "\"target_confidence\":0.9}"));
 }
 
 TEST(Trace, DescribesWhatTheCoreWasTold) {

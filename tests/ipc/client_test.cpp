@@ -508,5 +508,21 @@ TEST(Client, ASubmitThatIsNotAnsweredIsCancelledAndForgotten) {
   EXPECT_EQ(client->pending(), 0u);
 }
 
+TEST(Plan, IsAModeOrTheExitsOfAStaticPlan) {
+  EXPECT_EQ(parse_plan("exact").value().mode, wire::EXACT);
+  EXPECT_EQ(parse_plan("last").value().mode, wire::LAST);
+  EXPECT_EQ(parse_plan("all").value().exits, 0u);
+  const auto chosen = parse_plan("0,2,63").value();
+  EXPECT_EQ(chosen.mode, wire::ALL);
+  EXPECT_EQ(chosen.exits, (ExitMask{1} << 63) | 5u);
+  for (const std::string_view bad :
+       {"", ",", "0,", ",0", "0,,2", "-1", "+1", " 1", "1 ", "64", "1;2", "99999999999999999999", "ALL"}) {
+    const auto plan = parse_plan(bad);
+    ASSERT_FALSE(plan) << bad;
+    EXPECT_EQ(plan.error().message,
+              "found \"" + std::string(bad) + "\"; expected exact, all, last, or exits: 0,2");
+  }
+}
+
 }  // namespace
 }  // namespace einet::client

@@ -96,6 +96,30 @@ TEST(ExitPlanner, CutsTheBaselinesAtTheDeadline) {
   EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0u);
 }
 
+TEST(ExitPlanner, ExecutesTheExitsOfAStaticPlanOnly) {
+  ExitPlanner planner;
+  JobRecord job = record(model(4, 10, {0.5, 0.6, 0.7, 0.8}, 1), at(100));
+  job.spec.plan = PlanMode::all;
+  job.spec.exits = 0b0110;
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b0110u);
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(75), {}), 0b0010u) << "the later one would be late";
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(85), {}), 0u);
+  job.next_block = 2;
+  job.best.exit = 1;
+  EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(22), {}), 0b0100u);
+}
+
+TEST(ExitPlanner, TheFirstExitOfAStaticPlanThatSufficesEndsTheMandatoryPart) {
+  JobRecord job = record(model(4, 10, {0.5, 0.6, 0.7, 0.8}, 1), at(100));
+  job.spec.plan = PlanMode::all;
+  EXPECT_EQ(job.mandatory_exit(), 0);
+  job.spec.exits = 0b1010;
+  EXPECT_EQ(job.mandatory_exit(), 1);
+  EXPECT_EQ(mandatory_time(job, DeviceId{0}), Duration{21});
+  job.spec.mandatory_exit = 2;
+  EXPECT_EQ(job.mandatory_exit(), 3);
+}
+
 TEST(ExitPlanner, DoesNotRepeatExitsWhoseAnswerIsHeld) {
   ExitPlanner planner;
   JobRecord job = record(model(3, 10, {0.9, 0.5, 0.6}, 1), at(100));

@@ -146,7 +146,7 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
             "einet: --deadline: \"+10ms\" is not a duration"},
            {{"submit", "digits", "x", "--release", "++1ms"}, "einet: --release: \"+1ms\" is not a duration"},
            {{"submit", "digits", "x", "--plan", "best"},
-            "einet: --plan: found \"best\"; expected exact, all or last"},
+            "einet: --plan: found \"best\"; expected exact, all, last, or exits: 0,2"},
            {{"submit", "digits", "x", "--mandatory-exit", "64"},
             "einet: --mandatory-exit: found \"64\"; expected a whole number from 0 to 63"},
            {{"submit", "digits", "x", "--target-confidence", "1.5"},

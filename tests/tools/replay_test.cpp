@@ -177,6 +177,9 @@ TEST(Recording, BadLinesAreNamedWithWhatIsAllowed) {
            "file:4: model: found \"x\"; allowed: a model that a line"},
           {{submit(1, 200, 300, R"(,"plan":"none")")},
            "file:4: plan: found \"none\"; allowed: exact, all or last"},
+          {{submit(1, 200, 300, R"(,"exits":4)")}, "file:4: exits: found 4; allowed: some of the model's"},
+          {{submit(1, 200, 300, R"(,"exits":-1)")},
+           "file:4: exits: found -1; allowed: a whole number from 1"},
           {{job, block(1, 2, 1, 2)}, "file:5: block: found 2; allowed: less than the 2 of"},
           {{job, block(1, 0, 2, 1)}, "file:5: end_ns: found 1; allowed: not before start_ns"},
           {{job, block(1, 0, 1, 2, R"(,"exit":1,"class":0,"confidence":0)")},
@@ -278,6 +281,14 @@ RC_GTEST_PROP(Recording, WhatIsAcceptedCanBeReplayedAndWhatIsNotNamesItsLine, ()
     RC_ASSERT(played.jobs.size() == recording.jobs.size());
     for (const ReplayedBlock& b : played.blocks) RC_ASSERT(b.finish > b.start);
   }
+}
+
+TEST(Replay, KeepsToAStaticPlan) {
+  const auto r = read(lines({kHeader, kModel, kLane, submit(1, 200, 300, R"(,"exits":2)")}));
+  ASSERT_TRUE(r) << r.error().message;
+  const Replay played = replay(r->recording);
+  EXPECT_EQ(played.jobs[0]->best.exit, 1);
+  EXPECT_EQ(played.jobs[0]->at, TimePoint{Duration{235}}) << "10, and 20 + 5";
 }
 
 TEST(Replay, RunsTheRecordedArrivalsWithProfiledTimes) {

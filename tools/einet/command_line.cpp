@@ -156,15 +156,11 @@ Examples:
       .add_option_function<std::string>(
           "--plan",
           [&said](const std::string& name) {
-            constexpr std::array<std::string_view, 3> kNames{"exact", "all", "last"};
-            constexpr std::array kModes{wire::EXACT, wire::ALL, wire::LAST};
-            const auto at = std::find(kNames.begin(), kNames.end(), name);
-            if (at == kNames.end())
-              throw CLI::ValidationError("--plan",
-                                         "found \"" + escape(name) + "\"; expected " + one_of(kNames));
-            said.submit.plan = kModes[static_cast<std::size_t>(at - kNames.begin())];
+            const auto plan = client::parse_plan(name);
+            if (!plan) throw CLI::ValidationError("--plan", plan.error().message);
+            said.submit.plan = *plan;
           },
-          "Which exits to execute: exact (the best expected accuracy), all, or last [exact]")
+          "Which exits to execute: exact (the best expected accuracy), all, last, or these: 0,2 [exact]")
       ->type_name("PLAN");
   submit.add_flag("--invert", said.invert, "Invert images (dark ink on white, for a model of light on dark)");
   submit.add_flag("--follow", said.follow, "Print the answer of every exit as it comes");

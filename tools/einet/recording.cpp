@@ -298,6 +298,7 @@ class Reader {
     job.spec.deadline = deadline == TimePoint{} ? kNever : deadline;
     job.spec.mandatory_exit = static_cast<int>(f.integer("mandatory_exit", 0, kMaxBlocks - 1, -1));
     job.spec.plan = static_cast<PlanMode>(f.choice("plan", kPlans));
+    if (f.has("exits")) job.spec.exits = f.id("exits");
     job.spec.target_confidence = f.number("target_confidence", 0, 1, 2);
     if (f.has("task")) job.spec.task = task_id(f);
     if (rejected) job.end = JobEnd{.outcome = Outcome::rejected, .reason = reason(f), .at = at};
@@ -306,6 +307,8 @@ class Reader {
     job.spec.times = models_[model->value];
     if (job.spec.times->blocks() == 0) return f.fail("model", "a model that some device can run");
     if (!fits(f, *job.spec.times, job.spec.mandatory_exit)) return;
+    if (job.spec.exits << (kMaxBlocks - job.spec.times->blocks()) == 0)
+      return f.fail("exits", "some of the model's");
     Duration span = whole_time(*job.spec.times);
     if (const auto task = tasks_.find(job.spec.task); task != tasks_.end()) {
       if (task->second.model != *model) return f.fail("model", "that of the job's task");

@@ -130,7 +130,8 @@ class Submitter {
     job.priority = arguments_.priority;
     job.mandatory_exit = arguments_.mandatory_exit;
     job.target_confidence = arguments_.target_confidence;
-    job.plan = arguments_.plan;
+    job.plan = arguments_.plan.mode;
+    job.exits = arguments_.plan.exits;
     job.task = arguments_.task;
 
     client::Handlers handlers;

@@ -20,7 +20,7 @@ struct SubmitArguments {
   int priority = 0;
   std::optional<int> mandatory_exit;
   std::optional<float> target_confidence;
-  wire::PlanMode plan = wire::EXACT;
+  client::ExitChoice plan;
   Colours colours = Colours::as_they_are;
   enum class Follow { outcome_only, every_exit } follow = Follow::outcome_only;
 };

@@ -32,7 +32,6 @@ int main(int argc, char** argv) {
   einet::load::Load load;
   std::string images = "digits";
   std::string csv;
-  std::string plan = "exact";
   app.add_option("--socket", load.socket, "einetd's socket")->envname("EINET_SOCKET")->capture_default_str();
   app.add_option("--tenant", load.tenant, "which of this user's tenants to be; default: the first");
   CLI::Option* const model = app.add_option("--model", load.model, "the model, by name");
@@ -52,9 +51,14 @@ int main(int argc, char** argv) {
   app.add_option("--mandatory-exit", load.mandatory_exit,
                  "without an answer of this exit or a later one the job is missed")
       ->excludes(task);
-  app.add_option("--plan", plan, "which exits to execute")
-      ->check(CLI::IsMember({"exact", "all", "last"}))
-      ->capture_default_str();
+  app.add_option_function<std::string>(
+      "--plan",
+      [&load](const std::string& text) {
+        const auto plan = einet::client::parse_plan(text);
+        if (!plan) throw CLI::ValidationError("--plan", plan.error().message);
+        load.plan = *plan;
+      },
+      "which exits to execute: exact (default), all, last, or these: 0,2");
   add_duration(app, "--length", load.length, "how long to send jobs");
   app.add_option("--jobs", load.jobs, "how many jobs to send");
   app.add_option("--csv", csv, "where to write a row per job")->required();
@@ -67,7 +71,6 @@ int main(int argc, char** argv) {
     std::cerr << "einet-load: say what to run: --model NAME or --task NAME\n";
     return 2;
   }
-  load.plan = plan == "all" ? einet::wire::ALL : plan == "last" ? einet::wire::LAST : einet::wire::EXACT;
 
   const auto fail = [](const einet::Error& e) {
     std::cerr << "einet-load: " << e.message << '\n';

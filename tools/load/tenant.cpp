@@ -78,7 +78,8 @@ class Sender {
     if (load_.deadline) request.deadline = client::When{nominal + *load_.deadline};
     request.priority = load_.priority;
     request.mandatory_exit = load_.mandatory_exit;
-    request.plan = load_.plan;
+    request.plan = load_.plan.mode;
+    request.exits = load_.plan.exits;
     request.task = load_.task;
     jobs_[index].sent = clock_.now();
     const auto ended = [this, index](const client::Ended& e) {

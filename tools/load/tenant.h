@@ -30,7 +30,7 @@ struct Load {
   std::optional<Duration> deadline;  // after the job's nominal instant
   int priority = 0;
   std::optional<int> mandatory_exit;
-  wire::PlanMode plan = wire::EXACT;
+  client::ExitChoice plan;
   Duration length = kForever;   // no job is sent after this …
   std::size_t jobs = SIZE_MAX;  // … nor after this many
 };
