@@ -1,6 +1,7 @@
 #include "config/text.h"
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 #include <vector>
 
@@ -72,6 +73,23 @@ std::string one_of(std::span<const std::string_view> names) {
     out += names[i];
   }
   return out;
+}
+
+Result<ExitMask> parse_exits(std::string_view text) {
+  ExitMask exits = 0;
+  for (std::string_view rest = text;;) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view number = rest.substr(0, comma);
+    int exit = -1;
+    const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), exit);
+    if (code != std::errc{} || end != number.data() + number.size() || exit < 0 || exit >= kMaxBlocks) {
+      return error("found \"" + escape(text, 60) + "\"; expected exits from 0 to " +
+                   std::to_string(kMaxBlocks - 1) + " with commas between them: 0,2");
+    }
+    exits |= exit_bit(exit);
+    if (comma == std::string_view::npos) return exits;
+    rest.remove_prefix(comma + 1);
+  }
 }
 
 }  // namespace einet

@@ -1,10 +1,13 @@
-// Small text helpers that every folder needs: escaping what came from outside, and naming what was probably
-// meant.
+// Small text helpers that every folder needs: escaping what came from outside, naming what was probably
+// meant, and exits as people write them.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "config/ids.h"
+#include "config/result.h"
 
 namespace einet {
 
@@ -22,5 +25,8 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 
 // "a, b or c"
 std::string one_of(std::span<const std::string_view> names);
+
+// "0,2": at least one exit, from 0 to kMaxBlocks - 1. Error: other text.
+Result<ExitMask> parse_exits(std::string_view text);
 
 }  // namespace einet

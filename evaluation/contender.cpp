@@ -10,6 +10,7 @@ namespace einet {
 namespace {
 
 constexpr std::string_view kConfidence = "confidence:";
+constexpr std::string_view kExits = "exits:";
 constexpr std::array<std::string_view, 14> kUsual{
     "exact", "hybrid",        "greedy",        "random",        "statistics", "static:25", "static:50",
     "all",   "confidence:90", "confidence:95", "confidence:99", "single",     "oracle",    "static:100"};
@@ -37,6 +38,13 @@ Result<Contender> parse_plain(std::string_view text) {
     contender.kind = text == "oracle" ? Contender::Kind::oracle : Contender::Kind::statistics;
     return contender;
   }
+  if (text.starts_with(kExits)) {
+    const auto exits = parse_exits(text.substr(kExits.size()));
+    if (!exits) return within("planner exits", exits.error());
+    contender.kind = Contender::Kind::given;
+    contender.exits = *exits;
+    return contender;
+  }
   if (text.starts_with(kConfidence)) {
     const std::string_view number = text.substr(kConfidence.size());
     const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), contender.percent);
@@ -56,7 +64,7 @@ Result<Contender> parse_plain(std::string_view text) {
     return planner.error();
   }
   std::string message = "planner: found \"" + escape(text, 60) + "\"; expected " + one_of(kUsual) +
-                        " (hybrid:m, random:N and confidence:P too)";
+                        " (hybrid:m, random:N, confidence:P and exits:0,2 too)";
   if (const std::string_view near = nearest(text, kUsual); !near.empty()) {
     message += "; did you mean \"" + std::string(near) + "\"?";
   }
@@ -66,7 +74,7 @@ Result<Contender> parse_plain(std::string_view text) {
 }  // namespace
 
 bool Contender::is_static() const {
-  return kind == Kind::fixed && planner.kind != Planner::Kind::single;
+  return kind == Kind::given || (kind == Kind::fixed && planner.kind != Planner::Kind::single);
 }
 
 Result<Contender> parse_contender(std::string_view text) {

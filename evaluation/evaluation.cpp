@@ -22,9 +22,16 @@ Result<void> check_names(std::span<const Contender> contenders, std::string_view
   }
   if (found) return {};
   if (base == kBestStatic)
-    return error("base: best-static needs one of static:25, static:50, static:100 and all");
+    return error("base: best-static needs one of static:25, static:50, static:100, all and exits:…");
   return error("base: found \"" + escape(base, 60) +
                "\"; expected best-static or a planner that is evaluated (" + one_of(names) + ")");
+}
+
+std::optional<ExitMask> common_plan(std::span<const ReplayedSample> samples) {
+  const ExitMask first = samples.front().executed;
+  const bool common = std::all_of(samples.begin(), samples.end(),
+                                  [&](const ReplayedSample& sample) { return sample.executed == first; });
+  return common ? std::optional(first) : std::nullopt;
 }
 
 double mean(std::span<const float> values) {
@@ -60,6 +67,7 @@ Result<Evaluation> evaluate(std::span<const Contender> contenders, std::string_v
       best = accuracy;
     }
     evaluation.rows.push_back({.planner = contender.name,
+                               .plan = common_plan(replayed.samples),
                                .comparison = {},
                                .output = output,
                                .mean_exit = output > 0 ? depth / (samples * output) : 0,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@ namespace einet {
 
 struct Row {
   std::string planner;
+  // The exits that every sample executes if it is not stopped, where these are the same for all.
+  std::optional<ExitMask> plan;
   Comparison comparison;
   double output = 0;      // probability that there is an answer when the job is stopped
   double mean_exit = 0;   // the last executed exit at the stop, counted from 0, given that there is one
@@ -28,7 +31,8 @@ struct Evaluation {
   std::size_t base = 0;   // the row that gains are measured against
 };
 
-// The base that is the most accurate of static:P and all among the contenders, on these samples.
+// The base that is the most accurate static plan (static:P, all, exits:…) among the contenders, on these
+// samples.
 inline constexpr std::string_view kBestStatic = "best-static";
 
 // `base`: the name of a contender, or kBestStatic. Error: no contender, one that is there twice, or a base

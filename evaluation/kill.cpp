@@ -1,5 +1,6 @@
 #include "evaluation/kill.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <vector>
@@ -48,7 +49,7 @@ Result<Survival> parse_kill(std::string_view text, Duration whole) {
   }
   const std::size_t expected = kind == "exponential" ? 1 : 2;
   if (std::find(kKinds.begin(), kKinds.end(), kind) == kKinds.end()) {
-    return error(place + ": expected " + one_of(kKinds) + ", or a file SURVIVAL.toml");
+    return error(place + ": expected " + one_of(kKinds) + ", sample:FILE, or a file SURVIVAL.toml");
   }
   std::vector<double> times;
   for (std::size_t comma = 0; comma != std::string_view::npos;) {
@@ -70,6 +71,19 @@ Result<Survival> parse_kill(std::string_view text, Duration whole) {
                                                 : Survival::normal(times[0], times[1]);
   if (!survival) return within(place, survival.error());
   return survival;
+}
+
+Result<Survival> parse_kill_sample(std::string_view text, const std::string& file) {
+  std::vector<double> kills;
+  for (std::size_t line = 1; !text.empty(); ++line) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const auto time = parse_duration(text.substr(0, end));
+    if (!time) return within(escape(file) + ":" + std::to_string(line), time.error());
+    kills.push_back(static_cast<double>(time->count()));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  if (kills.empty()) return error(escape(file) + ": found no kill times; expected a duration per line");
+  return Survival::sample(kills);
 }
 
 }  // namespace einet

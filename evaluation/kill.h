@@ -1,5 +1,5 @@
-// When jobs are stopped: a distribution of kill times as people write it, made a survival function for one
-// network. Parsing only.
+// When jobs are stopped: a distribution of kill times as people write it, or kill times that were measured,
+// made a survival function for one network. Parsing only.
 #pragma once
 
 #include <string>
@@ -15,5 +15,9 @@ namespace einet {
 // percentage of `whole` ("50%"), the time of a network with all of its exits. Without times: uniform:0%,100%,
 // exponential:50%, normal:50%,25%. Error: other text, or times that the survival function refuses.
 Result<Survival> parse_kill(std::string_view text, Duration whole);
+
+// Measured kill times, a duration per line ("412.5us"). Error: no line, or one that is no duration:
+// FILE:LINE.
+Result<Survival> parse_kill_sample(std::string_view text, const std::string& file);
 
 }  // namespace einet

@@ -41,6 +41,9 @@ class Runner {
       case Contender::Kind::fixed:
         first_ = plan(statistics_, contender.planner, 0, 0, 0);
         break;
+      case Contender::Kind::given:
+        first_ = contender.exits;
+        break;
       case Contender::Kind::statistics:
         first_ = plan(statistics_, Planner{}, 0, 0, 0);
         break;

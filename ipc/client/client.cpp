@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -729,17 +728,8 @@ Result<ExitChoice> parse_plan(std::string_view text) {
   if (text == "exact") return ExitChoice{wire::EXACT};
   if (text == "all") return ExitChoice{wire::ALL};
   if (text == "last") return ExitChoice{wire::LAST};
-  ExitChoice choice{wire::ALL};
-  for (std::string_view rest = text;;) {
-    const std::size_t comma = rest.find(',');
-    const std::string_view number = rest.substr(0, comma);
-    int exit = -1;
-    const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), exit);
-    if (code != std::errc{} || end != number.data() + number.size() || exit < 0 || exit >= kMaxBlocks) break;
-    choice.exits |= exit_bit(exit);
-    if (comma == std::string_view::npos) return choice;
-    rest.remove_prefix(comma + 1);
-  }
+  const auto exits = parse_exits(text);
+  if (exits) return ExitChoice{wire::ALL, *exits};
   return error("found \"" + escape(text, 60) + "\"; expected exact, all, last, or exits: 0,2");
 }
 

@@ -24,6 +24,18 @@ TEST(Nearest, NamesOnlyWhatIsNear) {
   EXPECT_EQ(nearest("zebra", names), "");
 }
 
+TEST(Exits, AreNumbersWithCommasBetween) {
+  EXPECT_EQ(parse_exits("0").value(), 1u);
+  EXPECT_EQ(parse_exits("2,0,63,2").value(), (ExitMask{1} << 63) | 5u);
+  for (const std::string_view bad :
+       {"", ",", "0,", ",0", "0,,2", "-1", "+1", " 1", "1 ", "64", "1;2", "99999999999999999999", "all"}) {
+    const auto exits = parse_exits(bad);
+    ASSERT_FALSE(exits) << bad;
+    EXPECT_EQ(exits.error().message, "found \"" + std::string(bad) +
+                                         "\"; expected exits from 0 to 63 with commas between them: 0,2");
+  }
+}
+
 TEST(Bytes, ParseAndFormat) {
   EXPECT_EQ(parse_bytes("64MiB").value().value, 64u << 20);
   EXPECT_EQ(format_bytes(ByteCount{64u << 20}), "64MiB");

@@ -19,6 +19,9 @@ TEST(Contenders, AreKnownByName) {
     EXPECT_EQ(kind(name), Kind::fixed) << name;
     EXPECT_EQ(parse_contender(name)->is_static(), std::string_view(name) != "single");
   }
+  EXPECT_EQ(kind("exits:0,3"), Kind::given);
+  EXPECT_EQ(parse_contender("exits:0,3+product")->exits, 9u);
+  EXPECT_TRUE(parse_contender("exits:0,3")->is_static());
   EXPECT_EQ(kind("statistics"), Kind::statistics);
   EXPECT_EQ(kind("oracle"), Kind::oracle);
   EXPECT_EQ(kind("confidence:95"), Kind::confidence);
@@ -54,7 +57,10 @@ TEST(Contenders, SayWhatIsWrong) {
        {"confidence:0", "confidence:101", "confidence:", "confidence:9x", "confidence:-5"}) {
     EXPECT_THAT(refusal(name), HasSubstr("percent from 1 to 100")) << name;
   }
-  for (const char* name : {"", "confidence", "static:30", "EXACT", "oracle ", "\n"}) {
+  for (const char* name : {"exits:", "exits:64", "exits:0,,1", "exits:x"}) {
+    EXPECT_THAT(refusal(name), HasSubstr("planner exits: found")) << name;
+  }
+  for (const char* name : {"", "exits", "confidence", "static:30", "EXACT", "oracle ", "\n"}) {
     EXPECT_THAT(refusal(name), HasSubstr("planner: found")) << name;
     EXPECT_EQ(refusal(name).find('\n'), std::string::npos) << name;
   }

@@ -35,7 +35,7 @@ TEST(Kill, SaysWhatIsWrong) {
     return survival ? "" : survival.error().message;
   };
   EXPECT_EQ(refusal("unifrm"),
-            "kill \"unifrm\": expected uniform, exponential or normal, or a file SURVIVAL.toml");
+            "kill \"unifrm\": expected uniform, exponential or normal, sample:FILE, or a file SURVIVAL.toml");
   EXPECT_THAT(refusal(""), HasSubstr("expected uniform"));
   EXPECT_THAT(refusal("uniform:1ms"), HasSubstr("found 1 times; uniform takes FROM,TO"));
   EXPECT_THAT(refusal("normal:1ms,2ms,3ms"), HasSubstr("found 3 times; normal takes MEAN,SD"));
@@ -47,6 +47,33 @@ TEST(Kill, SaysWhatIsWrong) {
                            "normal:1ms,0ms", "normal:1ms,inf%", "exponential:99999999999s"}) {
     EXPECT_THAT(refusal(text), HasSubstr("kill \"")) << text;
     EXPECT_EQ(refusal(text).find('\n'), std::string::npos) << text;
+  }
+}
+
+TEST(KillSample, IsTheShareOfMeasuredTimesThatAreNotEarlier) {
+  for (const char* text : {"1ms\n0ns\n2.5ms\n1ms\n", "1ms\n0ns\n2.5ms\n1ms"}) {
+    const auto survival = parse_kill_sample(text, "kills");
+    ASSERT_TRUE(survival) << survival.error().message;
+    EXPECT_DOUBLE_EQ((*survival)(0), 1);
+    EXPECT_DOUBLE_EQ((*survival)(1), 0.75);
+    EXPECT_DOUBLE_EQ((*survival)(1e6), 0.75);
+    EXPECT_DOUBLE_EQ((*survival)(1e6 + 1), 0.25);
+    EXPECT_DOUBLE_EQ((*survival)(2.6e6), 0);
+  }
+}
+
+TEST(KillSample, NamesTheLineThatIsWrong) {
+  const auto refusal = [](std::string_view text) {
+    const auto survival = parse_kill_sample(text, "the\nkills");
+    return survival ? "" : survival.error().message;
+  };
+  EXPECT_EQ(refusal(""), "the\\x0akills: found no kill times; expected a duration per line");
+  EXPECT_THAT(refusal("\n"), HasSubstr("kills:1: "));
+  EXPECT_THAT(refusal("1ms\n2\n3ms\n"), HasSubstr("kills:2: "));
+  for (const char* bad :
+       {"nan", "-1ms", "1ms 2ms", " 1ms", "1ms\r", "1,5ms", "0.1ns", "99999999999999s", "#"}) {
+    EXPECT_THAT(refusal("1ms\n2ms\n" + std::string(bad)), HasSubstr("kills:3: ")) << bad;
+    EXPECT_EQ(refusal("1ms\n" + std::string(bad)).find('\n'), std::string::npos) << bad;
   }
 }
 

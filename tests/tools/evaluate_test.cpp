@@ -110,6 +110,49 @@ TEST_F(EvaluateTest, ReadsASurvivalFile) {
   EXPECT_THAT(ran.words, HasSubstr("kill.toml:1:1: survival"));
 }
 
+TEST_F(EvaluateTest, ReadsMeasuredKillTimes) {
+  const auto file = folder_.path() / "kills";
+  const auto accuracy = [&](const std::string& kills) {
+    std::ofstream(file) << kills;
+    const Ran ran = run_here({"--kill", "sample:" + file.string(), "--planner", "all", "--json"});
+    EXPECT_EQ(ran.code, 0) << ran.words;
+    return nlohmann::json::parse(ran.out)["evaluations"][0]["planners"][0]["accuracy"]["value"].get<double>();
+  };
+  // Half of the jobs are stopped before anything is ready.
+  EXPECT_NEAR(2 * accuracy("0ns\n1s\n"), accuracy("1s\n"), 1e-6);
+  std::ofstream(file) << "1ms\n2mm\n";
+  const Ran ran = run_here({"--kill", "sample:" + file.string()});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.words, HasSubstr("kills:2: "));
+  EXPECT_EQ(run_here({"--kill", "sample:/nonexistent/x"}).code, 2);
+}
+
+TEST_F(EvaluateTest, TakesBlockTimesOfAnotherMachine) {
+  const auto file = folder_.path() / "et.profile";
+  const auto whole = [&](const std::string& times) {
+    std::ofstream(file)
+        << "[[device]]\nkind = \"cpu\"\nmachine = \"m\"\nmethod = \"m\"\n[device.trunk]\np50 = " << times
+        << "\np99 = " << times << "\nmax = " << times << "\n[device.exit]\np50 = " << times
+        << "\np99 = " << times << "\nmax = " << times << "\n";
+    return run_here({"--times", file.string(), "--planner", "all", "--json"});
+  };
+  const Ran ran = whole(R"(["1us", "2us", "3us", "4us"])");
+  ASSERT_EQ(ran.code, 0) << ran.words;
+  EXPECT_THAT(ran.out, HasSubstr(R"("whole":"20us")"));
+  EXPECT_THAT(whole(R"(["1us", "2us"])").words, HasSubstr("et.profile:"));  // a network of other blocks
+  EXPECT_EQ(run_here({"--times", "/nonexistent/x"}).code, 2);
+}
+
+TEST_F(EvaluateTest, SaysTheExitsOfPlansThatAreTheSameForAll) {
+  const Ran ran = run_here({"--planner", "exits:0,3", "all", "single", "confidence:90", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.words;
+  const auto rows = nlohmann::json::parse(ran.out)["evaluations"][0]["planners"];
+  EXPECT_EQ(rows[0]["plan"].dump(), "[0,3]");
+  EXPECT_EQ(rows[1]["plan"].dump(), "[0,1,2,3]");
+  EXPECT_EQ(rows[2]["plan"].dump(), "[3]");
+  EXPECT_TRUE(rows[3]["plan"].is_null());
+}
+
 TEST_F(EvaluateTest, DrawsOnePanelPerTable) {
   const auto png = folder_.path() / "x.png";
   const Ran ran = run_here({"--kill", "uniform", "exponential", "--plot", png.string()});
@@ -141,6 +184,7 @@ TEST_F(EvaluateTest, RefusesWhatItCannotEvaluateInOneLine) {
       {run_here({"--planner", "exact"}), "base: best-static needs one of"},
       {run_here({"--base", "hybrid:2"}), "base: found \"hybrid:2\""},
       {run_here({"--kill", "gamma"}), "kill \"gamma\": expected uniform, exponential or normal"},
+      {run_here({"--planner", "exits:1,4"}), "planner \"exits:1,4\": the network has exits 0 to 3"},
       {run_here({"--kill", "/nonexistent/s.toml"}), "/nonexistent/s.toml"},
       {run_here({"--aggregation", "mean"}), "aggregation: found \"mean\""},
       {run_here({"--expect", "luck"}), "expectations: found \"luck\""},

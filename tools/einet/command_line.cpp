@@ -248,7 +248,7 @@ with the probability that the job is still alive when it is ready. What planners
 the validation samples; nothing that plans has seen the test samples.
 
 Planners: exact, hybrid[:M], greedy and random[:N] plan anew after every executed exit; statistics plans once,
-for the mean of all samples; static:25, static:50, static:100, all and single (the last exit only) never plan;
+for the mean of all samples; static:25, static:50, static:100, all, single (the last exit only) and exits:0,2 (these) never plan;
 confidence:P executes every exit until one is P percent confident; oracle plans with the sample's true
 confidences, which nobody can know.
 
@@ -257,8 +257,8 @@ What is expected of exits to come: their accuracy on validation samples that wer
 (statistics). One answer of several exits: the last one's (last), the most confident one's (most-confident), or
 that of the largest product of scores (product). Either may stand behind a planner's name with "+", for it alone.
 
-Kill distributions: uniform[:FROM,TO], exponential[:MEAN], normal[:MEAN,SD], or SURVIVAL.toml with a [survival]
-table as in a problem of einet plan. Times are "1.5ms", or "50%" of the network's time with all of its exits;
+Kill distributions: uniform[:FROM,TO], exponential[:MEAN], normal[:MEAN,SD], sample:FILE with measured kill times, a
+duration per line, or SURVIVAL.toml with a [survival] table as in a problem of einet plan. Times are "1.5ms", or "50%" of the network's time with all of its exits;
 without times: uniform:0%,100%, exponential:50%, normal:50%,25%.
 
 Accuracy: share of samples that hold a right answer when they are stopped; without an answer counts as wrong.
@@ -277,8 +277,8 @@ Examples:
   evaluate.add_option("--planner", evaluation.planners, "Planners to compare [all]")->type_name("NAME");
   evaluate
       .add_option("--base", evaluation.base,
-                  "The planner that gains are measured against; best-static: the best of static and all "
-                  "[best-static]")
+                  "The planner that gains are measured against; best-static: the best of static, all and "
+                  "exits [best-static]")
       ->type_name("NAME");
   evaluate
       .add_option("--aggregation", evaluation.aggregation,
@@ -287,6 +287,10 @@ Examples:
   evaluate
       .add_option("--device", evaluation.device, "Whose times count: cpu or cuda [the first in the profile]")
       ->type_name("KIND");
+  evaluate
+      .add_option("--times", evaluation.times,
+                  "Block times in place of the profile's: a package's et.profile")
+      ->type_name("FILE");
   evaluate
       .add_option("--expect", evaluation.expect,
                   "What is expected of exits to come: lookalikes, predictor or statistics [lookalikes]")

@@ -13,6 +13,7 @@
 #include "evaluation/evaluation.h"
 #include "evaluation/kill.h"
 #include "evaluation/learning.h"
+#include "models/package_files.h"
 #include "planner/problem_file.h"
 #include "tools/einet/json.h"
 #include "tools/einet/table.h"
@@ -21,6 +22,7 @@
 namespace einet::cli {
 namespace {
 
+constexpr ByteCount kMaxKillSample{std::uint64_t{64} << 20};
 constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
     Aggregation::last, Aggregation::most_confident, Aggregation::product};
 
@@ -41,11 +43,20 @@ struct Done {
   Evaluation evaluation;
 };
 
-Result<const EtProfile*> choose_times(const ProfileSet& set, const std::string& device) {
-  if (device.empty()) return &set.times().front();
-  if (const EtProfile* times = set.times_on(device)) return times;
+// All block times there are: the profiles' own, or those of the file that was named instead.
+Result<std::vector<EtProfile>> all_times(const ProfileSet& set, const std::filesystem::path& file) {
+  if (file.empty()) return set.times();
+  const auto text = read_file(file, kMaxProblemBytes);
+  if (!text) return text.error();
+  return parse_et_profile(*text, file.string(), set.blocks());
+}
+
+Result<EtProfile> choose_times(const std::vector<EtProfile>& all, const std::string& device) {
   std::vector<std::string_view> names;
-  for (const EtProfile& times : set.times()) names.push_back(times.device);
+  for (const EtProfile& times : all) {
+    if (device.empty() || times.device == device) return times;
+    names.push_back(times.device);
+  }
   return error("device: found \"" + escape(device, 60) + "\"; the profiles have times of " + one_of(names));
 }
 
@@ -63,6 +74,12 @@ Times median_times(const EtProfile& profile) {
 }
 
 Result<Survival> read_kill(const std::string& kill, Duration whole) {
+  if (constexpr std::string_view kSample = "sample:"; kill.starts_with(kSample)) {
+    const std::string file = kill.substr(kSample.size());
+    const auto text = read_file(file, kMaxKillSample);
+    if (!text) return text.error();
+    return parse_kill_sample(*text, file);
+  }
   if (!kill.ends_with(".toml")) return parse_kill(kill, whole);
   const auto text = read_file(kill, kMaxProblemBytes);
   if (!text) return text.error();
@@ -147,9 +164,17 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
   if (!test) return within(file, test.error());
   const auto validation = need(*set, Split::validation, "plan");
   if (!validation) return within(file, validation.error());
-  const auto profile = choose_times(*set, arguments.device);
+  for (const Contender& contender : choices.contenders) {
+    if (set->blocks() < kMaxBlocks && contender.exits >> set->blocks() != 0) {
+      return error(file + ": planner \"" + contender.name + "\": the network has exits 0 to " +
+                   std::to_string(set->blocks() - 1));
+    }
+  }
+  const auto profiled = all_times(*set, arguments.times);
+  if (!profiled) return profiled.error();
+  const auto profile = choose_times(*profiled, arguments.device);
   if (!profile) return within(file, profile.error());
-  const Times times = median_times(**profile);
+  const Times times = median_times(*profile);
   std::vector<Survival> survivals;  // all of them first: learning takes a while
   for (const std::string& kill : arguments.kills) {
     auto survival = read_kill(kill, times.whole);
@@ -198,8 +223,8 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
     all.push_back({.file = file,
                    .network = set->network(),
                    .data = set->data(),
-                   .device = (*profile)->device,
-                   .machine = (*profile)->machine,
+                   .device = profile->device,
+                   .machine = profile->machine,
                    .kill = arguments.kills[i],
                    .aggregation = std::string(name(choices.aggregation)),
                    .expectations = std::string(name(choices.expectation)),
@@ -271,7 +296,15 @@ Json to_json(const Done& done, std::uint64_t seed) {
                 {"p99_us", row.times.p99_ns / 1e3},
                 {"forecast_us", row.times.forecast_ns / 1e3}};
     }
+    Json plan = nullptr;
+    if (row.plan) {
+      plan = Json::array();
+      for (int exit = 0; exit < done.blocks; ++exit) {
+        if ((*row.plan & exit_bit(exit)) != 0) plan.push_back(exit);
+      }
+    }
     rows.push_back({{"planner", row.planner},
+                    {"plan", std::move(plan)},
                     {"accuracy", to_json(c.accuracy)},
                     {"gain", to_json(c.gain)},
                     {"accuracy_given_answer", to_json(c.given_output)},

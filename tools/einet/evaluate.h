@@ -12,11 +12,12 @@ namespace einet::cli {
 
 struct EvaluateArguments {
   std::vector<std::filesystem::path> profiles;  // NAME.profiles (models/profiles.h), at least one
-  std::vector<std::string> kills{"uniform"};    // evaluation/kill.h, or a file SURVIVAL.toml
+  std::vector<std::string> kills{"uniform"};    // evaluation/kill.h, sample:FILE, or a file SURVIVAL.toml
   std::vector<std::string> planners;            // evaluation/contender.h; none: the usual ones
   std::string aggregation = "last";             // evaluation/held_answer.h
   std::string base = "best-static";             // evaluation/evaluation.h
   std::string device;                           // whose times count; empty: the profiles' first
+  std::filesystem::path times;                  // an et.profile in place of the profiles' own; empty: these
   std::string expect = "lookalikes";            // evaluation/forecast.h
   std::uint64_t seed = 1;                       // of the predictor's training and the bootstrap
   std::filesystem::path plot;                   // a PNG to write; empty: none

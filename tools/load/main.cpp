@@ -42,6 +42,10 @@ int main(int argc, char** argv) {
   add_duration(app, "--every", load.every,
                "a job at each multiple of this; without it a task's period, or a flood");
   app.add_option("--seed", load.seed, "with --every: random gaps of that mean, the same for the same seed");
+  app.add_option_function<std::int64_t>(
+         "--start-at", [&load](std::int64_t ns) { load.start = einet::TimePoint{einet::Duration{ns}}; },
+         "CLOCK_MONOTONIC in ns: when the first job is due, so that several loads keep step [at once]")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--in-flight", load.in_flight, "jobs that a flood keeps with the daemon")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();

@@ -29,7 +29,7 @@ class Sender {
       : load_(load), images_(images), clock_(clock), daemon_(daemon), random_(load.seed.value_or(0)) {}
 
   Result<std::vector<Sent>> run() {
-    const TimePoint start = clock_.now();
+    const TimePoint start = load_.start.value_or(clock_.now());
     const TimePoint end = start + load_.length;
     TimePoint next = start;
     TimePoint give_up = kNever;
