@@ -31,13 +31,20 @@ struct Evaluation {
   std::size_t base = 0;   // the row that gains are measured against
 };
 
+// Another network on the same samples, which are judged as one whole: it has one answer, its last exit's.
+struct Beside {
+  std::string name;
+  ProfileSplit samples;  // the same samples in the same order
+  double ready_ns = 0;   // when the answer is ready; > 0
+};
+
 // The base that is the most accurate static plan (static:P, all, exits:…) among the contenders, on these
 // samples.
 inline constexpr std::string_view kBestStatic = "best-static";
 
-// `base`: the name of a contender, or kBestStatic. Error: no contender, one that is there twice, or a base
-// that is none of them.
+// Rows of the contenders, then of the networks beside. `parts` as for replay(). `base`: the name of a row, or
+// kBestStatic. Error: no contender, a name that is there twice, or a base that is none of them.
 Result<Evaluation> evaluate(std::span<const Contender> contenders, std::string_view base, std::uint64_t seed,
-                            const ReplaySetting& setting);
+                            std::span<const ReplaySetting> parts, std::span<const Beside> beside = {});
 
 }  // namespace einet

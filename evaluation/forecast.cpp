@@ -5,13 +5,14 @@
 #include <numeric>
 
 #include "config/text.h"
+#include "evaluation/learning.h"
 
 namespace einet {
 namespace {
 
 constexpr std::array<std::string_view, kExpectations> kNames{"lookalikes", "predictor", "statistics"};
 constexpr std::size_t kLeastLookalikes = 50;  // fewer say too little
-constexpr std::size_t kMostGroups = 24;
+constexpr std::size_t kMostGroups = 8;
 
 // The first exit that can still be executed.
 std::size_t next_exit(ExitMask executed) {
@@ -46,7 +47,7 @@ LookalikeForecast::LookalikeForecast(const ProfileSplit& validation, std::span<c
   const int exits = validation.exits();
   const auto width = static_cast<std::size_t>(exits);
   const auto samples = static_cast<std::size_t>(validation.samples());
-  for (int k = 0; k < exits; ++k) mean_.push_back(validation.accuracy(k));
+  mean_ = held_accuracies(validation, calibrated, aggregation, temperature, usual);
 
   const auto add = [&](HeldAnswer& answer, std::size_t s, int k) {
     answer.add(validation, static_cast<int>(s), k, calibrated[s * width + static_cast<std::size_t>(k)]);
@@ -68,9 +69,11 @@ LookalikeForecast::LookalikeForecast(const ProfileSplit& validation, std::span<c
       sure[s] = held.confidence();
       right[s * width + static_cast<std::size_t>(j)] = held.answer() == label ? 1 : 0;
       for (int k = j + 1; k < exits; ++k) {
-        then = held;
-        add(then, s, k);
-        right[s * width + static_cast<std::size_t>(k)] = then.answer() == label ? 1 : 0;
+        const bool stays = (usual & exit_bit(k)) != 0;
+        if (!stays) then = held;
+        HeldAnswer& answer = stays ? held : then;
+        add(answer, s, k);
+        right[s * width + static_cast<std::size_t>(k)] = answer.answer() == label ? 1 : 0;
       }
     }
     std::iota(order.begin(), order.end(), std::size_t{0});

@@ -58,11 +58,13 @@ class Forecasts {
   std::array<std::array<const Forecast*, kAggregations>, kExpectations> of_{};
 };
 
-// Every sample is like the mean of all: an exit's expected accuracy is its accuracy on held-out samples.
+// Every sample is like the mean of all held-out samples.
 class StatisticsForecast final : public Forecast {
  public:
-  // From the samples that were held out from training.
+  // Every exit's own accuracy.
   explicit StatisticsForecast(const ProfileSplit& validation);
+  // One per exit: of the answer held after it.
+  explicit StatisticsForecast(std::vector<double> accuracy) : accuracy_(std::move(accuracy)) {}
 
   double expect(const Seen& seen, std::span<double> accuracy) const override;
 
@@ -89,7 +91,7 @@ class LookalikeForecast final : public Forecast {
     double held;                   // their mean
     std::vector<double> accuracy;  // of the answers held now (at this exit) and once a later exit is executed
   };
-  std::vector<double> mean_;                // over all samples: of every exit alone
+  std::vector<double> mean_;                // over all samples: after every exit and the usual ones before it
   std::vector<std::vector<Group>> groups_;  // per exit, rising
 };
 

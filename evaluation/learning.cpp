@@ -74,12 +74,53 @@ std::vector<double> temperatures(const Predictor& predictor) {
   return out;
 }
 
-ExitMask usual_exits(const StatisticsForecast& statistics, const Survival& survival,
+std::vector<double> held_accuracies(const ProfileSplit& split, std::span<const float> calibrated,
+                                    Aggregation aggregation, std::span<const double> temperature,
+                                    ExitMask before) {
+  const int exits = split.exits();
+  std::vector<int> right(static_cast<std::size_t>(exits));
+  HeldAnswer held(aggregation, split.classes(), temperature);
+  HeldAnswer then = held;
+  for (int s = 0; s < split.samples(); ++s) {
+    held.clear();
+    for (int k = 0; k < exits; ++k) {
+      const bool stays = (before & exit_bit(k)) != 0;
+      HeldAnswer& answer = stays ? held : then;
+      if (!stays) then = held;
+      answer.add(split, s, k, calibrated[static_cast<std::size_t>(s * exits + k)]);
+      right[static_cast<std::size_t>(k)] += answer.answer() == split.label(s) ? 1 : 0;
+    }
+  }
+  std::vector<double> out;
+  for (const int count : right) out.push_back(static_cast<double>(count) / split.samples());
+  return out;
+}
+
+UsualPlan usual_plan(const ProfileSplit& split, std::span<const float> calibrated, Aggregation aggregation,
+                     std::span<const double> temperature, const Survival& survival,
                      std::span<const double> trunk_ns, std::span<const double> exit_ns) {
-  std::vector<double> accuracy(trunk_ns.size());
-  statistics.expect({}, accuracy);
+  constexpr int kRounds = 8;
   PlanSearch search;
-  return search.exact({.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = accuracy}, survival).exits;
+  UsualPlan best;
+  double best_worth = -1;
+  // From both ends: what every exit is worth alone, and after all others.
+  const ExitMask all = ~ExitMask{0} >> (kMaxBlocks - split.exits());
+  for (const ExitMask start : {ExitMask{0}, all}) {
+    ExitMask exits = start;
+    for (int round = 0; round < kRounds; ++round) {
+      std::vector<double> accuracy = held_accuracies(split, calibrated, aggregation, temperature, exits);
+      const PlanProblem problem{.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = accuracy};
+      const double worth = expected_accuracy(problem, survival, exits);
+      const ExitMask next = search.exact(problem, survival).exits;
+      if (worth > best_worth) {
+        best_worth = worth;
+        best = {exits, std::move(accuracy)};
+      }
+      if (next == exits) break;
+      exits = next;
+    }
+  }
+  return best;
 }
 
 }  // namespace einet

@@ -30,8 +30,21 @@ std::vector<float> calibrated_confidences(const Predictor&, const ProfileSplit&)
 // One per exit.
 std::vector<double> temperatures(const Predictor&);
 
-// The exits of the best plan for the mean of all samples.
-ExitMask usual_exits(const StatisticsForecast&, const Survival&, std::span<const double> trunk_ns,
+// One per exit: the accuracy of the answer that is held once the exit is executed after those of `before`
+// that come before it. `calibrated`: samples x exits; `temperature` as for HeldAnswer.
+std::vector<double> held_accuracies(const ProfileSplit&, std::span<const float> calibrated, Aggregation,
+                                    std::span<const double> temperature, ExitMask before);
+
+// The plan that is best for the mean of all samples.
+struct UsualPlan {
+  ExitMask exits = 0;
+  std::vector<double> accuracy;  // held_accuracies() of its exits
+};
+
+// For Aggregation::last the best plan there is. For others the accuracies depend on the plan and the best
+// plan on them: the best of those that are found by planning for the accuracies of the last one found.
+UsualPlan usual_plan(const ProfileSplit&, std::span<const float> calibrated, Aggregation,
+                     std::span<const double> temperature, const Survival&, std::span<const double> trunk_ns,
                      std::span<const double> exit_ns);
 
 }  // namespace einet

@@ -155,9 +155,15 @@ class Runner {
   double forecast_ns_ = 0;
 };
 
-}  // namespace
+// What the replays of all parts add up to.
+struct Sum {
+  std::vector<ReplayedSample> samples;
+  std::vector<std::int64_t> gained = std::vector<std::int64_t>(kCurvePoints);
+  std::vector<float> search_ns;
+  double forecast_ns = 0;
+};
 
-Replay replay(const Contender& contender, const ReplaySetting& setting) {
+void add(const Contender& contender, const ReplaySetting& setting, Sum& sum) {
   const int samples = setting.samples.samples();
   const auto blocks = static_cast<std::size_t>(setting.samples.exits());
   EINET_CHECK(setting.calibrated.size() == static_cast<std::size_t>(samples) * blocks &&
@@ -168,11 +174,11 @@ Replay replay(const Contender& contender, const ReplaySetting& setting) {
   std::vector<Runner> runners;
   for (int i = 0; i < count; ++i) runners.emplace_back(contender, setting);
 
-  Replay out;
-  out.samples.resize(static_cast<std::size_t>(samples));
+  const std::size_t first = sum.samples.size();
+  sum.samples.resize(first + static_cast<std::size_t>(samples));
   const auto run_part = [&](int part) {
     for (int s = part; s < samples; s += count) {
-      out.samples[static_cast<std::size_t>(s)] = runners[static_cast<std::size_t>(part)].run(s);
+      sum.samples[first + static_cast<std::size_t>(s)] = runners[static_cast<std::size_t>(part)].run(s);
     }
   };
   {
@@ -180,33 +186,40 @@ Replay replay(const Contender& contender, const ReplaySetting& setting) {
     for (int part = 1; part < count; ++part) threads.emplace_back(run_part, part);
     run_part(0);
   }
-
-  std::vector<float> search_ns;
-  double forecast_ns = 0;
-  std::vector<std::int64_t> gained(kCurvePoints);
   for (Runner& runner : runners) {
-    for (std::size_t i = 0; i < gained.size(); ++i) gained[i] += runner.gained()[i];
-    search_ns.insert(search_ns.end(), runner.search_ns().begin(), runner.search_ns().end());
-    forecast_ns += runner.forecast_ns();
+    for (std::size_t i = 0; i < sum.gained.size(); ++i) sum.gained[i] += runner.gained()[i];
+    sum.search_ns.insert(sum.search_ns.end(), runner.search_ns().begin(), runner.search_ns().end());
+    sum.forecast_ns += runner.forecast_ns();
   }
+}
+
+}  // namespace
+
+Replay replay(const Contender& contender, std::span<const ReplaySetting> parts) {
+  EINET_CHECK(!parts.empty(), "samples to replay");
+  Sum sum;
+  for (const ReplaySetting& setting : parts) add(contender, setting, sum);
+
+  Replay out;
   std::int64_t right = 0;
-  for (const std::int64_t change : gained) {
+  for (const std::int64_t change : sum.gained) {
     right += change;
-    out.accuracy_at.push_back(static_cast<double>(right) / samples);
+    out.accuracy_at.push_back(static_cast<double>(right) / static_cast<double>(sum.samples.size()));
   }
-  if (!search_ns.empty()) {
-    const auto searches = static_cast<double>(search_ns.size());
+  if (std::vector<float>& ns = sum.search_ns; !ns.empty()) {
+    const auto searches = static_cast<double>(ns.size());
     const auto quantile = [&](double share) {
-      const auto place = search_ns.begin() + static_cast<std::ptrdiff_t>(share * (searches - 1));
-      std::nth_element(search_ns.begin(), place, search_ns.end());
+      const auto place = ns.begin() + static_cast<std::ptrdiff_t>(share * (searches - 1));
+      std::nth_element(ns.begin(), place, ns.end());
       return *place;
     };
-    out.times = {.searches = static_cast<std::int64_t>(search_ns.size()),
-                 .mean_ns = std::accumulate(search_ns.begin(), search_ns.end(), 0.0) / searches,
+    out.times = {.searches = static_cast<std::int64_t>(ns.size()),
+                 .mean_ns = std::accumulate(ns.begin(), ns.end(), 0.0) / searches,
                  .p50_ns = quantile(0.5),
                  .p99_ns = quantile(0.99),
-                 .forecast_ns = forecast_ns / searches};
+                 .forecast_ns = sum.forecast_ns / searches};
   }
+  out.samples = std::move(sum.samples);
   return out;
 }
 

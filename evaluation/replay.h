@@ -60,7 +60,12 @@ struct Replay {
 
 inline constexpr int kCurvePoints = 501;  // of Replay::accuracy_at
 
-// Same setting, same result but for the times, whatever the number of threads.
-Replay replay(const Contender&, const ReplaySetting&);
+// The samples of all parts, part by part: those of a cross-validation, which differ in what was learned, or a
+// single one. Same parts, same result but for the times, whatever the number of threads. Precondition: at
+// least one part; survival, times, aggregation and expectation are the same in all.
+Replay replay(const Contender&, std::span<const ReplaySetting> parts);
+inline Replay replay(const Contender& contender, const ReplaySetting& setting) {
+  return replay(contender, {&setting, 1});
+}
 
 }  // namespace einet

@@ -122,6 +122,26 @@ double ProfileSplit::accuracy(int exit) const {
   return static_cast<double>(count) / samples_;
 }
 
+ProfileSplit ProfileSplit::slice(int first, int count) const {
+  EINET_CHECK(first_ == 0 && hole_size_ == 0 && first >= 0 && count > 0 && count <= samples_ - first,
+              "a part of a whole split");
+  ProfileSplit out = *this;
+  out.first_ = first;
+  out.samples_ = count;
+  return out;
+}
+
+ProfileSplit ProfileSplit::without(int first, int count) const {
+  EINET_CHECK(first_ == 0 && hole_size_ == 0 && first >= 0 && count >= 0 && count < samples_ &&
+                  first <= samples_ - count,
+              "less than a whole split");
+  ProfileSplit out = *this;
+  out.hole_ = first;
+  out.hole_size_ = count;
+  out.samples_ -= count;
+  return out;
+}
+
 Result<ProfileSet> ProfileSet::read(const std::filesystem::path& path) {
   auto file = MappedFile::open(path, ProfilesLimits::kFile);
   if (!file) return file.error();

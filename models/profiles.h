@@ -54,7 +54,7 @@ class ProfileSplit {
   int kept() const { return kept_; }
   int classes() const { return classes_; }
 
-  int label(int sample) const { return load(label_, static_cast<std::size_t>(sample)); }
+  int label(int sample) const { return load(label_, row(sample)); }
   // The class with the highest score but `rank` others, and its score.
   int top(int sample, int exit, int rank = 0) const { return load(top_, at(sample, exit, rank)); }
   float score(int sample, int exit, int rank = 0) const {
@@ -68,6 +68,11 @@ class ProfileSplit {
   // Share of the samples that the exit answers right.
   double accuracy(int exit) const;
 
+  // Only `count` samples from `first` on; all but these. Preconditions: they lie in a split of which nothing
+  // was taken out before, and some are left.
+  ProfileSplit slice(int first, int count) const;
+  ProfileSplit without(int first, int count) const;
+
  private:
   friend class ProfileSet;
   // The bytes are little-endian, as the machine is, and of any alignment.
@@ -76,9 +81,12 @@ class ProfileSplit {
     __builtin_memcpy(&value, values + i * sizeof value, sizeof value);
     return value;
   }
+  // Where the sample lies in the file.
+  std::size_t row(int sample) const {
+    return static_cast<std::size_t>(first_ + sample + (sample < hole_ ? 0 : hole_size_));
+  }
   std::size_t at(int sample, int exit, int rank) const {
-    return (static_cast<std::size_t>(sample) * static_cast<std::size_t>(exits_) +
-            static_cast<std::size_t>(exit)) *
+    return (row(sample) * static_cast<std::size_t>(exits_) + static_cast<std::size_t>(exit)) *
                static_cast<std::size_t>(kept_) +
            static_cast<std::size_t>(rank);
   }
@@ -86,6 +94,9 @@ class ProfileSplit {
   const char* label_ = nullptr;
   const char* top_ = nullptr;
   const char* score_ = nullptr;
+  int first_ = 0;  // the sample in the file that is this split's first
+  int hole_ = 0;   // from this sample on, hole_size_ samples of the file are left out
+  int hole_size_ = 0;
   int samples_ = 0;
   int exits_ = 0;
   int kept_ = 0;

@@ -128,6 +128,31 @@ TEST(Profiles, ReadTheSameFromAFileThatIsReplacedMeanwhile) {
   EXPECT_EQ(ProfileSet::read(path)->blocks(), 2);
 }
 
+TEST(Profiles, ArePartedWithoutLosingOrMixingSamples) {
+  const auto set = ProfileSet::parse(
+      format_profiles(test::make_synthetic_profiles({.samples = {{Split::test, 9}}})), "x");
+  const ProfileSplit& whole = *set->split(Split::test);
+  const int count = whole.samples();
+  const auto same = [&](const ProfileSplit& part, int s, int of_whole) {
+    bool equal = part.label(s) == whole.label(of_whole);
+    for (int e = 0; e < whole.exits(); ++e) {
+      for (int k = 0; k < whole.kept(); ++k) {
+        equal = equal && part.top(s, e, k) == whole.top(of_whole, e, k) &&
+                part.score(s, e, k) == whole.score(of_whole, e, k);
+      }
+    }
+    return equal;
+  };
+  for (const auto& [first, size] : {std::pair{0, 1}, {3, 4}, {count - 2, 2}}) {
+    const ProfileSplit part = whole.slice(first, size);
+    const ProfileSplit rest = whole.without(first, size);
+    ASSERT_EQ(part.samples(), size);
+    ASSERT_EQ(rest.samples(), count - size);
+    for (int s = 0; s < size; ++s) EXPECT_TRUE(same(part, s, first + s)) << first << " " << s;
+    for (int s = 0; s < count - size; ++s) EXPECT_TRUE(same(rest, s, s < first ? s : s + size)) << first << s;
+  }
+}
+
 TEST(Profiles, AreCompressedInAFileThatIsCalledSo) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "net.profiles.zst";

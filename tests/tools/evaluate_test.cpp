@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -99,6 +100,52 @@ TEST_F(EvaluateTest, FindsTheSameAgainForTheSameSeed) {
   EXPECT_NE(figures("3"), figures("4"));
 }
 
+TEST_F(EvaluateTest, ReadsCompressedProfiles) {
+  const auto packed = folder_.path() / "net.profiles.zst";
+  ASSERT_TRUE(write_profiles(packed, test::make_synthetic_profiles({.blocks = 4})));
+  const auto figures = [](const Ran& ran) {
+    auto json = nlohmann::json::parse(ran.out).at("evaluations")[0];
+    for (auto& row : json["planners"]) row.erase("search");
+    json.erase("profiles");
+    return json.dump();
+  };
+  EXPECT_EQ(figures(run_einet({packed.string(), "--planner", "exact", "all", "--json"})),
+            figures(run_here({"--planner", "exact", "all", "--json"})));
+}
+
+TEST_F(EvaluateTest, PutsAnotherNetworkBeside) {
+  const auto classic = folder_.path() / "classic.profiles";
+  ProfileRecord record = test::make_synthetic_profiles({.blocks = 4});
+  record.network = "classic";
+  ASSERT_TRUE(write_profiles(classic, record));
+  const Ran ran =
+      run_here({"--planner", "single", "all", "--beside", classic.string(), "--base", "classic", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.words;
+  const auto json = nlohmann::json::parse(ran.out).at("evaluations")[0];
+  EXPECT_EQ(json.at("base"), "classic");
+  const auto& rows = json.at("planners");
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_FALSE(rows[1].contains("profiles"));
+  EXPECT_EQ(rows[2].at("planner"), "classic");
+  EXPECT_EQ(rows[2].at("profiles"), classic.string());
+  EXPECT_EQ(rows[0].at("gain").at("value"), 0);  // the same answers at the same time
+}
+
+TEST_F(EvaluateTest, JudgesByValidationSamplesWhereTheChoiceIsStillOpen) {
+  const auto validation_only = folder_.path() / "v.profiles";
+  ASSERT_TRUE(write_profiles(validation_only,
+                             test::make_synthetic_profiles({.samples = {{Split::validation, 103}}})));
+  const Ran ran =
+      run_einet({validation_only.string(), "--judge", "validation", "--planner", "exact", "all", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.words;
+  const auto json = nlohmann::json::parse(ran.out).at("evaluations")[0];
+  EXPECT_EQ(json.at("judged_by"), "validation");
+  EXPECT_EQ(json.at("samples"), 103);
+  const Ran table = run_here({"--judge", "validation", "--planner", "all"});
+  EXPECT_THAT(table.out, HasSubstr(": 200 validation samples, "));
+  EXPECT_THAT(table.out, HasSubstr("learned from four fifths of 200 validation samples"));
+}
+
 TEST_F(EvaluateTest, ReadsASurvivalFile) {
   const auto file = folder_.path() / "kill.toml";
   std::ofstream(file) << "[survival]\nkind = 'sample'\nkills = ['100us', '300us']\n";
@@ -172,7 +219,36 @@ TEST_F(EvaluateTest, RefusesWhatItCannotEvaluateInOneLine) {
   const auto few = folder_.path() / "few.profiles";
   ASSERT_TRUE(write_profiles(
       few, test::make_synthetic_profiles({.samples = {{Split::test, 9}, {Split::validation, 9}}})));
+  const auto other = folder_.path() / "other.profiles";
+  ASSERT_TRUE(write_profiles(other, test::make_synthetic_profiles({.blocks = 4, .seed = 2})));
+  const auto written = [&](const char* name, const std::function<void(ProfileRecord&)>& change) {
+    ProfileRecord record = test::make_synthetic_profiles({.blocks = 4});
+    record.network = "other";
+    change(record);
+    const auto path = folder_.path() / name;
+    EXPECT_TRUE(write_profiles(path, record));
+    return path.string();
+  };
+  const std::string other_data = written("data", [](ProfileRecord& r) { r.data = "others"; });
+  const std::string other_machine =
+      written("machine", [](ProfileRecord& r) { r.times.front().machine = "fast machine"; });
+  const std::string other_device =
+      written("device", [](ProfileRecord& r) { r.times.erase(r.times.begin()); });
+  const std::string no_test = written("no-test", [](ProfileRecord& r) { r.splits.erase(Split::test); });
+  const std::string cut_short = folder_.path() / "cut.profiles.zst";
+  const auto packed = folder_.path() / "packed.profiles.zst";
+  ASSERT_TRUE(write_profiles(packed, test::make_synthetic_profiles({.blocks = 4})));
+  const std::string bytes = *read_file(packed, ByteCount{1 << 20});
+  ASSERT_TRUE(write_file(cut_short, std::string_view(bytes).substr(0, bytes.size() / 2)));
   const std::pair<Ran, const char*> bad[] = {
+      {run_here({"--beside", other.string()}), "other.profiles: is of other test samples (made-up) than"},
+      {run_here({"--beside", other_data}), "is of other test samples (others) than synthetic-4 (made-up)"},
+      {run_here({"--beside", other_machine}), "was timed on \"fast machine\", synthetic-4 on"},
+      {run_here({"--beside", other_device}), "has no times on cpu, as synthetic-4 has"},
+      {run_here({"--beside", no_test}), "no-test: has no test split; it is needed to judge it"},
+      {run_here({"--beside", path_.string(), path_.string()}), "\"synthetic-4\" is there twice"},
+      {run_here({"--beside", "/nonexistent/x.profiles"}), "/nonexistent/x.profiles: cannot open"},
+      {run_einet({cut_short}), "cut.profiles.zst: is cut short: the compressed data ends early"},
       {run_einet({"/nonexistent/x.profiles"}), "/nonexistent/x.profiles: cannot open"},
       {run_einet({folder_.path().string()}), "is not a regular file"},
       {run_einet({validation_only.string()}), "v.profiles: has no test split; it is needed to judge plans"},
@@ -209,6 +285,7 @@ TEST_F(EvaluateTest, RefusesWhatItCannotEvaluateInOneLine) {
     EXPECT_THAT(ran.words, HasSubstr(place));
     EXPECT_EQ(ran.words.find('\n'), ran.words.size() - 1) << ran.words;
   }
+  EXPECT_EQ(run_here({"--judge", "train"}).code, 2);
   EXPECT_EQ(run_einet({}).code, 2);
   EXPECT_EQ(run_here({"--seed", "-1"}).code, 2);
 }

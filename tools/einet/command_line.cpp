@@ -264,6 +264,12 @@ without times: uniform:0%,100%, exponential:50%, normal:50%,25%.
 Accuracy: share of samples that hold a right answer when they are stopped; without an answer counts as wrong.
 Mean exit: the deepest executed exit when stopped, counted from 0. Intervals: 95 %, paired bootstrap.
 
+To choose a planner, judge with --judge validation: the test samples then stay unseen until the choice is made.
+Validation samples are judged five times, each fifth by what the others taught.
+
+Another network on the same data can stand beside: what its last exit's answer is worth, when it is ready, under the
+same kill times. A single-exit network, for instance.
+
 Examples:
   einet evaluate b-alexnet-cifar-10.profiles
   einet evaluate *.profiles --kill uniform --kill normal:40%,10% --planner exact --planner static:50
@@ -280,6 +286,13 @@ Examples:
                   "The planner that gains are measured against; best-static: the best of static, all and "
                   "exits [best-static]")
       ->type_name("NAME");
+  evaluate
+      .add_option("--beside", evaluation.beside, "Profiles of other networks on the same data; a row of each")
+      ->type_name("PROFILE");
+  evaluate.add_option("--judge", evaluation.judge, "Which samples judge: test or validation [test]")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Split>{{"test", Split::test}, {"validation", Split::validation}}))
+      ->type_name("SPLIT");
   evaluate
       .add_option("--aggregation", evaluation.aggregation,
                   "One answer of several: last, most-confident or product [last]")

@@ -18,11 +18,12 @@ _einet_planners() { # evaluate knows more of them than plan
 
 _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes no value
   case "$1" in
-    --socket|--csv|--replay|--times|--plot) COMPREPLY=($(compgen -f -- "$current")) ;;
+    --socket|--csv|--replay|--times|--beside|--plot) COMPREPLY=($(compgen -f -- "$current")) ;;
     --plan) COMPREPLY=($(compgen -W 'exact all last' -- "$current")) ;;
     --policy) COMPREPLY=($(compgen -W 'edf fixed-priority fifo imprecise' -- "$current")) ;;
     --planner|--base) COMPREPLY=($(compgen -W "$(_einet_planners)" -- "$current")) ;;
     --kill) COMPREPLY=($(compgen -W 'uniform exponential normal' -- "$current") $(compgen -f -- "$current")) ;;
+    --judge) COMPREPLY=($(compgen -W 'test validation' -- "$current")) ;;
     --aggregation) COMPREPLY=($(compgen -W 'last most-confident product' -- "$current")) ;;
     --expect) COMPREPLY=($(compgen -W 'lookalikes predictor statistics' -- "$current")) ;;
     --device) COMPREPLY=($(compgen -W 'cpu cuda' -- "$current")) ;;
@@ -44,7 +45,7 @@ _einet() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
     case "$word" in
-      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--aggregation|--device|--times|--expect|--plot)
+      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--beside|--judge|--aggregation|--device|--times|--expect|--plot)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"
@@ -59,7 +60,7 @@ _einet() {
     watch) options="$options --blocks --events" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
-    evaluate) options="--kill --planner --base --aggregation --device --times --expect --seed --plot --json --help" ;;
+    evaluate) options="--kill --planner --base --beside --judge --aggregation --device --times --expect --seed --plot --json --help" ;;
     analyze) options="--json --help" ;;
   esac
   if [[ "$current" == -* ]]; then

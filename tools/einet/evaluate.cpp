@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <deque>
 #include <ostream>
 #include <thread>
 
@@ -12,7 +11,7 @@
 #include "config/time.h"
 #include "evaluation/evaluation.h"
 #include "evaluation/kill.h"
-#include "evaluation/learning.h"
+#include "evaluation/lesson.h"
 #include "models/package_files.h"
 #include "planner/problem_file.h"
 #include "tools/einet/json.h"
@@ -23,24 +22,18 @@ namespace einet::cli {
 namespace {
 
 constexpr ByteCount kMaxKillSample{std::uint64_t{64} << 20};
-constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
-    Aggregation::last, Aggregation::most_confident, Aggregation::product};
-
-// Of one network on one device, in nanoseconds.
-struct Times {
-  std::vector<double> trunk, exit;
-  Duration whole{};
-};
 
 // One network under one kill distribution.
 struct Done {
   std::string file, network, data, device, machine, kill, aggregation, expectations;
+  Split judged_by{};
   int samples = 0;
   int validation_samples = 0;
   int blocks = 0;
   Duration whole{};
   Duration learning{};
   Evaluation evaluation;
+  std::vector<std::string> beside;  // the files of the last rows
 };
 
 // All block times there are: the profiles' own, or those of the file that was named instead.
@@ -60,17 +53,8 @@ Result<EtProfile> choose_times(const std::vector<EtProfile>& all, const std::str
   return error("device: found \"" + escape(device, 60) + "\"; the profiles have times of " + one_of(names));
 }
 
-Times median_times(const EtProfile& profile) {
-  Times times;
-  const auto take = [&](const std::vector<PartTime>& parts, std::vector<double>& ns) {
-    for (const PartTime& part : parts) {
-      ns.push_back(static_cast<double>(part.p50.count()));
-      times.whole += part.p50;
-    }
-  };
-  take(profile.trunk, times.trunk);
-  take(profile.exit, times.exit);
-  return times;
+Duration whole_of(const BlockTimes& times) {
+  return Duration{static_cast<std::int64_t>(times.whole_ns())};
 }
 
 Result<Survival> read_kill(const std::string& kill, Duration whole) {
@@ -102,24 +86,6 @@ Result<std::vector<Contender>> parse_contenders(const std::vector<std::string>& 
   return contenders;
 }
 
-// What every contender asks for.
-struct Choices {
-  std::vector<Contender> contenders;
-  Aggregation aggregation{};  // of contenders without their own
-  Expectation expectation{};
-
-  bool needs(Expectation what, Aggregation how) const {
-    return std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) {
-      return c.kind == Contender::Kind::online && c.expectation.value_or(expectation) == what &&
-             c.aggregation.value_or(aggregation) == how;
-    });
-  }
-  bool needs(Expectation what) const {
-    return std::any_of(kEveryAggregation.begin(), kEveryAggregation.end(),
-                       [&](Aggregation how) { return needs(what, how); });
-  }
-};
-
 Result<Choices> parse_choices(const EvaluateArguments& arguments) {
   auto contenders = parse_contenders(arguments.planners);
   if (!contenders) return contenders.error();
@@ -130,40 +96,62 @@ Result<Choices> parse_choices(const EvaluateArguments& arguments) {
   return Choices{std::move(*contenders), *aggregation, *expectation};
 }
 
-// All that is learned from a network's validation samples, but for lookalikes, which depend on the survival
-// too.
-struct Learned {
-  Predictor predictor;  // trained, if anybody asks for its expectations; its calibration is everybody's
-  StatisticsForecast statistics;
-  std::vector<PredictorForecast> predicted;  // one per aggregation
-  std::vector<double> temperature;
-  std::vector<float> calibrated;  // of the validation samples
-};
+// Where the samples that judge come from, and those that teach.
+Result<std::vector<Fold>> folds(const ProfileSet& set, Split judge) {
+  const auto validation = need(set, Split::validation, "plan");
+  if (!validation) return validation.error();
+  if (judge == Split::validation) {
+    if ((*validation)->samples() >= kFolds) return cross_validation(**validation);
+    return error("has " + std::to_string((*validation)->samples()) + " validation samples; " +
+                 std::to_string(kFolds) + " are needed to judge by them");
+  }
+  const auto test = need(set, Split::test, "judge plans");
+  if (!test) return test.error();
+  return std::vector<Fold>{{**validation, **test}};
+}
 
-Result<Learned> learn(const ProfileSplit& validation, const Choices& choices, std::uint64_t seed) {
-  auto predictor = choices.needs(Expectation::predictor) ? learn_predictor(validation, seed)
-                                                         : Result<Predictor>(learn_calibration(validation));
-  if (!predictor) return within("cannot train a predictor", predictor.error());
-  Learned learned{*predictor,
-                  StatisticsForecast(validation),
-                  {},
-                  temperatures(*predictor),
-                  calibrated_confidences(*predictor, validation)};
-  for (const Aggregation aggregation : kEveryAggregation)
-    learned.predicted.emplace_back(*predictor, aggregation);
-  return learned;
+// Another network to stand beside `set`, judged by the same samples on the same machine.
+Result<Beside> beside(const ProfileSet& other, const ProfileSet& set, const EtProfile& times, Split judge) {
+  const auto found = need(other, judge, "judge it");
+  if (!found) return found.error();
+  const ProfileSplit& samples = **found;
+  const ProfileSplit& wanted = *set.split(judge);
+  bool same = other.data() == set.data() && samples.samples() == wanted.samples();
+  for (int s = 0; same && s < samples.samples(); ++s) same = samples.label(s) == wanted.label(s);
+  if (!same) {
+    return error("is of other " + std::string(name(judge)) + " samples (" + other.data() + ") than " +
+                 set.network() + " (" + set.data() +
+                 "); networks can stand beside each other that were profiled on the same data");
+  }
+  const EtProfile* const own = other.times_on(times.device);
+  if (own == nullptr) {
+    return error("has no times on " + times.device + ", as " + set.network() + " has; profile it there");
+  }
+  if (own->machine != times.machine) {
+    return error("was timed on \"" + escape(own->machine, 60) + "\", " + set.network() + " on \"" +
+                 escape(times.machine, 60) + "\"; profile both on the same machine");
+  }
+  return Beside{other.network(), samples, median_times(*own).last_ns()};
+}
+
+Result<std::vector<ProfileSet>> read_all(const std::vector<std::filesystem::path>& paths) {
+  std::vector<ProfileSet> sets;
+  for (const std::filesystem::path& path : paths) {
+    auto set = ProfileSet::read(path);
+    if (!set) return set.error();
+    sets.push_back(std::move(*set));
+  }
+  return sets;
 }
 
 // Evaluates one file under every kill distribution.
 Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const EvaluateArguments& arguments,
-                                        const Choices& choices) {
+                                        const Choices& choices, const std::vector<ProfileSet>& others) {
   const auto set = ProfileSet::read(path);
   if (!set) return set.error();
   const std::string file = path.string();
-  const auto test = need(*set, Split::test, "judge plans");
-  if (!test) return within(file, test.error());
-  const auto validation = need(*set, Split::validation, "plan");
-  if (!validation) return within(file, validation.error());
+  const auto parts = folds(*set, arguments.judge);
+  if (!parts) return within(file, parts.error());
   for (const Contender& contender : choices.contenders) {
     if (set->blocks() < kMaxBlocks && contender.exits >> set->blocks() != 0) {
       return error(file + ": planner \"" + contender.name + "\": the network has exits 0 to " +
@@ -174,66 +162,69 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
   if (!profiled) return profiled.error();
   const auto profile = choose_times(*profiled, arguments.device);
   if (!profile) return within(file, profile.error());
-  const Times times = median_times(*profile);
+  const BlockTimes times = median_times(*profile);
+  std::vector<Beside> networks;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    auto network = beside(others[i], *set, *profile, arguments.judge);
+    if (!network) return within(arguments.beside[i].string(), network.error());
+    networks.push_back(std::move(*network));
+  }
   std::vector<Survival> survivals;  // all of them first: learning takes a while
   for (const std::string& kill : arguments.kills) {
-    auto survival = read_kill(kill, times.whole);
+    auto survival = read_kill(kill, whole_of(times));
     if (!survival) return survival.error();
     survivals.push_back(std::move(*survival));
   }
 
   const SystemClock clock;
   const TimePoint start = clock.now();
-  const auto learned = learn(**validation, choices, arguments.seed);
-  if (!learned) return within(file, learned.error());
+  std::vector<Lesson> lessons;
+  for (const Fold& fold : *parts) {
+    auto lesson = Lesson::learn(fold, choices, arguments.seed);
+    if (!lesson) return within(file, lesson.error());
+    lessons.push_back(std::move(*lesson));
+  }
   Duration learning = clock.now() - start;
-  const std::vector<float> calibrated = calibrated_confidences(learned->predictor, **test);
 
   std::vector<Done> all;
   for (std::size_t i = 0; i < survivals.size(); ++i) {
     const TimePoint then = clock.now();
-    Forecasts forecasts;
-    std::deque<LookalikeForecast> lookalikes;
-    const ExitMask usual = usual_exits(learned->statistics, survivals[i], times.trunk, times.exit);
-    for (const Aggregation aggregation : kEveryAggregation) {
-      forecasts.set(Expectation::statistics, aggregation, learned->statistics);
-      forecasts.set(Expectation::predictor, aggregation,
-                    learned->predicted[static_cast<std::size_t>(aggregation)]);
-      if (!choices.needs(Expectation::lookalikes, aggregation)) continue;
-      forecasts.set(Expectation::lookalikes, aggregation,
-                    lookalikes.emplace_back(**validation, learned->calibrated, aggregation,
-                                            learned->temperature, usual));
+    std::vector<ReplaySetting> settings;
+    for (Lesson& lesson : lessons) {
+      settings.push_back({
+          .samples = lesson.judged(),
+          .calibrated = lesson.calibrated(),
+          .temperature = lesson.temperature(),
+          .forecasts = lesson.forecasts(choices, survivals[i], times),
+          .survival = survivals[i],
+          .trunk_ns = times.trunk_ns,
+          .exit_ns = times.exit_ns,
+          .aggregation = choices.aggregation,
+          .expectation = choices.expectation,
+          .clock = clock,
+          .threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())),
+      });
     }
     learning += clock.now() - then;
-    const ReplaySetting setting{
-        .samples = **test,
-        .calibrated = calibrated,
-        .temperature = learned->temperature,
-        .forecasts = forecasts,
-        .survival = survivals[i],
-        .trunk_ns = times.trunk,
-        .exit_ns = times.exit,
-        .aggregation = choices.aggregation,
-        .expectation = choices.expectation,
-        .clock = clock,
-        .threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency())),
-    };
-    auto evaluation = evaluate(choices.contenders, arguments.base, arguments.seed, setting);
+    auto evaluation = evaluate(choices.contenders, arguments.base, arguments.seed, settings, networks);
     if (!evaluation) return evaluation.error();
-    all.push_back({.file = file,
-                   .network = set->network(),
-                   .data = set->data(),
-                   .device = profile->device,
-                   .machine = profile->machine,
-                   .kill = arguments.kills[i],
-                   .aggregation = std::string(name(choices.aggregation)),
-                   .expectations = std::string(name(choices.expectation)),
-                   .samples = (*test)->samples(),
-                   .validation_samples = (*validation)->samples(),
-                   .blocks = set->blocks(),
-                   .whole = times.whole,
-                   .learning = learning,
-                   .evaluation = std::move(*evaluation)});
+    Done& done = all.emplace_back(Done{.file = file,
+                                       .network = set->network(),
+                                       .data = set->data(),
+                                       .device = profile->device,
+                                       .machine = profile->machine,
+                                       .kill = arguments.kills[i],
+                                       .aggregation = std::string(name(choices.aggregation)),
+                                       .expectations = std::string(name(choices.expectation)),
+                                       .judged_by = arguments.judge,
+                                       .samples = set->split(arguments.judge)->samples(),
+                                       .validation_samples = set->split(Split::validation)->samples(),
+                                       .blocks = set->blocks(),
+                                       .whole = whole_of(times),
+                                       .learning = learning,
+                                       .evaluation = std::move(*evaluation),
+                                       .beside = {}});
+    for (const std::filesystem::path& other : arguments.beside) done.beside.push_back(other.string());
   }
   return all;
 }
@@ -261,11 +252,13 @@ std::string short_time(double ns) {
 
 void print_table(const Done& done, std::ostream& out) {
   const Evaluation& e = done.evaluation;
-  out << printable(done.network) << " on " << printable(done.data) << ": " << done.samples
-      << " test samples, " << done.blocks << " exits, " << format_duration_short(done.whole)
-      << " with all of them on " << done.device << "\nkilled: " << printable(done.kill)
-      << "; answers: " << done.aggregation << "; expectations: " << done.expectations << ", learned from "
-      << done.validation_samples << " validation samples in " << format_duration_short(done.learning) << "\n";
+  out << printable(done.network) << " on " << printable(done.data) << ": " << done.samples << " "
+      << name(done.judged_by) << " samples, " << done.blocks << " exits, "
+      << format_duration_short(done.whole) << " with all of them on " << done.device
+      << "\nkilled: " << printable(done.kill) << "; answers: " << done.aggregation
+      << "; expectations: " << done.expectations << ", learned from "
+      << (done.judged_by == Split::validation ? "four fifths of " : "") << done.validation_samples
+      << " validation samples in " << format_duration_short(done.learning) << "\n";
   Table table({"planner", "accuracy %", "95%", "over " + e.rows[e.base].planner, "95%", "given an answer %",
                "95%", "answered %", "mean exit", "exits", "search p50", "p99"});
   for (const Row& row : e.rows) {
@@ -286,6 +279,7 @@ Json to_json(const Estimate& estimate) {
 
 Json to_json(const Done& done, std::uint64_t seed) {
   Json rows = Json::array();
+  const std::size_t planners = done.evaluation.rows.size() - done.beside.size();
   for (const Row& row : done.evaluation.rows) {
     const Comparison& c = row.comparison;
     Json search = nullptr;
@@ -313,6 +307,7 @@ Json to_json(const Done& done, std::uint64_t seed) {
                     {"mean_exit", row.mean_exit},
                     {"mean_exits", row.mean_count},
                     {"search", search}});
+    if (rows.size() > planners) rows.back()["profiles"] = done.beside[rows.size() - planners - 1];
   }
   return {{"profiles", done.file},
           {"network", done.network},
@@ -320,6 +315,7 @@ Json to_json(const Done& done, std::uint64_t seed) {
           {"device", done.device},
           {"machine", done.machine},
           {"exits", done.blocks},
+          {"judged_by", name(done.judged_by)},
           {"samples", done.samples},
           {"validation_samples", done.validation_samples},
           {"whole", format_duration(done.whole)},
@@ -371,9 +367,11 @@ int run_evaluate(const EvaluateArguments& arguments, std::ostream& out, std::ost
     return fail(
         error("plot: at most " + std::to_string(kMaxPanels) + " tables fit into one; name fewer profiles"));
   }
+  const auto others = read_all(arguments.beside);
+  if (!others) return fail(others.error());
   std::vector<Done> all;
   for (const std::filesystem::path& path : arguments.profiles) {
-    auto done = evaluate_file(path, arguments, *choices);
+    auto done = evaluate_file(path, arguments, *choices, *others);
     if (!done) return fail(done.error());
     all.insert(all.end(), std::make_move_iterator(done->begin()), std::make_move_iterator(done->end()));
   }

@@ -8,14 +8,18 @@
 #include <string>
 #include <vector>
 
+#include "models/profiles.h"
+
 namespace einet::cli {
 
 struct EvaluateArguments {
   std::vector<std::filesystem::path> profiles;  // NAME.profiles (models/profiles.h), at least one
   std::vector<std::string> kills{"uniform"};    // evaluation/kill.h, sample:FILE, or a file SURVIVAL.toml
   std::vector<std::string> planners;            // evaluation/contender.h; none: the usual ones
+  std::vector<std::filesystem::path> beside;    // other networks on the same data, run to their last exit
   std::string aggregation = "last";             // evaluation/held_answer.h
   std::string base = "best-static";             // evaluation/evaluation.h
+  Split judge = Split::test;                    // or validation, by cross-validation
   std::string device;                           // whose times count; empty: the profiles' first
   std::filesystem::path times;                  // an et.profile in place of the profiles' own; empty: these
   std::string expect = "lookalikes";            // evaluation/forecast.h

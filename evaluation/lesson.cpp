@@ -1,0 +1,98 @@
+#include "evaluation/lesson.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "config/check.h"
+#include "evaluation/learning.h"
+
+namespace einet {
+namespace {
+
+constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
+    Aggregation::last, Aggregation::most_confident, Aggregation::product};
+
+}  // namespace
+
+bool Choices::needs(Expectation what, Aggregation how) const {
+  return std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) {
+    return c.kind == Contender::Kind::online && c.expectation.value_or(expectation) == what &&
+           c.aggregation.value_or(aggregation) == how;
+  });
+}
+
+bool Choices::needs(Expectation what) const {
+  return std::any_of(kEveryAggregation.begin(), kEveryAggregation.end(),
+                     [&](Aggregation how) { return needs(what, how); });
+}
+
+bool Choices::needs(Aggregation how) const {
+  return std::any_of(contenders.begin(), contenders.end(),
+                     [&](const Contender& c) { return c.aggregation.value_or(aggregation) == how; });
+}
+
+std::vector<Fold> cross_validation(const ProfileSplit& split) {
+  EINET_CHECK(split.samples() >= kFolds, "a sample for every fold");
+  std::vector<Fold> folds;
+  for (int i = 0; i < kFolds; ++i) {
+    const auto bound = [&](int k) {
+      return static_cast<int>(static_cast<std::int64_t>(split.samples()) * k / kFolds);
+    };
+    const int first = bound(i);
+    const int count = bound(i + 1) - first;
+    folds.push_back({split.without(first, count), split.slice(first, count)});
+  }
+  return folds;
+}
+
+double BlockTimes::whole_ns() const {
+  return std::accumulate(exit_ns.begin(), exit_ns.end(),
+                         std::accumulate(trunk_ns.begin(), trunk_ns.end(), 0.0));
+}
+
+double BlockTimes::last_ns() const {
+  return std::accumulate(trunk_ns.begin(), trunk_ns.end(), exit_ns.back());
+}
+
+BlockTimes median_times(const EtProfile& profile) {
+  BlockTimes times;
+  for (const PartTime& part : profile.trunk) times.trunk_ns.push_back(static_cast<double>(part.p50.count()));
+  for (const PartTime& part : profile.exit) times.exit_ns.push_back(static_cast<double>(part.p50.count()));
+  return times;
+}
+
+Lesson::Lesson(const Fold& fold, Predictor predictor)
+    : fold_(fold),
+      predictor_(std::move(predictor)),
+      temperature_(temperatures(predictor_)),
+      learned_calibrated_(calibrated_confidences(predictor_, fold.learn)),
+      judged_calibrated_(calibrated_confidences(predictor_, fold.judge)) {
+  for (const Aggregation aggregation : kEveryAggregation) predicted_.emplace_back(predictor_, aggregation);
+}
+
+Result<Lesson> Lesson::learn(const Fold& fold, const Choices& choices, std::uint64_t seed) {
+  auto predictor = choices.needs(Expectation::predictor) ? learn_predictor(fold.learn, seed)
+                                                         : Result<Predictor>(learn_calibration(fold.learn));
+  if (!predictor) return within("cannot train a predictor", predictor.error());
+  return Lesson(fold, std::move(*predictor));
+}
+
+const Forecasts& Lesson::forecasts(const Choices& choices, const Survival& survival,
+                                   const BlockTimes& times) {
+  Forecasts& forecasts = forecasts_.emplace_back();
+  for (const Aggregation aggregation : kEveryAggregation) {
+    if (!choices.needs(aggregation)) continue;
+    const UsualPlan usual = usual_plan(fold_.learn, learned_calibrated_, aggregation, temperature_, survival,
+                                       times.trunk_ns, times.exit_ns);
+    forecasts.set(Expectation::statistics, aggregation, statistics_.emplace_back(usual.accuracy));
+    forecasts.set(Expectation::predictor, aggregation, predicted_[static_cast<std::size_t>(aggregation)]);
+    if (!choices.needs(Expectation::lookalikes, aggregation)) continue;
+    forecasts.set(
+        Expectation::lookalikes, aggregation,
+        lookalikes_.emplace_back(fold_.learn, learned_calibrated_, aggregation, temperature_, usual.exits));
+  }
+  return forecasts;
+}
+
+}  // namespace einet
