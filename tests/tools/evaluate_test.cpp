@@ -80,6 +80,10 @@ TEST_F(EvaluateTest, AnswersInJson) {
   EXPECT_EQ(json[0].at("base"), "static:50");
   EXPECT_EQ(json[0].at("expectations"), "lookalikes");
   EXPECT_EQ(json[0].at("whole"), "520us");
+  EXPECT_EQ(json[0].at("exit_accuracy").size(), 2u);
+  EXPECT_EQ(json[0].at("exit_accuracy").at("test").size(), 4u);
+  EXPECT_DOUBLE_EQ(json[0].at("exit_accuracy").at("test")[2],
+                   ProfileSet::read(path_)->split(Split::test)->accuracy(2));
   const auto& rows = json[0].at("planners");
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0].at("planner"), "exact+product+predictor");

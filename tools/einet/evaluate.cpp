@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <ostream>
 #include <thread>
 
@@ -33,7 +34,8 @@ struct Done {
   Duration whole{};
   Duration learning{};
   Evaluation evaluation;
-  std::vector<std::string> beside;  // the files of the last rows
+  std::vector<std::string> beside;                         // the files of the last rows
+  std::map<std::string, std::vector<double>> exits_right;  // per split that is there: every exit's accuracy
 };
 
 // All block times there are: the profiles' own, or those of the file that was named instead.
@@ -134,6 +136,17 @@ Result<Beside> beside(const ProfileSet& other, const ProfileSet& set, const EtPr
   return Beside{other.network(), samples, median_times(*own).last_ns()};
 }
 
+std::map<std::string, std::vector<double>> accuracies(const ProfileSet& set) {
+  std::map<std::string, std::vector<double>> out;
+  for (const Split split : kSplits) {
+    const ProfileSplit* const samples = set.split(split);
+    for (int e = 0; samples != nullptr && e < set.blocks(); ++e) {
+      out[std::string(name(split))].push_back(samples->accuracy(e));
+    }
+  }
+  return out;
+}
+
 Result<std::vector<ProfileSet>> read_all(const std::vector<std::filesystem::path>& paths) {
   std::vector<ProfileSet> sets;
   for (const std::filesystem::path& path : paths) {
@@ -223,7 +236,8 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
                                        .whole = whole_of(times),
                                        .learning = learning,
                                        .evaluation = std::move(*evaluation),
-                                       .beside = {}});
+                                       .beside = {},
+                                       .exits_right = accuracies(*set)});
     for (const std::filesystem::path& other : arguments.beside) done.beside.push_back(other.string());
   }
   return all;
@@ -324,6 +338,7 @@ Json to_json(const Done& done, std::uint64_t seed) {
           {"expectations", done.expectations},
           {"seed", seed},
           {"base", done.evaluation.rows[done.evaluation.base].planner},
+          {"exit_accuracy", done.exits_right},
           {"planners", std::move(rows)}};
 }
 
