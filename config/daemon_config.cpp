@@ -21,6 +21,8 @@ constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fi
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::array<std::string_view, 2> kBackends{"onednn", "synthetic"};
 constexpr std::array<std::string_view, 3> kPreemptions{"boundary", "as-needed", "instant"};
+constexpr std::array<std::string_view, 3> kExpectations{"lookalikes", "predictor", "statistics"};
+constexpr std::array<std::string_view, 3> kSurvivalParts{"deadline", "demand", "lived"};
 constexpr int kMaxLanes = 64;
 constexpr double kLeastWeight = 1e-3;
 constexpr int kMaxCore = 4095;
@@ -98,6 +100,7 @@ class Reader {
     read_limits(root.table("limits"), c.limits);
     read_worker(root.table("worker"), c.worker);
     read_admission(root.table("admission"), c.admission);
+    read_planner(root.table("planner"), c.planner);
     read_devices(root, c);
     read_tenants(root, c);
     root.close();
@@ -147,6 +150,18 @@ class Reader {
   void read_admission(TomlTable table, AdmissionConfig& a) {
     a.margin = table.number("margin", 1, 100, a.margin);
     a.overhead = table.duration("overhead", Duration{0}, a.overhead);
+    table.close();
+  }
+
+  void read_planner(TomlTable table, PlannerConfig& p) {
+    p.expect = table.choice("expect", kExpectations, p.expect);
+    if (table.has("survival")) p.survival = table.choices("survival", kSurvivalParts);
+    const auto has = [&](const char* part) {
+      return std::find(p.survival.begin(), p.survival.end(), part) != p.survival.end();
+    };
+    if (has("demand") && !has("deadline")) {
+      table.fail("survival", "\"demand\" is time taken from what a deadline leaves; add \"deadline\"");
+    }
     table.close();
   }
 

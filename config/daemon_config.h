@@ -55,6 +55,14 @@ struct AdmissionConfig {
   friend bool operator==(const AdmissionConfig&, const AdmissionConfig&) = default;
 };
 
+// How the exits of jobs are planned (docs/planner.md).
+struct PlannerConfig {
+  std::string expect = "lookalikes";  // or "predictor" or "statistics"
+  // Some of "deadline", "demand" and "lived"; "demand" only beside "deadline".
+  std::vector<std::string> survival{"deadline", "demand"};
+  friend bool operator==(const PlannerConfig&, const PlannerConfig&) = default;
+};
+
 // Who may use the daemon, and how much of it. The name "default" stands for every user that no other tenant
 // names.
 struct TenantConfig {
@@ -104,6 +112,7 @@ struct DaemonConfig {
   LimitsConfig limits;
   WorkerConfig worker;
   AdmissionConfig admission;
+  PlannerConfig planner;
 
   // Allowed, but probably not meant. Sentences for the log.
   std::vector<std::string> warnings;

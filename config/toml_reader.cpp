@@ -52,6 +52,18 @@ Error expected(const toml::node& node, std::string_view what) {
   return error("found " + describe(node) + "; expected " + std::string(what));
 }
 
+Result<std::string> to_choice(const toml::node& node, std::span<const std::string_view> allowed) {
+  const auto* s = node.as_string();
+  if (s != nullptr && std::find(allowed.begin(), allowed.end(), s->get()) != allowed.end()) return s->get();
+  std::string what = one_of(allowed);
+  if (s != nullptr) {
+    if (const std::string_view near = nearest(s->get(), allowed); !near.empty()) {
+      what += " (did you mean \"" + std::string(near) + "\"?)";
+    }
+  }
+  return expected(node, what);
+}
+
 Result<std::string> to_text(const toml::node& node) {
   if (const auto* s = node.as_string()) return s->get();
   return expected(node, "a string");
@@ -189,17 +201,7 @@ std::string TomlTable::text(std::string_view key, std::optional<std::string> fal
 
 std::string TomlTable::choice(std::string_view key, std::span<const std::string_view> allowed,
                               std::optional<std::string> fallback) {
-  return read<std::string>(key, fallback, [&](const toml::node& node) -> Result<std::string> {
-    const auto* s = node.as_string();
-    if (s != nullptr && std::find(allowed.begin(), allowed.end(), s->get()) != allowed.end()) return s->get();
-    std::string what = one_of(allowed);
-    if (s != nullptr) {
-      if (const std::string_view near = nearest(s->get(), allowed); !near.empty()) {
-        what += " (did you mean \"" + std::string(near) + "\"?)";
-      }
-    }
-    return expected(node, what);
-  });
+  return read<std::string>(key, fallback, [&](const toml::node& node) { return to_choice(node, allowed); });
 }
 
 std::int64_t TomlTable::integer(std::string_view key, std::int64_t min, std::int64_t max,
@@ -225,6 +227,19 @@ ByteCount TomlTable::bytes(std::string_view key, std::optional<ByteCount> fallba
 
 std::vector<std::string> TomlTable::texts(std::string_view key, std::size_t max_count) {
   return read_list<std::string>(key, max_count, to_text);
+}
+
+std::vector<std::string> TomlTable::choices(std::string_view key, std::span<const std::string_view> allowed) {
+  std::vector<std::string> chosen;
+  return read_list<std::string>(key, allowed.size(), [&](const toml::node& node) -> Result<std::string> {
+    auto word = to_choice(node, allowed);
+    if (!word) return word;
+    if (std::find(chosen.begin(), chosen.end(), *word) != chosen.end()) {
+      return error("found \"" + *word + "\" for the second time; once is enough");
+    }
+    chosen.push_back(*word);
+    return word;
+  });
 }
 
 std::vector<std::int64_t> TomlTable::integers(std::string_view key, std::int64_t min, std::int64_t max,

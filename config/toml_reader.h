@@ -50,6 +50,8 @@ class TomlTable {
   ByteCount bytes(std::string_view key, std::optional<ByteCount> fallback = std::nullopt);
 
   std::vector<std::string> texts(std::string_view key, std::size_t max_count);
+  // Some of `allowed`, none twice.
+  std::vector<std::string> choices(std::string_view key, std::span<const std::string_view> allowed);
   std::vector<std::int64_t> integers(std::string_view key, std::int64_t min, std::int64_t max,
                                      std::size_t max_count);
   std::vector<double> numbers(std::string_view key, double min, double max, std::size_t max_count);

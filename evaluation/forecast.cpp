@@ -4,6 +4,7 @@
 #include <bit>
 #include <numeric>
 
+#include "config/check.h"
 #include "config/text.h"
 #include "evaluation/learning.h"
 
@@ -41,13 +42,14 @@ double StatisticsForecast::expect(const Seen& seen, std::span<double> accuracy) 
   return next == 0 ? 0 : accuracy_[next - 1];
 }
 
-LookalikeForecast::LookalikeForecast(const ProfileSplit& validation, std::span<const float> calibrated,
-                                     Aggregation aggregation, std::span<const double> temperature,
-                                     ExitMask usual) {
+Lookalikes find_lookalikes(const ProfileSplit& validation, std::span<const float> calibrated,
+                           Aggregation aggregation, std::span<const double> temperature, ExitMask usual) {
+  LookalikeParameters parameters;
   const int exits = validation.exits();
   const auto width = static_cast<std::size_t>(exits);
   const auto samples = static_cast<std::size_t>(validation.samples());
-  mean_ = held_accuracies(validation, calibrated, aggregation, temperature, usual);
+  const std::vector<double> mean = held_accuracies(validation, calibrated, aggregation, temperature, usual);
+  parameters.mean.assign(mean.begin(), mean.end());
 
   const auto add = [&](HeldAnswer& answer, std::size_t s, int k) {
     answer.add(validation, static_cast<int>(s), k, calibrated[s * width + static_cast<std::size_t>(k)]);
@@ -79,45 +81,29 @@ LookalikeForecast::LookalikeForecast(const ProfileSplit& validation, std::span<c
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::sort(order.begin(), order.end(),
               [&](std::size_t a, std::size_t b) { return sure[a] != sure[b] ? sure[a] < sure[b] : a < b; });
-    std::vector<Group>& groups = groups_.emplace_back();
+    auto& groups = parameters.groups.emplace_back();
     for (std::size_t begin = 0; begin < samples;) {
       // Samples that are equally sure stay together, and no few are left for the end.
       std::size_t end = std::min(begin + size, samples);
       while (end < samples && sure[order[end]] == sure[order[end - 1]]) ++end;
       if (samples - end < size) end = samples;
-      Group group{0, std::vector<double>(width)};
+      double held_sum = 0;
+      std::vector<int> rights(width - static_cast<std::size_t>(j));
       const auto count = static_cast<double>(end - begin);
       for (; begin < end; ++begin) {
-        group.held += sure[order[begin]];
-        for (std::size_t k = static_cast<std::size_t>(j); k < width; ++k) {
-          group.accuracy[k] += right[order[begin] * width + k];
+        held_sum += sure[order[begin]];
+        for (std::size_t later = 0; later < rights.size(); ++later) {
+          rights[later] += right[order[begin] * width + static_cast<std::size_t>(j) + later];
         }
       }
-      group.held /= count;
-      for (double& accuracy : group.accuracy) accuracy /= count;
+      LookalikeParameters::Group group{static_cast<float>(held_sum / count), {}};
+      for (const int n : rights) group.accuracy.push_back(static_cast<float>(n / count));
       groups.push_back(std::move(group));
     }
   }
-}
-
-double LookalikeForecast::expect(const Seen& seen, std::span<double> accuracy) const {
-  const std::size_t next = next_exit(seen.executed);
-  if (next == 0) {
-    std::copy(mean_.begin(), mean_.end(), accuracy.begin());
-    return 0;
-  }
-  // Between two groups, a mixture of both.
-  const std::vector<Group>& groups = groups_[next - 1];
-  const auto above =
-      std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.held > seen.held; });
-  const Group& high = above == groups.end() ? groups.back() : *above;
-  const Group& low = above == groups.begin() ? groups.front() : *(above - 1);
-  const double share = high.held > low.held ? (seen.held - low.held) / (high.held - low.held) : 0;
-  const auto mixed = [&](std::size_t k) {
-    return std::clamp(low.accuracy[k] + share * (high.accuracy[k] - low.accuracy[k]), 0.0, 1.0);
-  };
-  for (std::size_t k = next; k < mean_.size(); ++k) accuracy[k] = mixed(k);
-  return mixed(next - 1);
+  auto lookalikes = Lookalikes::make(std::move(parameters));
+  EINET_CHECK(lookalikes.has_value(), "shares of samples are probabilities");
+  return std::move(*lookalikes);
 }
 
 double PredictorForecast::expect(const Seen& seen, std::span<double> accuracy) const {

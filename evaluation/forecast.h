@@ -1,5 +1,5 @@
-// What a planner may know about a sample: the expected accuracy of answers still to come, given what the
-// executed exits answered. Nothing here has seen the samples that plans are evaluated on.
+// The forecasts that an evaluation compares (planner/forecast.h): what is expected of a sample's answers to
+// come. Nothing here has seen the samples that plans are evaluated on.
 #pragma once
 
 #include <array>
@@ -8,33 +8,14 @@
 #include <string_view>
 #include <vector>
 
-#include "config/ids.h"
 #include "config/result.h"
 #include "evaluation/held_answer.h"
 #include "models/profiles.h"
+#include "planner/forecast.h"
+#include "planner/lookalikes.h"
 #include "planner/predictor.h"
 
 namespace einet {
-
-// What the executed exits of one sample have answered.
-struct Seen {
-  ExitMask executed = 0;
-  // One per exit; those in `executed` count: the probability that the answer is right, judged by its own
-  // confidence.
-  std::span<const double> calibrated;
-  double held = 0;  // HeldAnswer::confidence(): how sure the answer is that is held
-};
-
-// Immutable; any number of threads.
-class Forecast {
- public:
-  virtual ~Forecast() = default;
-
-  // For every exit after the deepest executed one, writes to `accuracy` (one per exit) the expected accuracy
-  // of the answer that is held once it is executed; leaves the others as they are. Returns that of the answer
-  // held now; 0 if no exit was executed. All in [0, 1].
-  virtual double expect(const Seen& seen, std::span<double> accuracy) const = 0;
-};
 
 // The kinds of forecast.
 enum class Expectation : std::uint8_t { lookalikes, predictor, statistics };
@@ -72,28 +53,12 @@ class StatisticsForecast final : public Forecast {
   std::vector<double> accuracy_;
 };
 
-// A sample is like those held-out samples whose held answer was about as sure after the same exit: what an
-// exit will make of it is what it made of theirs. The held answer and all that could follow are judged by the
-// same samples, so that what these have in common cancels out of the differences that planning is about.
-class LookalikeForecast final : public Forecast {
- public:
-  // `calibrated`: samples x exits, as expect() will be given them. `usual`: the exits that are usually
-  // executed; the lookalikes' answers after an exit are made of those among them that come before it, and of
-  // itself. `temperature` as for HeldAnswer, read here only.
-  LookalikeForecast(const ProfileSplit& validation, std::span<const float> calibrated,
-                    Aggregation aggregation, std::span<const double> temperature, ExitMask usual);
-
-  double expect(const Seen& seen, std::span<double> accuracy) const override;
-
- private:
-  // Samples that were about as sure after one exit.
-  struct Group {
-    double held;                   // their mean
-    std::vector<double> accuracy;  // of the answers held now (at this exit) and once a later exit is executed
-  };
-  std::vector<double> mean_;                // over all samples: after every exit and the usual ones before it
-  std::vector<std::vector<Group>> groups_;  // per exit, rising
-};
+// The groups of lookalikes, from held-out samples: about equally many each, and no fewer than 50.
+// `calibrated`: samples x exits, as Seen::calibrated. `usual`: the exits that are usually executed; the
+// lookalikes' answers after an exit are made of those among them that come before it, and of itself.
+// `temperature` as for HeldAnswer, read here only.
+Lookalikes find_lookalikes(const ProfileSplit& validation, std::span<const float> calibrated,
+                           Aggregation aggregation, std::span<const double> temperature, ExitMask usual);
 
 // Every sample is what a trained predictor makes of its answers so far. The predictor judges every exit by
 // itself; of most_confident, no answer that is to come is worth less than the one that is held.

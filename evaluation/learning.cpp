@@ -123,4 +123,26 @@ UsualPlan usual_plan(const ProfileSplit& split, std::span<const float> calibrate
   return best;
 }
 
+Result<PredictorParameters> learn_judgement(PredictorParameters trained, const ProfileSplit& validation,
+                                            const Survival& survival, std::span<const double> trunk_ns,
+                                            std::span<const double> exit_ns) {
+  const auto predictor = Predictor::make(trained);
+  if (!predictor) return predictor.error();
+  const std::vector<float> calibrated = calibrated_confidences(*predictor, validation);
+  const std::vector<double> temperature = temperatures(*predictor);
+  double best = -1;
+  for (const Aggregation aggregation : {Aggregation::last, Aggregation::product}) {
+    const UsualPlan plan =
+        usual_plan(validation, calibrated, aggregation, temperature, survival, trunk_ns, exit_ns);
+    const double worth = expected_accuracy(
+        {.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = plan.accuracy}, survival, plan.exits);
+    if (worth <= best) continue;
+    best = worth;
+    trained.aggregation = aggregation;
+    trained.lookalikes =
+        find_lookalikes(validation, calibrated, aggregation, temperature, plan.exits).parameters();
+  }
+  return trained;
+}
+
 }  // namespace einet

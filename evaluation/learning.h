@@ -47,4 +47,10 @@ UsualPlan usual_plan(const ProfileSplit&, std::span<const float> calibrated, Agg
                      std::span<const double> temperature, const Survival&, std::span<const double> trunk_ns,
                      std::span<const double> exit_ns);
 
+// All that a package holds of how a sample's answers are judged: the trained predictor; the aggregation, last
+// or product, whose best plan for the mean is the better; and the lookalikes for that.
+Result<PredictorParameters> learn_judgement(PredictorParameters trained, const ProfileSplit& validation,
+                                            const Survival&, std::span<const double> trunk_ns,
+                                            std::span<const double> exit_ns);
+
 }  // namespace einet

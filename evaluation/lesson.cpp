@@ -88,9 +88,9 @@ const Forecasts& Lesson::forecasts(const Choices& choices, const Survival& survi
     forecasts.set(Expectation::statistics, aggregation, statistics_.emplace_back(usual.accuracy));
     forecasts.set(Expectation::predictor, aggregation, predicted_[static_cast<std::size_t>(aggregation)]);
     if (!choices.needs(Expectation::lookalikes, aggregation)) continue;
-    forecasts.set(
-        Expectation::lookalikes, aggregation,
-        lookalikes_.emplace_back(fold_.learn, learned_calibrated_, aggregation, temperature_, usual.exits));
+    forecasts.set(Expectation::lookalikes, aggregation,
+                  lookalikes_.emplace_back(find_lookalikes(fold_.learn, learned_calibrated_, aggregation,
+                                                           temperature_, usual.exits)));
   }
   return forecasts;
 }

@@ -75,7 +75,7 @@ class Lesson {
   // Per call of forecasts().
   std::deque<Forecasts> forecasts_;
   std::deque<StatisticsForecast> statistics_;
-  std::deque<LookalikeForecast> lookalikes_;
+  std::deque<Lookalikes> lookalikes_;
 };
 
 }  // namespace einet

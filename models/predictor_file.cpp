@@ -9,13 +9,17 @@
 namespace einet {
 namespace {
 
-constexpr std::string_view kFormat = "1";
+constexpr std::string_view kFormat = "2";
+constexpr std::string_view kLookalikesMean = "lookalikes.mean";
 
 using Tensors = std::map<std::string, TensorView>;
 using Metadata = std::map<std::string, std::string>;
 
 std::string exit_name(int exit) {
   return "exit" + std::to_string(exit);
+}
+std::string lookalikes_name(std::size_t exit) {
+  return exit_name(static_cast<int>(exit)) + ".lookalikes";
 }
 std::string layer_name(std::size_t layer) {
   return "layer" + std::to_string(layer);
@@ -45,6 +49,27 @@ Result<void> take_list(Tensors& tensors, const std::string& name, std::vector<fl
   return {};
 }
 
+// One tensor per exit, a row per group: how sure it was, then its accuracies.
+Result<LookalikeParameters> take_lookalikes(Tensors& tensors, std::size_t exits) {
+  LookalikeParameters p;
+  if (auto ok = take_list(tensors, std::string(kLookalikesMean), p.mean); !ok) return ok.error();
+  for (std::size_t exit = 0; exit < exits; ++exit) {
+    const auto tensor = take(tensors, lookalikes_name(exit), 2);
+    if (!tensor) return tensor.error();
+    const auto width = static_cast<std::int64_t>(exits - exit + 1);
+    if (tensor->shape[1] != width) {
+      return error("the tensor \"" + lookalikes_name(exit) + "\" must have " + std::to_string(width) +
+                   " columns");
+    }
+    const std::vector<float> values = values_of(*tensor);
+    auto& groups = p.groups.emplace_back();
+    for (auto row = values.begin(); row != values.end(); row += width) {
+      groups.push_back({row[0], {row + 1, row + width}});
+    }
+  }
+  return p;
+}
+
 Result<void> expect(const Metadata& metadata, const char* key, std::string_view expected,
                     const char* advice) {
   const auto found = metadata.find(key);
@@ -63,9 +88,15 @@ Result<PredictorParameters> read(std::string_view bytes, const PredictorOwner& o
   if (auto ok = expect(*metadata, "weights", owner.weights, kTrain); !ok) return ok.error();
   if (auto ok = expect(*metadata, "classes", std::to_string(owner.classes), kTrain); !ok) return ok.error();
 
+  const auto said = metadata->find("aggregation");
+  if (said == metadata->end()) return error("the metadata \"aggregation\" is missing");
+  const auto aggregation = parse_aggregation(said->second);
+  if (!aggregation) return aggregation.error();
+
   auto tensors = read_safetensors(bytes);
   if (!tensors) return tensors.error();
   PredictorParameters p;
+  p.aggregation = *aggregation;
   p.classes = owner.classes;
   std::vector<float> temperature;
   if (auto ok = take_list(*tensors, "prior", p.prior); !ok) return ok.error();
@@ -80,6 +111,11 @@ Result<PredictorParameters> read(std::string_view bytes, const PredictorOwner& o
     if (auto ok = take_list(*tensors, exit_name(k) + ".confidence", c.confidence); !ok) return ok.error();
     if (auto ok = take_list(*tensors, exit_name(k) + ".accuracy", c.accuracy); !ok) return ok.error();
     p.calibration.push_back(std::move(c));
+  }
+  if (tensors->contains(std::string(kLookalikesMean))) {
+    auto lookalikes = take_lookalikes(*tensors, exits);
+    if (!lookalikes) return lookalikes.error();
+    p.lookalikes = std::move(*lookalikes);
   }
   while (!tensors->empty() && p.layers.size() < PredictorParameters::kMaxLayers) {
     const std::string name = layer_name(p.layers.size());
@@ -138,7 +174,26 @@ std::string format_predictor(const PredictorParameters& p, std::string_view weig
     add(layer_name(i) + ".weight", {layer.outputs, layer.inputs}, layer.weight);
     add_list(layer_name(i) + ".bias", layer.bias);
   }
+  // Kept until the tensors are written: they only refer to it.
+  std::vector<std::vector<float>> tables;
+  if (p.lookalikes) {
+    add_list(std::string(kLookalikesMean), p.lookalikes->mean);
+    for (const auto& groups : p.lookalikes->groups) {
+      std::vector<float>& table = tables.emplace_back();
+      for (const LookalikeParameters::Group& group : groups) {
+        table.push_back(group.held);
+        table.insert(table.end(), group.accuracy.begin(), group.accuracy.end());
+      }
+    }
+  }
+  for (std::size_t exit = 0; exit < tables.size(); ++exit) {
+    const auto rows = static_cast<std::int64_t>(p.lookalikes->groups[exit].size());
+    const std::int64_t columns = p.exits() - static_cast<std::int64_t>(exit) + 1;
+    add(lookalikes_name(exit),
+        {rows, rows == 0 ? columns : static_cast<std::int64_t>(tables[exit].size()) / rows}, tables[exit]);
+  }
   return write_safetensors(tensors, {{"format", std::string(kFormat)},
+                                     {"aggregation", std::string(name(p.aggregation))},
                                      {"weights", std::string(weights)},
                                      {"classes", std::to_string(p.classes)}});
 }

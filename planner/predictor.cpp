@@ -76,6 +76,14 @@ Result<void> check(const PredictorParameters& p) {
     return error("the last layer: found " + std::to_string(inputs) + " outputs; expected one per exit, " +
                  std::to_string(exits));
   }
+  if (p.aggregation == Aggregation::most_confident) {
+    return error("aggregation: found \"most-confident\"; expected \"last\" or \"product\"");
+  }
+  if (!p.lookalikes) return {};
+  if (p.lookalikes->exits() != exits) {
+    return found_number("lookalikes", p.lookalikes->mean.size(), p.calibration.size());
+  }
+  if (auto ok = check(*p.lookalikes); !ok) return within("lookalikes", ok.error());
   return {};
 }
 
@@ -115,6 +123,10 @@ double Predictor::calibrated(int exit, std::span<const float> scores) const {
   EINET_CHECK(exit >= 0 && exit < exits(), "the predictor has this exit");
   const Calibration& calibration = impl_->parameters.calibration[static_cast<std::size_t>(exit)];
   return calibration(tempered_confidence(scores, impl_->parameters.classes, calibration.temperature));
+}
+
+double Predictor::temperature(int exit) const {
+  return impl_->parameters.calibration[static_cast<std::size_t>(exit)].temperature;
 }
 
 double Predictor::predict(std::span<const double> calibrated, ExitMask executed,

@@ -5,12 +5,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "config/ids.h"
 #include "config/result.h"
+#include "planner/aggregation.h"
 #include "planner/calibration.h"
+#include "planner/forecast.h"
+#include "planner/lookalikes.h"
 
 namespace einet {
 
@@ -30,6 +34,10 @@ struct PredictorParameters {
   std::vector<float> prior;              // one per exit: its accuracy over all samples, in [0, 1]
   // From 2 values per exit to 1 per exit (Predictor says which). None: the prior is what is to come.
   std::vector<Layer> layers;
+  // How the exits' answers are made one answer: `last` or `product`.
+  Aggregation aggregation = Aggregation::last;
+  // What became of samples that looked alike, with answers made in that way; of as many exits. Or none.
+  std::optional<LookalikeParameters> lookalikes{};
 
   static constexpr int kMaxLayers = 4;
   static constexpr int kMaxWidth = 256;        // outputs of a layer
@@ -53,7 +61,7 @@ Result<void> check(const PredictorParameters&);
 // way as those to come, by all that was seen; so their differences, on which plans rest, are unbiased.
 //
 // Immutable; any number of threads; copies share their data. Nothing here allocates but make().
-class Predictor {
+class Predictor final : public Forecast {
  public:
   // Error: as check().
   static Result<Predictor> make(PredictorParameters);
@@ -65,6 +73,9 @@ class Predictor {
   // `scores`: as for tempered_confidence. Precondition: 0 <= exit < exits().
   double calibrated(int exit, std::span<const float> scores) const;
 
+  // What its scores are tempered with.
+  double temperature(int exit) const;
+
   // Of `calibrated` (one per exit), the entries in `executed` are read. Writes the expected accuracy of every
   // exit after the deepest executed one to `accuracy` (one per exit), leaves the other entries as they are,
   // and returns that of the deepest executed exit: of the answer held, where answers are replaced. With
@@ -72,6 +83,10 @@ class Predictor {
   // held is worth its calibrated confidence. All results are in [0, 1]. Precondition: no bit of `executed` is
   // past the last exit; what is read is in [0, 1].
   double predict(std::span<const double> calibrated, ExitMask executed, std::span<double> accuracy) const;
+  // The same; `seen.held` is not looked at.
+  double expect(const Seen& seen, std::span<double> accuracy) const override {
+    return predict(seen.calibrated, seen.executed, accuracy);
+  }
 
  private:
   struct Impl;

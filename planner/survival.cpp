@@ -19,7 +19,8 @@ struct Survival::Table {
   double cells_per_ns = 0;
 
   // Most cells hold no knot at all: then a lookup needs no search.
-  std::size_t cells() const { return 4 * t.size(); }
+  static constexpr std::size_t cells_for(std::size_t knots) { return 4 * knots; }
+  std::size_t cells() const { return cells_for(t.size()); }
 
   void index() {
     const double range = t.back() - t.front();
@@ -97,7 +98,21 @@ Result<Survival> Survival::sample(std::span<const double> kills_ns) {
 }
 
 Result<Survival> Survival::points(std::span<const double> t_ns, std::span<const double> s) {
-  if (t_ns.empty() || t_ns.size() > kMaxKnots) return error("t: expected at least one point");
+  return ChangingPoints(std::max<std::size_t>(1, t_ns.size())).set(t_ns, s);
+}
+
+ChangingPoints::ChangingPoints(std::size_t max_points)
+    : max_points_(max_points), table_(std::make_shared<Survival::Table>()) {
+  table_->t.reserve(max_points);
+  table_->s.reserve(max_points);
+  table_->first_in_cell.reserve(Survival::Table::cells_for(max_points) + 1);
+}
+
+Result<Survival> ChangingPoints::set(std::span<const double> t_ns, std::span<const double> s) {
+  if (t_ns.empty() || t_ns.size() > std::min(max_points_, kMaxKnots)) {
+    return error("t: found " + std::to_string(t_ns.size()) + " points; expected from 1 to " +
+                 std::to_string(std::min(max_points_, kMaxKnots)));
+  }
   if (s.size() != t_ns.size()) {
     return error("s: found " + std::to_string(s.size()) + " values; expected as many as in t, " +
                  std::to_string(t_ns.size()));
@@ -111,11 +126,10 @@ Result<Survival> Survival::points(std::span<const double> t_ns, std::span<const 
       return refused(entry("s", i).c_str(), s[i], "at most the one before: survival must not rise");
     }
   }
-  auto table = std::make_shared<Table>();
-  table->t.assign(t_ns.begin(), t_ns.end());
-  table->s.assign(s.begin(), s.end());
-  table->index();
-  return Survival(Kind::points, 0, 0, std::move(table));
+  table_->t.assign(t_ns.begin(), t_ns.end());
+  table_->s.assign(s.begin(), s.end());
+  table_->index();
+  return Survival(Survival::Kind::points, 0, 0, table_);
 }
 
 double Survival::operator()(double t_ns) const {

@@ -44,6 +44,7 @@ class Survival {
   std::optional<Line> line() const;
 
  private:
+  friend class ChangingPoints;
   struct Table;
   enum class Kind : std::uint8_t { uniform, exponential, normal, sample, points };
   Survival(Kind kind, double a, double b, std::shared_ptr<const Table> table = nullptr);
@@ -52,6 +53,21 @@ class Survival {
   double a_;  // uniform: to; exponential: -1 / mean; normal: mean
   double b_;  // uniform: 1 / (to - from), infinite for a step; normal: 1 / (sd * sqrt 2)
   std::shared_ptr<const Table> table_;
+};
+
+// Memory for a survival function that is made anew for every plan. One thread.
+class ChangingPoints {
+ public:
+  // Allocates all there is. 1 <= max_points.
+  explicit ChangingPoints(std::size_t max_points);
+
+  // As Survival::points, and its errors; also: more than max_points. What it returns, and copies of that,
+  // are this function until the next call. Allocates for an error only.
+  Result<Survival> set(std::span<const double> t_ns, std::span<const double> s);
+
+ private:
+  std::size_t max_points_;
+  std::shared_ptr<Survival::Table> table_;
 };
 
 }  // namespace einet

@@ -65,7 +65,12 @@ std::string Core::dump() const {
 }
 
 Core::Impl::Impl(const CoreOptions& options, Commands& commands, Observer& observer)
-    : options_(options), commands_(commands), observer_(observer), jobs_(options.max_jobs) {}
+    : options_(options),
+      commands_(commands),
+      observer_(observer),
+      jobs_(options.max_jobs),
+      planner_(options.survival),
+      lives_(options.survival.lived ? Lives::kMaxClasses : 0) {}
 
 Core::Impl::~Impl() {
   departing_.clear();
@@ -102,6 +107,7 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
 
   JobRecord& job = jobs_.add(spec);
   job.devices = devices;
+  if (job.has_exits()) job.lives = lives_.of(spec);
   job.spec.release = release;
   job.spec.deadline = deadline;
   if (task != nullptr) {
@@ -190,10 +196,33 @@ void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now)
   if (job.server != nullptr) put_down(job);
   job.by_server.unlink();
   if (options_.policy == Policy::imprecise && job.spec.task == TaskId{}) shares_.leave(job);
+  if (job.lives != nullptr) note_life(job, why, now);
   set_state(job, JobState::ended, now);
   job.outcome = outcome;
   job.why = why;
   departing_.push_back(job);
+}
+
+void Core::Impl::note_life(JobRecord& job, Reason why, TimePoint now) {
+  if (!job.lane && !job.last_lane) return;  // it never had a lane
+  const Lane& lane = lanes_[job.lane ? job.lane->value : job.last_lane->value];
+  switch (why) {
+    case Reason::plan_finished:
+    case Reason::target_reached:
+      return job.lives->finished(age(job, lane.device, job.used));
+    case Reason::cannot_deliver:  // it would have gone on, had there been an exit near enough
+      return job.lives->stopped(
+          age(job, lane.device, job.used + std::max(Duration{}, job.spec.deadline - job.planned_from)));
+    case Reason::deadline_passed:
+    case Reason::by_request:
+      break;
+    default:
+      return;  // its lane's fault
+  }
+  // The block in progress counts up to then; a block that ended after it does not count from there on.
+  const bool runs = lane.front.job == &job && lane.front.begun;
+  const Duration since = runs ? std::min(now, job.spec.deadline) - lane.front.block_start : Duration{};
+  job.lives->stopped(age(job, lane.device, std::max(Duration{}, job.used + since)));
 }
 
 void Core::Impl::end_with_best(JobRecord& job, Reason why, TimePoint now) {
@@ -203,13 +232,8 @@ void Core::Impl::end_with_best(JobRecord& job, Reason why, TimePoint now) {
 
 // Either the deadline is too near for any answer better than the held one, or there is no better one.
 void Core::Impl::end_without_plan(JobRecord& job, TimePoint now) {
-  const std::vector<double>& accuracy = job.spec.times->accuracy;
   const bool suffices = job.best.exit >= std::max(0, job.spec.mandatory_exit);
-  const bool nothing_better =
-      suffices && std::all_of(accuracy.begin() + job.next_block, accuracy.end(), [&](double a) {
-        return a <= accuracy[static_cast<std::size_t>(job.best.exit)];
-      });
-  if (nothing_better) return end(job, Outcome::completed, Reason::plan_finished, now);
+  if (suffices && !may_improve(job)) return end(job, Outcome::completed, Reason::plan_finished, now);
   end_with_best(job, Reason::cannot_deliver, now);
 }
 
@@ -343,6 +367,7 @@ void Core::Impl::after_block(JobRecord& job, const BlockReport& report, TimePoin
   if (late && job.spec.on_miss == OnMiss::stop) return end_with_best(job, Reason::deadline_passed, now);
   // After a lost lane, early exits may come again: they add nothing.
   if (report.answer && report.answer->exit >= job.best.exit) {
+    if (report.answer->exit > job.best.exit) job.outlook.take(*report.answer, *job.spec.times);
     job.best = *report.answer;
     if (job.best.confidence >= job.spec.target_confidence) {
       return end(job, Outcome::completed, Reason::target_reached, now);
@@ -412,6 +437,7 @@ void Core::Impl::let_go(JobRecord& job, TimePoint now) {
 void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
   const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
   job.answered = false;
+  job.planned_from = start;
   job.plan = planner_.plan(job, device, std::min(clock_, start), start,
                            searches ? time_ahead(job, device, start) : Duration{});
 }

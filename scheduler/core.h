@@ -32,7 +32,7 @@ namespace einet {
 
 struct CoreOptions {
   Policy policy = Policy::imprecise;
-  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 400 bytes each)
+  std::size_t max_jobs = 65536;  // accepted and not gone; allocated at construction (about 750 bytes each)
   // imprecise: a best-effort job whose mandatory part must begin within this time to be ready by its deadline
   // outranks all other best-effort work. Zero: no promotion.
   Duration promote_at_laxity{};
@@ -40,6 +40,7 @@ struct CoreOptions {
   // long.
   double margin = 1;
   Duration overhead{};
+  SurvivalParts survival{};
 };
 
 // Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes

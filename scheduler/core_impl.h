@@ -10,6 +10,7 @@
 
 #include "scheduler/exit_planner.h"
 #include "scheduler/job_table.h"
+#include "scheduler/lives.h"
 #include "scheduler/ranking.h"
 #include "scheduler/shares.h"
 
@@ -108,6 +109,7 @@ class Core::Impl {
   void end(JobRecord&, Outcome, Reason, TimePoint now);
   void end_with_best(JobRecord&, Reason, TimePoint now);  // outcome: whether the best answer suffices
   void end_without_plan(JobRecord&, TimePoint now);       // nothing is left that is worth running
+  void note_life(JobRecord&, Reason, TimePoint now);      // how long it lived, and whether it was stopped
   void forget_state(JobRecord&);                          // back to the first block
   void deadline_reached(JobRecord&, TimePoint now);
   void after_block(JobRecord&, const BlockReport&, TimePoint now);
@@ -178,6 +180,7 @@ class Core::Impl {
   Timers timers_;
   ReadyQueues ready_;
   ExitPlanner planner_;
+  Lives lives_;
   std::map<TaskId, TaskState> tasks_;
   Shares shares_;
   std::vector<Lane> lanes_;  // by LaneId

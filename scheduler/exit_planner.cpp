@@ -2,11 +2,21 @@
 
 #include <algorithm>
 
+#include "scheduler/lives.h"
+
 namespace einet {
 namespace {
 
+// The curve of such jobs' lives, and where the deadline's line begins and ends.
+constexpr std::size_t kMostPoints = LifeTable::kAges + 4;
+
 const std::vector<BlockTime>& times_on(const JobRecord& job, DeviceId device) {
   return job.spec.times->on_device[device.value];
+}
+
+// After a lost lane a job starts anew, with its answer kept: exits up to that one are of no use again.
+int first_new_exit(const JobRecord& job) {
+  return std::max(job.next_block, job.best.exit + 1);
 }
 
 ExitMask from_block(int block) {
@@ -19,21 +29,34 @@ TimePoint ready_at(const JobRecord& job, DeviceId device, TimePoint start, ExitM
   return start;
 }
 
+// Median time of all blocks with all exits; at least 1 ns.
+Duration whole_time(const JobRecord& job, DeviceId device) {
+  Duration sum{};
+  for (const BlockTime& time : times_on(job, device)) sum += time.trunk + time.exit;
+  return std::max(Duration{1}, sum);
+}
+
 bool in_time(const JobRecord& job, TimePoint t) {
   return job.spec.on_miss == OnMiss::keep_on || t <= job.spec.deadline;
 }
 
-// The exit from `first` on whose answer is the most accurate, if it beats `held`; of equals the first.
-ExitMask most_accurate(std::span<const double> accuracy, int first, double held) {
-  const auto best = std::max_element(accuracy.begin() + first, accuracy.end());
-  return best == accuracy.end() || *best <= held ? 0 : exit_bit(static_cast<int>(best - accuracy.begin()));
+// The exit still to come whose answer is expected to be the most accurate, if it beats the one that is held;
+// of equals the first.
+ExitMask most_accurate(const JobRecord& job) {
+  int best = -1;
+  double most = job.outlook.held();
+  for (int exit = first_new_exit(job); exit < job.blocks(); ++exit) {
+    if (job.outlook.after(exit) <= most) continue;
+    most = job.outlook.after(exit);
+    best = exit;
+  }
+  return best < 0 ? 0 : exit_bit(best);
 }
 
 }  // namespace
 
 int hurried_exit(const JobRecord& job, DeviceId device, TimePoint start, int first) {
   if (!job.has_exits() || job.best.exit >= job.mandatory_exit()) return -1;
-  const std::vector<double>& accuracy = job.spec.times->accuracy;
   int best = -1;
   double most = -1;
   TimePoint trunk = start;
@@ -42,8 +65,8 @@ int hurried_exit(const JobRecord& job, DeviceId device, TimePoint start, int fir
     const TimePoint ready = trunk + times_on(job, device)[static_cast<std::size_t>(exit)].exit;
     if (!in_time(job, ready)) break;
     if (exit < std::max(first, job.mandatory_exit())) continue;
-    const double pays = accuracy[static_cast<std::size_t>(exit)] /
-                        static_cast<double>(std::max(Duration{1}, ready - start).count());
+    const double pays =
+        job.outlook.after(exit) / static_cast<double>(std::max(Duration{1}, ready - start).count());
     if (pays > most) {
       most = pays;
       best = exit;
@@ -82,12 +105,22 @@ Duration remaining_time(const JobRecord& job, DeviceId device) {
   return ready_at(job, device, TimePoint{}, exit_bit(last), last).time_since_epoch();
 }
 
+double age(const JobRecord& job, DeviceId device, Duration had) {
+  return static_cast<double>(had.count()) / static_cast<double>(whole_time(job, device).count());
+}
+
+bool may_improve(const JobRecord& job) {
+  return most_accurate(job) != 0;
+}
+
 bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
   if (job.plan == 0) return false;
   if (!job.has_exits()) return true;
   const int next_exit = std::countr_zero(job.plan);
   return in_time(job, ready_at(job, device, start, job.plan, next_exit));
 }
+
+ExitPlanner::ExitPlanner(SurvivalParts parts) : parts_(parts), points_(kMostPoints) {}
 
 ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earliest, TimePoint start,
                            Duration ahead) {
@@ -140,46 +173,94 @@ ExitMask ExitPlanner::by_mode(const JobRecord& job, DeviceId device, TimePoint s
   return exit_bit(last);
 }
 
-ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
-  // After a lost lane the job starts anew, with its answer kept: exits up to that one are of no use again.
-  const std::size_t blocks = job.spec.times->accuracy.size();
-  std::copy_n(job.spec.times->accuracy.begin(), blocks, accuracy_.begin());
-  const double held = job.best.exit < 0 ? 0 : accuracy_[static_cast<std::size_t>(job.best.exit)];
-  std::fill_n(accuracy_.begin(), job.best.exit + 1, 0.0);
-  const std::span<const double> accuracy(accuracy_.data(), blocks);
-  const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
-  if (job.spec.deadline >= kNever || job.spec.on_miss == OnMiss::keep_on) {
-    const ExitMask exits = most_accurate(accuracy, job.next_block, held);
-    const bool covered = mandatory < job.next_block || deepest(exits) >= mandatory;
-    return covered ? exits : exits | exit_bit(mandatory);
+bool ExitPlanner::ends_at_deadline(const JobRecord& job) const {
+  return parts_.deadline && job.spec.deadline < kNever && job.spec.on_miss == OnMiss::stop;
+}
+
+std::optional<Survival> ExitPlanner::survival(const JobRecord& job, DeviceId device, TimePoint start,
+                                              Duration ahead) {
+  const bool lived = job.lives != nullptr && job.lives->says_something();
+  // The deadline's part: 1 until `from`, 0 from `to` on.
+  double from = 0;
+  double to = 0;
+  if (ends_at_deadline(job)) {
+    double median = 0;
+    double worst = 0;
+    for (int block = job.next_block; block < job.blocks(); ++block) {
+      median += static_cast<double>(block_time(job, device, block, exit_bit(block)).count());
+      worst += static_cast<double>(worst_block_time(job, device, block).count());
+    }
+    to = static_cast<double>((job.spec.deadline - start).count());
+    const double known = parts_.demand ? static_cast<double>(ahead.count()) : 0;
+    const double undisturbed = std::max(0.0, to - known);
+    from = worst > 0 ? undisturbed * (median / worst) : undisturbed;
+    if (!lived) {
+      const Result<Survival> uniform = Survival::uniform(from, to);
+      EINET_CHECK(uniform.has_value(), "0 <= from <= to");
+      return *uniform;
+    }
+  } else if (!lived) {
+    return std::nullopt;
   }
-  if (start >= job.spec.deadline) return 0;
+
+  const LifeTable::Curve curve = job.lives->curve();
+  const double now = age(job, device, job.used);
+  const double alive = LifeTable::at(curve, now);
+  const auto whole = static_cast<double>(whole_time(job, device).count());
+  std::array<double, kMostPoints> t;
+  std::array<double, kMostPoints> s;
+  std::size_t count = 0;
+  t[count++] = 0;
+  for (int group = 1; group <= LifeTable::kAges; ++group) {
+    const double edge = static_cast<double>(group) / LifeTable::kAges;
+    if (edge > now) t[count++] = (edge - now) * whole;
+  }
+  if (ends_at_deadline(job)) {
+    t[count++] = from;
+    t[count++] = to;
+    t[count++] = to + 1;
+  }
+  std::sort(t.begin(), t.begin() + count);
+  count = static_cast<std::size_t>(std::unique(t.begin(), t.begin() + count) - t.begin());
+  for (std::size_t i = 0; i < count; ++i) {
+    s[i] = LifeTable::at(curve, now + t[i] / whole) / alive;
+    if (!ends_at_deadline(job)) continue;
+    s[i] *= t[i] <= from ? 1 : t[i] <= to ? (to - t[i]) / (to - from) : 0;
+  }
+  // Rounding must not make it rise.
+  for (std::size_t i = 1; i < count; ++i) s[i] = std::min(s[i], s[i - 1]);
+  const Result<Survival> points = points_.set({t.data(), count}, {s.data(), count});
+  EINET_CHECK(points.has_value(), "the points rise in time and fall in probability");
+  return *points;
+}
+
+ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+  const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
+  const auto suffices = [&](ExitMask exits) {
+    return mandatory < job.next_block || deepest(exits) >= mandatory;
+  };
+  if (ends_at_deadline(job) && start >= job.spec.deadline) return 0;
+  const std::optional<Survival> alive = survival(job, device, start, ahead);
+  if (!alive) {
+    const ExitMask exits = most_accurate(job);
+    return suffices(exits) ? exits : exits | exit_bit(mandatory);
+  }
 
   const std::vector<BlockTime>& times = times_on(job, device);
-  double median = 0;
-  double worst = 0;
   for (std::size_t block = 0; block < times.size(); ++block) {
-    const BlockTime& time = times[block];
-    trunk_ns_[block] = static_cast<double>(time.trunk.count());
-    exit_ns_[block] = static_cast<double>(time.exit.count());
-    if (static_cast<int>(block) < job.next_block) continue;
-    median += trunk_ns_[block] + exit_ns_[block];
-    worst += static_cast<double>(std::max(time.trunk, time.worst_trunk).count() +
-                                 std::max(time.exit, time.worst_exit).count());
+    trunk_ns_[block] = static_cast<double>(times[block].trunk.count());
+    exit_ns_[block] = static_cast<double>(times[block].exit.count());
+    const int exit = static_cast<int>(block);
+    accuracy_[block] = exit < first_new_exit(job) ? 0 : job.outlook.after(exit);
   }
-  const double slack = static_cast<double>((job.spec.deadline - start).count());
-  const double undisturbed = std::max(0.0, slack - static_cast<double>(ahead.count()));
-  const Result<Survival> survival =
-      Survival::uniform(worst > 0 ? undisturbed * (median / worst) : undisturbed, slack);
-  EINET_CHECK(survival.has_value(), "0 <= undisturbed <= slack");
   const PlanProblem problem{.trunk_ns = {trunk_ns_.data(), times.size()},
                             .exit_ns = {exit_ns_.data(), times.size()},
-                            .accuracy = accuracy,
-                            .held = held,
+                            .accuracy = {accuracy_.data(), times.size()},
+                            .held = job.outlook.held(),
                             .first_block = job.next_block};
-  const ExitMask exits = search_.exact(problem, *survival).exits;
+  const ExitMask exits = search_.exact(problem, *alive).exits;
 
-  if (mandatory < job.next_block || deepest(exits) >= mandatory) return exits;
+  if (suffices(exits)) return exits;
   for (const ExitMask with : {exits | exit_bit(mandatory), exit_bit(mandatory)}) {
     if (in_time(job, ready_at(job, device, start, with, mandatory))) return with;
   }

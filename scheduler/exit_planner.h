@@ -4,9 +4,11 @@
 
 #include <array>
 #include <bit>
+#include <optional>
 
 #include "planner/planner.h"
 #include "scheduler/job_table.h"
+#include "scheduler/policy.h"
 
 namespace einet {
 
@@ -28,6 +30,12 @@ Duration mandatory_time(const JobRecord& job, DeviceId);
 // The worst that all of its blocks may take that are left, with their exits, by the profile.
 Duration worst_remaining_time(const JobRecord& job, DeviceId);
 
+// Lane time that the job has had, as a share of what all of its blocks with all exits take there (medians).
+double age(const JobRecord& job, DeviceId, Duration had);
+
+// Whether an answer still to come is expected to be more accurate than the one that is held.
+bool may_improve(const JobRecord& job);
+
 // Whether the next planned exit would be ready at or before the deadline if `job` went on with its next block
 // at `start`. False if no exit is planned. True for every job without exits, and for OnMiss::keep_on.
 bool can_deliver(const JobRecord& job, DeviceId, TimePoint start);
@@ -40,14 +48,15 @@ int hurried_exit(const JobRecord& job, DeviceId, TimePoint start, int first);
 // One thread. Allocates at construction only.
 class ExitPlanner {
  public:
+  explicit ExitPlanner(SurvivalParts = {});
+
   // The exits that `job` should execute if it goes on with its next block at `start`; empty: none that is
   // worth it and would be ready before the deadline.
   //
-  // PlanMode::exact: the plan of the highest expected accuracy (planner/planner.h), for a survival of 1 until
-  // (deadline - start - ahead) * median / worst, falling linearly to 0 at the deadline, where median / worst
-  // compares the profiled times of what is left. `ahead`: time that more urgent work is likely to take from
-  // the job. Without a deadline: the one most accurate exit. The mandatory exit is added if the plan ends
-  // before it and it can still be ready in time.
+  // PlanMode::exact: the plan of the highest expected accuracy (planner/planner.h) for survival(), where
+  // `ahead` is time that more urgent work is likely to take from the job. If nothing ends the job: the one
+  // most accurate exit. The mandatory exit is added if the plan ends before it and it can still be ready in
+  // time.
   //
   // PlanMode::all: every exit of JobSpec::exits that is still to come. PlanMode::last: the last one.
   //
@@ -57,11 +66,23 @@ class ExitPlanner {
   // expected accuracy per time, among its exits, so that it can make room with an answer in hand.
   ExitMask plan(const JobRecord& job, DeviceId, TimePoint earliest, TimePoint start, Duration ahead);
 
+  // The probability that `job` is still alive some lane time after `start`; nothing if it lives for ever. The
+  // product of what SurvivalParts asks for:
+  //   deadline, demand   1 until (deadline - start - ahead) * median / worst, where median / worst compares
+  //                      the profiled times of what is left; from there falling linearly to 0 at the deadline
+  //   lived              L(age + t) / L(age), with L the curve of job.lives and its age: the lane time that
+  //                      it has had
+  // It is this function until the next call. Precondition: start < deadline, or no deadline counts.
+  std::optional<Survival> survival(const JobRecord& job, DeviceId, TimePoint start, Duration ahead);
+
  private:
   ExitMask by_mode(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
   ExitMask exact(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
+  bool ends_at_deadline(const JobRecord&) const;
 
+  const SurvivalParts parts_;
   PlanSearch search_;
+  ChangingPoints points_;
   std::array<double, kMaxBlocks> accuracy_{};
   std::array<double, kMaxBlocks> trunk_ns_{};
   std::array<double, kMaxBlocks> exit_ns_{};

@@ -9,6 +9,7 @@
 
 #include "config/ids.h"
 #include "config/time.h"
+#include "planner/forecast.h"
 
 namespace einet {
 
@@ -28,6 +29,8 @@ struct ModelTimes {
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
   std::vector<double> accuracy;
+  // What a job's own answers say of those to come. Null: every job is expected to do as well as the mean.
+  std::shared_ptr<const Forecast> forecast{};
   int blocks() const;
 };
 
@@ -62,6 +65,10 @@ struct ExitAnswer {
   int exit = -1;
   int top_class = -1;
   float confidence = 0;  // in [0, 1]
+  // For forecasts only: the probability that the exit is right, judged by its own scores; and how sure the
+  // answer is that is held now (Seen::held). Both in [0, 1].
+  float calibrated = 0;
+  float sure = 0;
 };
 
 // The life of a job. Legal transitions are asserted (is_legal):

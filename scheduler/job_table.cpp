@@ -34,6 +34,7 @@ JobRecord& JobTable::add(const JobSpec& spec) {
   EINET_CHECK(!full(), "a job is added only where there is room");
   JobRecord& job = *free_.back();
   job.spec = spec;
+  job.outlook = Outlook(*spec.times);
   EINET_CHECK(by_id_.insert(job).second, "job ids are never reused");
   free_.pop_back();
   return job;

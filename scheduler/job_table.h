@@ -14,6 +14,7 @@
 #include <boost/intrusive/unordered_set.hpp>
 
 #include "scheduler/core.h"
+#include "scheduler/outlook.h"
 
 namespace einet {
 
@@ -42,6 +43,7 @@ struct Urgency {
 };
 
 struct Server;
+class LifeTable;
 
 struct JobRecord {
   JobSpec spec;
@@ -51,7 +53,10 @@ struct JobRecord {
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
   ExitAnswer best;
+  Outlook outlook;
+  LifeTable* lives = nullptr;                // of such jobs, if plans ask for it
   bool answered = false;                     // since the plan was made
+  TimePoint planned_from{};                  // when its next block was to start, by the plan
   bool hurried = false;                      // its plan begins with the exit that pays best: other work waits
   bool promoted = false;                     // its laxity is used up (CoreOptions::promote_at_laxity)
   const Reservation* reservation = nullptr;  // of its task, while the job may use it

@@ -22,6 +22,18 @@ std::span<const std::string_view> policy_words() {
   return kWords;
 }
 
+std::span<const std::string_view> survival_words() {
+  static constexpr std::array<std::string_view, 3> kWords{"deadline", "demand", "lived"};
+  return kWords;
+}
+
+SurvivalParts survival_parts(std::span<const std::string> words) {
+  const auto has = [&](std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  return {.deadline = has("deadline"), .demand = has("demand"), .lived = has("lived")};
+}
+
 std::span<const std::string_view> preemption_words() {
   static constexpr std::array<std::string_view, 3> kWords{"boundary", "as-needed", "instant"};
   return kWords;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "config/ids.h"
@@ -21,6 +22,19 @@ enum class Preemption : std::uint8_t {
   as_needed,  // wait if the arrival's slack covers that, else take the core at once
   instant,    // take the core at once
 };
+
+// What is taken into account of how long a job may live, when its exits are planned.
+struct SurvivalParts {
+  bool deadline = true;  // it ends there, and perhaps blocks take their worst times until then
+  bool demand = true;    // more urgent work that is known takes its lane before; only with `deadline`
+  bool lived = false;    // how long such jobs lived before (lives.h)
+  friend bool operator==(const SurvivalParts&, const SurvivalParts&) = default;
+};
+
+// The parts that these words name, of "deadline", "demand" and "lived", and no others. Precondition: they are
+// these words.
+SurvivalParts survival_parts(std::span<const std::string> words);
+std::span<const std::string_view> survival_words();
 
 // "edf", "fixed-priority", "fifo", "imprecise"; "boundary", "as-needed", "instant": index = value of the
 // enum.

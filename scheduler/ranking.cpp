@@ -18,14 +18,13 @@ Tier tier(Policy policy, const JobRecord& job, const Standing& at) {
 
 // Expected accuracy gained per second of lane time, by the part of the plan that gains most per second.
 double density(const JobRecord& job, const Standing& at, DeviceId device) {
-  const std::vector<double>& accuracy = job.spec.times->accuracy;
-  const double held = at.best_exit < 0 ? 0 : accuracy[static_cast<std::size_t>(at.best_exit)];
+  const double held = at.best_exit > job.best.exit ? job.outlook.after(at.best_exit) : job.outlook.held();
   Duration time{};
   double best = 0;
   for (int block = at.next_block; block <= deepest(at.plan); ++block) {
     time += block_time(job, device, block, at.plan);
     if ((at.plan & exit_bit(block)) == 0) continue;
-    const double gain = accuracy[static_cast<std::size_t>(block)] - held;
+    const double gain = job.outlook.after(block) - held;
     best = std::max(best, gain / std::max(1e-9, std::chrono::duration<double>(time).count()));
   }
   return best;

@@ -35,8 +35,9 @@ std::uint64_t CatalogModel::elements() const {
   return n;
 }
 
-Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t devices) {
-  Catalog catalog(devices);
+Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t devices,
+                              std::string_view expect) {
+  Catalog catalog(devices, expect);
   std::error_code code;
   std::filesystem::directory_iterator entries(folder, code);
   for (; !code && entries != std::filesystem::directory_iterator(); entries.increment(code)) {
@@ -79,6 +80,16 @@ void Catalog::reload() {
   for (CatalogModel& model : models_) model.description.digest.clear();
 }
 
+// The best that the package has of what is asked for. Null: its exits' mean accuracies.
+std::shared_ptr<const Forecast> Catalog::forecast(const PredictorParameters& parameters) const {
+  if (expect_ == "statistics") return nullptr;
+  if (expect_ == "lookalikes" && parameters.lookalikes) {
+    return std::make_shared<const Lookalikes>(Lookalikes::make(*parameters.lookalikes).value());
+  }
+  if (parameters.layers.empty()) return nullptr;
+  return std::make_shared<const Predictor>(Predictor::make(parameters).value());
+}
+
 Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
     ModelId id, DeviceId device, const lane::ModelDescription& description) const {
   const CatalogModel& model = models_[id.value];
@@ -102,12 +113,17 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {
     times.accuracy.push_back(static_cast<double>(b + 1) / description.blocks);
   }
+  times.forecast = description.predictor ? forecast(*description.predictor) : nullptr;
   return std::make_shared<const ModelTimes>(std::move(times));
 }
 
 void Catalog::loaded(ModelId id, lane::ModelDescription description,
                      std::shared_ptr<const ModelTimes> times) {
   CatalogModel& model = models_[id.value];
+  model.predictor = nullptr;
+  if (description.predictor) {
+    model.predictor = std::make_shared<const Predictor>(Predictor::make(*description.predictor).value());
+  }
   if (model.description.digest.empty()) model.description = std::move(description);
   model.times = std::move(times);
   model.reason.clear();

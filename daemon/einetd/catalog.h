@@ -20,9 +20,10 @@ namespace einet {
 struct CatalogModel {
   std::string name;
   bool well_named = true;
-  std::string reason;                       // why no device runs it; empty when one does
-  lane::ModelDescription description;       // of the device that loaded it first since the last reload
-  std::shared_ptr<const ModelTimes> times;  // null until a device runs it
+  std::string reason;                          // why no device runs it; empty when one does
+  lane::ModelDescription description;          // of the device that loaded it first since the last reload
+  std::shared_ptr<const ModelTimes> times;     // null until a device runs it
+  std::shared_ptr<const Predictor> predictor;  // judges its answers; null: the package has none
 
   bool loaded() const { return times != nullptr; }
   std::uint64_t elements() const;  // of an input
@@ -31,7 +32,9 @@ struct CatalogModel {
 class Catalog {
  public:
   // Lists NAME.einet/ in the folder, sorted by name. Error: the folder cannot be read, names the path.
-  static Result<Catalog> scan(const std::filesystem::path& folder, std::size_t devices);
+  // `expect`: PlannerConfig::expect, what models' times have a forecast for.
+  static Result<Catalog> scan(const std::filesystem::path& folder, std::size_t devices,
+                              std::string_view expect);
 
   std::size_t size() const { return models_.size(); }
   const CatalogModel& model(ModelId id) const { return models_[id.value]; }
@@ -53,8 +56,11 @@ class Catalog {
   void refused(ModelId, DeviceId, const std::string& reason);
 
  private:
-  Catalog(std::size_t devices) : devices_(devices) {}
+  Catalog(std::size_t devices, std::string_view expect) : devices_(devices), expect_(expect) {}
+  std::shared_ptr<const Forecast> forecast(const PredictorParameters&) const;
+
   std::size_t devices_;
+  std::string expect_;
   std::vector<CatalogModel> models_;
   std::vector<std::filesystem::path> paths_;
 };

@@ -197,7 +197,7 @@ class Daemon {
 }  // namespace
 
 Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path& worker) {
-  Result<Catalog> catalog = Catalog::scan(config.models, config.devices.size());
+  Result<Catalog> catalog = Catalog::scan(config.models, config.devices.size(), config.planner.expect);
   if (!catalog) return catalog.error();
   Result<std::unique_ptr<Arena>> arena = Arena::create(config.limits.arena);
   if (!arena) return arena.error();

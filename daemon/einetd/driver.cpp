@@ -32,7 +32,8 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
              .promote_at_laxity = parts.config.promote_at_laxity,
              .margin = parts.config.admission.margin,
-             .overhead = parts.config.admission.overhead},
+             .overhead = parts.config.admission.overhead,
+             .survival = survival_parts(parts.config.planner.survival)},
             *this, *this),
       timer_(parts.io) {
   for (std::uint32_t d = 0; d < parts.config.devices.size(); ++d) {
@@ -76,6 +77,8 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   job.origin = origin;
   job.received = received;
   job.submission = std::move(submission);
+  const CatalogModel& model = parts_.catalog.model(job.spec().model);
+  job.answer = JobAnswer(model.predictor, model.description.classes);
   const JobSpec spec = job.spec();
   // Before the core hears of it: its observer calls find the record.
   const auto [place, inserted] = jobs_.emplace(id, std::move(job));
@@ -233,7 +236,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
                       .answer = std::nullopt,
                       .used = report.used};
     if (report.answer) {
-      block.answer = ExitAnswer{report.block, report.answer->top_class, report.answer->confidence};
+      block.answer = job.answer.add(report.block, report.scores);
     }
     if (!core_.block_done(block, parts_.clock.now())) return false;
     ++lane.blocks;
@@ -247,7 +250,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
     }
     const Posted* posted = lane.find(report.grant);
     report_.block_done(job, place, block, posted != nullptr ? posted->at : TimePoint{});
-    if (report.answer) take_answer(job, id, report);
+    if (report.answer) take_answer(job, *block.answer, id, report);
   }
   if (report.finished != lane::End::none) {
     if (!core_.grant_ended(id, report.grant, grant_end(report.finished), parts_.clock.now())) return false;
@@ -256,7 +259,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
   return true;
 }
 
-void Driver::take_answer(HeldJob& job, LaneId id, const lane::Report& report) {
+void Driver::take_answer(HeldJob& job, const ExitAnswer& held, LaneId id, const lane::Report& report) {
   // Whether the answer still counts is the core's to say: the job may have ended meanwhile.
   const std::optional<Core::JobView> view = core_.job(job.spec().id);
   if (job.ended || !view || view->best.exit != report.block) return;
@@ -264,9 +267,9 @@ void Driver::take_answer(HeldJob& job, LaneId id, const lane::Report& report) {
   job.executed_exits |= exit_bit(report.block);
   wire::Answer answer;
   answer.set_exit(static_cast<std::uint32_t>(report.block));
-  answer.set_top_class(static_cast<std::uint32_t>(report.answer->top_class));
-  answer.set_confidence(report.answer->confidence);
-  answer.mutable_scores()->Add(report.scores.begin(), report.scores.end());
+  answer.set_top_class(static_cast<std::uint32_t>(held.top_class));
+  answer.set_confidence(held.confidence);
+  answer.mutable_scores()->Add(job.answer.scores().begin(), job.answer.scores().end());
   answer.set_ready_ns(wire_ns(report.end));
   job.best = std::move(answer);
   if (!job.sufficient && report.block >= job.spec().mandatory_exit) {

@@ -132,7 +132,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   void drop(DeviceId, LaneLoss);
   bool cancel(const HeldJob&);
   bool take(LaneId, const lane::Report&);
-  void take_answer(HeldJob&, LaneId, const lane::Report&);
+  void take_answer(HeldJob&, const ExitAnswer& held, LaneId, const lane::Report&);
   More rearm();
   void set_timer();
   HeldJob& record(JobId);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "daemon/einetd/intake.h"
+#include "daemon/einetd/job_answer.h"
 
 namespace einet {
 
@@ -24,6 +25,7 @@ struct HeldJob {
   std::optional<TimePoint> first_block;
   Duration lane_time{};
   ExitMask executed_exits = 0;
+  JobAnswer answer;
   int preemptions = 0;
   std::optional<wire::Answer> best;
   bool sufficient = false;  // that is of its mandatory exit, or of a later one

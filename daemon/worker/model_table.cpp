@@ -55,6 +55,7 @@ Result<lane::ModelDescription> describe(const LoadedModel& model) {
     }
   }
   out.state = model.state_bytes();
+  out.predictor = info.predictor;
   // What the daemon would not accept is refused here, where it is a model's fault and not the worker's.
   auto packet = lane::encode(lane::FromWorker(lane::ModelLoaded{ModelId{}, out}));
   if (!packet) return packet.error();

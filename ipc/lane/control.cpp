@@ -58,6 +58,70 @@ Result<PartTime> read_part(const wire::PartTime& from) {
   return PartTime{Duration{from.p50_ns()}, Duration{from.p99_ns()}, Duration{from.max_ns()}};
 }
 
+void pack_predictor(const PredictorParameters& from, wire::Predictor& to) {
+  to.mutable_prior()->Add(from.prior.begin(), from.prior.end());
+  for (const Calibration& c : from.calibration) {
+    wire::Calibration& calibration = *to.add_calibration();
+    calibration.set_temperature(c.temperature);
+    calibration.mutable_confidence()->Add(c.confidence.begin(), c.confidence.end());
+    calibration.mutable_accuracy()->Add(c.accuracy.begin(), c.accuracy.end());
+  }
+  for (const PredictorParameters::Layer& l : from.layers) {
+    wire::Layer& layer = *to.add_layers();
+    layer.set_inputs(static_cast<std::uint32_t>(l.inputs));
+    layer.set_outputs(static_cast<std::uint32_t>(l.outputs));
+    layer.mutable_weight()->Add(l.weight.begin(), l.weight.end());
+    layer.mutable_bias()->Add(l.bias.begin(), l.bias.end());
+  }
+  to.set_aggregation(std::string(name(from.aggregation)));
+  if (!from.lookalikes) return;
+  to.mutable_lookalikes_mean()->Add(from.lookalikes->mean.begin(), from.lookalikes->mean.end());
+  for (const auto& groups : from.lookalikes->groups) {
+    auto& rows = *to.add_lookalikes()->mutable_rows();
+    for (const LookalikeParameters::Group& group : groups) {
+      rows.Add(group.held);
+      rows.Add(group.accuracy.begin(), group.accuracy.end());
+    }
+  }
+}
+
+template <class Field>
+std::vector<float> floats(const Field& from) {
+  return {from.begin(), from.end()};
+}
+
+Result<PredictorParameters> read_predictor(const wire::Predictor& from, int classes) {
+  PredictorParameters to;
+  to.classes = classes;
+  to.prior = floats(from.prior());
+  for (const wire::Calibration& c : from.calibration()) {
+    to.calibration.push_back({c.temperature(), floats(c.confidence()), floats(c.accuracy())});
+  }
+  for (const wire::Layer& l : from.layers()) {
+    to.layers.push_back({static_cast<int>(std::min<std::uint32_t>(l.inputs(), 1U << 16)),
+                         static_cast<int>(std::min<std::uint32_t>(l.outputs(), 1U << 16)), floats(l.weight()),
+                         floats(l.bias())});
+  }
+  const auto aggregation = parse_aggregation(from.aggregation());
+  if (!aggregation) return aggregation.error();
+  to.aggregation = *aggregation;
+  if (from.lookalikes_size() > 0) to.lookalikes.emplace().mean = floats(from.lookalikes_mean());
+  for (int exit = 0; exit < from.lookalikes_size(); ++exit) {
+    const auto& rows = from.lookalikes(exit).rows();
+    const int width = from.prior_size() - exit + 1;
+    if (width < 2 || rows.size() % width != 0) {
+      return error("lookalikes of exit " + std::to_string(exit) + ": found " + std::to_string(rows.size()) +
+                   " numbers; expected rows of " + std::to_string(width));
+    }
+    auto& groups = to.lookalikes->groups.emplace_back();
+    for (auto row = rows.begin(); row != rows.end(); row += width) {
+      groups.push_back({row[0], {row + 1, row + width}});
+    }
+  }
+  if (auto ok = check(to); !ok) return ok.error();
+  return to;
+}
+
 void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
   to.set_name(from.name);
   to.set_version(from.version);
@@ -73,6 +137,7 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
   }
   for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
   to.set_state_bytes(from.state.value);
+  if (from.predictor) pack_predictor(*from.predictor, *to.mutable_predictor());
 }
 
 bool is_name(std::string_view text) {
@@ -148,6 +213,13 @@ Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
     return bad("state_bytes", std::to_string(from.state_bytes()), "at most 2^40");
   }
   to.state = ByteCount{from.state_bytes()};
+  if (!from.has_predictor()) return to;
+  auto predictor = read_predictor(from.predictor(), to.classes);
+  if (!predictor) return within("control message: predictor", predictor.error());
+  if (predictor->exits() != to.blocks) {
+    return bad_length("predictor", predictor->exits(), "block", to.blocks);
+  }
+  to.predictor = std::move(*predictor);
   return to;
 }
 

@@ -21,6 +21,7 @@
 #include "config/unique_fd.h"
 #include "ipc/lane/grant.h"
 #include "ipc/lane/layout.h"
+#include "planner/predictor.h"
 
 namespace einet::lane {
 
@@ -84,6 +85,9 @@ struct ModelDescription {
   std::vector<BlockTimes> times;    // ET-profile of this device: one per block, or none
   std::vector<double> accuracy;     // of each exit on held-out samples, in [0, 1]: one per block, or none
   ByteCount state;                  // memory of one job's state in the worker
+  // How answers are judged; of as many exits and classes, and check() holds. None: every sample is like the
+  // mean.
+  std::optional<PredictorParameters> predictor{};
 };
 
 struct ModelLoaded {
@@ -107,7 +111,7 @@ using FromWorker = std::variant<Ready, ModelLoaded, ModelRefused, LogLine>;
 
 // ---- the socket ----
 
-inline constexpr ByteCount kMaxControlMessage{128u << 10};
+inline constexpr ByteCount kMaxControlMessage{192u << 10};
 
 // The bytes of one packet, without descriptors. Error: larger than kMaxControlMessage.
 Result<std::string> encode(const ToWorker&);

@@ -56,6 +56,7 @@ void Invariants::submitted(const JobSpec& asked, const boost::system::result<Acc
                            std::size_t jobs_before, TimePoint now) {
   Truth& j = truth(asked.id);
   j.spec = asked;
+  j.outlook = Outlook(*asked.times);
   j.job = &scenario_.jobs[asked.id.value - 1];
   const std::string what = job_words(asked.id);
   const bool full = jobs_before >= scenario_.max_jobs;
@@ -269,6 +270,7 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   const bool in_time = block.end <= held->spec.deadline || held->spec.on_miss == OnMiss::keep_on;
   if (!held->finished && in_time) {
     if (block.answer) {
+      if (block.answer->exit > held->best_exit) held->outlook.take(*block.answer, *held->spec.times);
       held->best_exit = std::max(held->best_exit, block.answer->exit);
       held->target_reached |= block.answer->confidence >= held->spec.target_confidence;
     }
@@ -341,17 +343,16 @@ void Invariants::finished(JobId id, Outcome outcome, Reason why, TimePoint now) 
 }
 
 void Invariants::check_outcome(const Truth& j, Outcome outcome, const std::string& what, TimePoint now) {
-  const auto& accuracy = j.spec.times->accuracy;
-  const bool exits = !accuracy.empty();
+  const bool exits = !j.spec.times->accuracy.empty();
   const bool suffices = j.best_exit >= std::max(0, j.spec.mandatory_exit);
   const auto wrong = [&](const char* words) { violation("outcome", now, what + words); };
   switch (outcome) {
     case Outcome::completed: {
+      bool nothing_better = exits && suffices;
       // Exits that the lane has passed are out of reach.
-      const bool nothing_better =
-          exits && suffices &&
-          std::all_of(accuracy.begin() + std::max(j.best_exit, j.next_block), accuracy.end(),
-                      [&](double a) { return a <= accuracy[static_cast<std::size_t>(j.best_exit)]; });
+      for (int exit = std::max(j.best_exit + 1, j.next_block); exit < j.spec.times->blocks(); ++exit) {
+        nothing_better &= j.outlook.after(exit) <= j.outlook.held();
+      }
       if (!j.all_blocks_in_time && !j.target_reached && !nothing_better) wrong(", but was not");
       break;
     }

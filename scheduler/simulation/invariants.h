@@ -24,6 +24,7 @@
 #include <array>
 #include <vector>
 
+#include "scheduler/outlook.h"
 #include "scheduler/simulation/oracle.h"
 #include "scheduler/simulation/scenario_run.h"
 #include "scheduler/simulation/simulated_lane.h"
@@ -89,6 +90,7 @@ class Invariants {
     std::optional<std::size_t> last_lane;
     int next_block = 0;
     int best_exit = -1;  // told to the core, in time
+    Outlook outlook;
     bool target_reached = false;
     bool all_blocks_in_time = false;
     std::optional<Reservation> reservation;  // of its task, while it may use it

@@ -27,7 +27,7 @@ constexpr int kBusyTime = 150;  // ns; what happens by itself happens before
 
 class Maker {
  public:
-  explicit Maker(std::uint64_t seed) : dice_(seed) {}
+  explicit Maker(std::uint64_t seed) : dice_(seed), learns_(~seed) {}
 
   Scenario make() {
     s_.seed = dice_.next();
@@ -46,6 +46,7 @@ class Maker {
       s_.races = dice_.chance(70) ? 20 : 0;
     }
     lanes();
+    s_.survival.lived = learns_.chance(30);
     for (int i = dice_.from_to(1, 4); i > 0; --i) s_.models.push_back(model());
     for (int i = dice_.from_to(1, 3); i > 0; --i) s_.tenants.push_back(tenant());
     const bool tasks = dice_.chance(60);
@@ -96,6 +97,7 @@ class Maker {
     if (exits) {
       for (int b = 0; b < blocks; ++b) model->accuracy.push_back(dice_.from_to(0, 100) / 100.0);
       if (dice_.chance(70)) std::sort(model->accuracy.begin(), model->accuracy.end());
+      if (learns_.chance(30)) model->forecast = untrained_forecast(model->accuracy);
     }
     return model;
   }
@@ -203,6 +205,7 @@ class Maker {
   }
 
   Dice dice_;
+  Dice learns_;  // its own, so that a world stays what it was otherwise
   Scenario s_;
   int devices_ = 1;
   bool wild_ = false;

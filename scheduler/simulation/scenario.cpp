@@ -5,7 +5,9 @@
 #include <charconv>
 #include <limits>
 
+#include "config/check.h"
 #include "config/toml_reader.h"
+#include "planner/predictor.h"
 
 namespace einet {
 namespace {
@@ -14,6 +16,8 @@ using Words = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 3> kTrueTimes{"expected", "spread", "worst"};
 constexpr std::array<std::string_view, 2> kOnMiss{"stop", "continue"};
+enum class Forecasts : std::uint8_t { none, untrained };
+constexpr std::array<std::string_view, 2> kForecasts{"none", "untrained"};
 constexpr std::array<std::string_view, 3> kPlans{"exact", "all", "last"};
 constexpr std::array<std::string_view, 2> kLosses{"comes-back", "for-good"};
 constexpr std::int64_t kMostThings = 100'000;  // of each kind
@@ -33,6 +37,9 @@ class Reader {
                                                        std::numeric_limits<std::int64_t>::max(), 0));
     s_.policy = choice<Policy>(root_, "policy", policy_words(), s_.policy);
     s_.promote_at_laxity = length(root_, "promote_at_laxity", Duration{}, Duration{});
+    if (root_.has("survival")) {
+      s_.survival = survival_parts(root_.choices("survival", survival_words()));
+    }
     s_.max_jobs = static_cast<std::size_t>(root_.integer("max_jobs", 1, kMostThings, 1000));
     s_.times = choice<TrueTimes>(root_, "times", kTrueTimes, s_.times);
     s_.late_reports = static_cast<int>(root_.integer("late_reports", 0, 100, 0));
@@ -118,6 +125,13 @@ class Reader {
     times->accuracy = t.numbers("accuracy", 0, 1, kMaxBlocks);
     if (!times->accuracy.empty() && times->accuracy.size() != static_cast<std::size_t>(times->blocks())) {
       t.fail("accuracy", "a model has no exits, or one per block");
+    }
+    if (choice(t, "forecast", kForecasts, Forecasts::none) == Forecasts::untrained) {
+      if (times->accuracy.empty()) {
+        t.fail("forecast", "a model without exits has none");
+      } else {
+        times->forecast = untrained_forecast(times->accuracy);
+      }
     }
     return times;
   }
@@ -269,6 +283,8 @@ class Writer {
 void write_model(Writer& w, const ModelTimes& model) {
   w.table("model");
   if (!model.accuracy.empty()) w.list("accuracy", model.accuracy, Writer::text);
+  w.word("forecast", kForecasts, model.forecast == nullptr ? Forecasts::none : Forecasts::untrained,
+         Forecasts::none);
   for (std::size_t d = 0; d < model.on_device.size(); ++d) {
     const std::vector<BlockTime>& blocks = model.on_device[d];
     if (blocks.empty()) continue;
@@ -304,6 +320,21 @@ void write_job(Writer& w, const Scenario::Job& j) {
 
 }  // namespace
 
+std::shared_ptr<const Forecast> untrained_forecast(const std::vector<double>& accuracy) {
+  const auto exits = accuracy.size();
+  PredictorParameters p;
+  p.classes = 10;
+  p.calibration.assign(exits, Calibration{.confidence = {0, 1}, .accuracy = {0, 1}});
+  p.prior.assign(accuracy.begin(), accuracy.end());
+  p.layers.push_back({.inputs = static_cast<int>(2 * exits),
+                      .outputs = static_cast<int>(exits),
+                      .weight = std::vector<float>(2 * exits * exits),
+                      .bias = std::vector<float>(exits)});
+  Result<Predictor> predictor = Predictor::make(std::move(p));
+  EINET_CHECK(predictor.has_value(), "accuracies are probabilities");
+  return std::make_shared<const Predictor>(std::move(*predictor));
+}
+
 bool is_scenario(std::string_view text) {
   TomlDocument document(text, "");
   return document.root().has("scenario") && document.finish().has_value();
@@ -320,6 +351,13 @@ std::string to_toml(const Scenario& s) {
   w.number("seed", static_cast<std::int64_t>(s.seed));
   w.word("policy", policy_words(), s.policy, Policy::imprecise);
   if (s.promote_at_laxity > Duration{}) w.time("promote_at_laxity", s.promote_at_laxity);
+  if (!(s.survival == SurvivalParts{})) {
+    std::vector<std::string_view> parts;
+    if (s.survival.deadline) parts.push_back("deadline");
+    if (s.survival.demand) parts.push_back("demand");
+    if (s.survival.lived) parts.push_back("lived");
+    w.list("survival", parts, [](std::string_view part) { return '"' + std::string(part) + '"'; });
+  }
   w.number("max_jobs", index(s.max_jobs), 1000);
   w.word("times", kTrueTimes, s.times, TrueTimes::expected);
   w.number("late_reports", s.late_reports);

@@ -74,6 +74,7 @@ struct Scenario {
   std::uint64_t seed = 0;  // of what is drawn while it runs: true times, confidences, delays, races
   Policy policy = Policy::imprecise;
   Duration promote_at_laxity{};
+  SurvivalParts survival{};
   std::size_t max_jobs = 1000;
   TrueTimes times = TrueTimes::expected;
   int late_reports = 0;  // percent of the lanes' records that are read up to kLatestReport late
@@ -86,6 +87,10 @@ struct Scenario {
   std::vector<Loss> losses;
   std::vector<Reload> reloads;
 };
+
+// What the exits still to come are worth for a job whose answers so far were better or worse than usual: as
+// much better or worse. A predictor (planner/predictor.h) that was not trained; one accuracy per exit.
+std::shared_ptr<const Forecast> untrained_forecast(const std::vector<double>& accuracy);
 
 inline constexpr Duration kLatestReport{10};
 inline constexpr ByteCount kMaxScenarioBytes{std::uint64_t{16} << 20};

@@ -42,7 +42,8 @@ class Run final : private Commands, private Observer, private Promises::Listener
         fault_(fault),
         core_({.policy = scenario.policy,
                .max_jobs = scenario.max_jobs,
-               .promote_at_laxity = scenario.promote_at_laxity},
+               .promote_at_laxity = scenario.promote_at_laxity,
+               .survival = scenario.survival},
               *this, *this),
         promises_({.policy = scenario.policy, .margin = 1, .overhead = {}}, core_, *this),
         models_(scenario.models),
@@ -104,7 +105,12 @@ class Run final : private Commands, private Observer, private Promises::Listener
     std::optional<ExitAnswer> answer(JobId job, int exit) override {
       if (run.jobs_[job.value - 1].times->accuracy.empty()) return std::nullopt;
       const auto tenths = run.draw(Draw::confidence, job.value, static_cast<std::uint64_t>(exit), 11);
-      return ExitAnswer{.exit = exit, .top_class = 0, .confidence = static_cast<float>(tenths) / 10};
+      const float confidence = static_cast<float>(tenths) / 10;
+      return ExitAnswer{.exit = exit,
+                        .top_class = 0,
+                        .confidence = confidence,
+                        .calibrated = confidence,
+                        .sure = confidence};
     }
 
     Run& run;

@@ -137,6 +137,7 @@ class Shrinker {
     attempt([](Scenario& s) { s.races = 0; });
     attempt([](Scenario& s) { s.times = TrueTimes::expected; });
     attempt([](Scenario& s) { s.promote_at_laxity = {}; });
+    attempt([](Scenario& s) { s.survival = {}; });
     attempt([](Scenario& s) { s.max_jobs = 1000; });
     for (std::size_t i = 0; i < best_.lanes.size(); ++i) {
       attempt([&](Scenario& s) { s.lanes[i].preemption = Preemption::boundary; });

@@ -27,6 +27,14 @@ ModelDescription some_model() {
   model.times = {{part, part}, {part, part}};
   model.accuracy = {0.5, 1.0};
   model.state = ByteCount{4096};
+  model.predictor = {.classes = 3,
+                     .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
+                     .prior = {0.5F, 1},
+                     .layers = {{4, 2, {1, -2, 3, 0.5F, 0, 0, 0, 1}, {0.125F, 2}}},
+                     .aggregation = Aggregation::product,
+                     .lookalikes = LookalikeParameters{
+                         .mean = {0.5F, 1},
+                         .groups = {{{0.25F, {0.375F, 0.5F}}, {0.75F, {0.875F, 1}}}, {{0.5F, {0.75F}}}}}};
   return model;
 }
 
@@ -112,6 +120,7 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(model.times[1].exit.p99, Duration{2});
   EXPECT_EQ(model.accuracy, (std::vector<double>{0.5, 1.0}));
   EXPECT_EQ(model.state, ByteCount{4096});
+  EXPECT_EQ(model.predictor, some_model().predictor);
 }
 
 TEST(Control, SaysWhenNothingIsThereAndWhenTheOtherSideHasGone) {
@@ -168,6 +177,22 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
       {"accuracy", [=](auto& m) { m.accuracy[0] = nan; }},
       {"accuracy", [](auto& m) { m.accuracy[0] = 1.5; }},
       {"state_bytes", [](auto& m) { m.state = ByteCount{~std::uint64_t{0}}; }},
+      {"predictor: ", [](auto& m) { m.predictor->prior.pop_back(); }},
+      {"predictor: calibration of exit 1", [](auto& m) { m.predictor->calibration[1].temperature = 0; }},
+      {"predictor: layer 0", [](auto& m) { m.predictor->layers[0].weight.pop_back(); }},
+      {"predictor: layer 0", [](auto& m) { m.predictor->layers[0].inputs = -1; }},
+      {"predictor: layer 0", [=](auto& m) { m.predictor->layers[0].bias[0] = static_cast<float>(nan); }},
+      {"aggregation", [](auto& m) { m.predictor->aggregation = Aggregation::most_confident; }},
+      {"lookalikes of exit 1", [](auto& m) { m.predictor->lookalikes->groups[1][0].accuracy.clear(); }},
+      {"lookalikes", [](auto& m) { m.predictor->lookalikes->groups.pop_back(); }},
+      {"lookalikes", [](auto& m) { m.predictor->lookalikes->groups[0][0].held = 2; }},
+      {"predictor",
+       [](auto& m) {
+         m.predictor->calibration.pop_back();
+         m.predictor->prior.pop_back();
+         m.predictor->layers.clear();
+         m.predictor->lookalikes.reset();
+       }},
   };
   for (const auto& [field, lie] : lies) {
     ModelDescription model = some_model();

@@ -44,7 +44,11 @@ class PackageTest : public testing::Test {
         .classes = 3,
         .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
         .prior = {0.5F, 0.75F},
-        .layers = {{4, 1, {1, -2, 3, 0.5F}, {0.125F}}, {1, 2, {1, 2}, {3, 4}}}};
+        .layers = {{4, 1, {1, -2, 3, 0.5F}, {0.125F}}, {1, 2, {1, 2}, {3, 4}}},
+        .aggregation = Aggregation::product,
+        .lookalikes = LookalikeParameters{
+            .mean = {0.5F, 0.75F},
+            .groups = {{{0.25F, {0.375F, 0.5F}}, {0.75F, {0.875F, 1}}}, {{0.5F, {0.75F}}}}}};
     write();
     for (const auto& entry : fs::directory_iterator(path_)) {
       const std::string file = entry.path().filename().string();
@@ -388,6 +392,25 @@ TEST_F(PackageTest, ThePredictorMustBeThisNetworks) {
                 p.layers[1] = {1, 3, std::vector<float>(3), std::vector<float>(3)};
               }),
               HasSubstr("the last layer: found 3 outputs; expected one per exit, 2"));
+  EXPECT_EQ(said([](P& p) { p.lookalikes.reset(); }), "");
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups[0][1].held = 0.125F; }),
+              HasSubstr("lookalikes: exit 0, held: it must never fall"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups[0][1].accuracy[1] = 1.5F; }),
+              HasSubstr("lookalikes: exit 0, accuracy: found 1.500000; expected a number from 0 to 1"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups[1][0].held = std::numeric_limits<float>::quiet_NaN(); }),
+              HasSubstr("lookalikes: exit 1, held: found nan"));
+  EXPECT_THAT(said([](P& p) {
+                for (auto& group : p.lookalikes->groups[0]) group.accuracy.pop_back();
+              }),
+              HasSubstr("the tensor \"exit0.lookalikes\" must have 3 columns"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups[1].clear(); }),
+              HasSubstr("lookalikes: exit 1, groups: found 0; expected from 1 to 64"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups[1].resize(65, p.lookalikes->groups[1][0]); }),
+              HasSubstr("lookalikes: exit 1, groups: found 65; expected from 1 to 64"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->mean.pop_back(); }),
+              HasSubstr("lookalikes: found 1 numbers; expected 2"));
+  EXPECT_THAT(said([](P& p) { p.lookalikes->groups.pop_back(); }),
+              HasSubstr("the tensor \"exit1.lookalikes\" is missing"));
   EXPECT_THAT(said([](P& p) { p.layers.resize(5, p.layers[1]); }),
               HasSubstr("\"layer4.bias\" is not a predictor's"));
 
@@ -416,8 +439,13 @@ TEST_F(PackageTest, ThePredictorsFileSaysWhatIsWrongWithIt) {
     EXPECT_THAT(said(tensors, fewer), HasSubstr("the metadata \"" + key + "\" is missing"));
   }
   auto newer = metadata;
-  newer["format"] = "2";
-  EXPECT_THAT(said(tensors, newer), HasSubstr("predictor: format: found \"2\"; expected \"1\""));
+  newer["format"] = "3";
+  EXPECT_THAT(said(tensors, newer), HasSubstr("predictor: format: found \"3\"; expected \"2\""));
+  auto median = metadata;
+  median["aggregation"] = "median";
+  EXPECT_THAT(said(tensors, median), HasSubstr("aggregation: found \"median\"; expected last"));
+  median["aggregation"] = "most-confident";
+  EXPECT_THAT(said(tensors, median), HasSubstr("aggregation: found \"most-confident\"; expected"));
   for (const auto& [name, tensor] : tensors) {
     auto fewer = tensors;
     fewer.erase(name);

@@ -16,6 +16,7 @@ ExitAnswer answer(int exit, float confidence = 0.5F) {
 JobRecord record(std::shared_ptr<const ModelTimes> times, TimePoint deadline) {
   JobRecord job;
   job.spec = Script::spec(1, std::move(times), deadline);
+  job.outlook = Outlook(*job.spec.times);
   return job;
 }
 

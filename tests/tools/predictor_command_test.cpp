@@ -59,6 +59,8 @@ TEST_F(PredictorCommandTest, PrintsHowGoodItIsAndWritesItIntoThePackage) {
   ASSERT_TRUE(read->info.predictor);
   EXPECT_EQ(read->info.predictor->exits(), 5);
   EXPECT_FALSE(read->info.predictor->layers.empty());
+  EXPECT_TRUE(read->info.predictor->lookalikes);
+  EXPECT_THAT(printed, HasSubstr("\n  answers: the "));
 
   EXPECT_EQ(run({profiles_, path, 1}), printed);
   EXPECT_EQ(read_package_info(path)->digest, read->info.digest);

@@ -4,6 +4,7 @@
 
 #include "config/text.h"
 #include "evaluation/learning.h"
+#include "evaluation/lesson.h"
 #include "models/package.h"
 #include "models/profiles.h"
 #include "planner/predictor_training.h"
@@ -93,8 +94,17 @@ Result<void> run(const PredictorCommand& command) {
               escape(profiles->network()).c_str(), escape(profiles->data()).c_str(), learn.samples,
               judge.samples, test != nullptr ? "test samples" : "other validation samples");
   print(*parameters, measure(*predictor, judge));
+  const BlockTimes times = median_times(profiles->times().front());
+  const Result<Survival> survival = Survival::uniform(0, times.whole_ns());
+  if (!survival) return survival.error();
+  auto judgement =
+      learn_judgement(std::move(*parameters), *validation, *survival, times.trunk_ns, times.exit_ns);
+  if (!judgement) return within(command.profiles.string() + ": validation", judgement.error());
+  std::printf("\n  answers: %s\n", judgement->aggregation == Aggregation::product
+                                       ? "the product of all executed exits' scores"
+                                       : "the deepest executed exit's");
   if (!package) return {};
-  package->info.predictor = std::move(*parameters);
+  package->info.predictor = std::move(*judgement);
   if (auto written = write_package(*command.package, *package); !written) return written.error();
   std::fprintf(stderr, "%s has this predictor\n", command.package->c_str());
   return {};

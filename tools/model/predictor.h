@@ -15,7 +15,8 @@ struct PredictorCommand {
   std::optional<std::filesystem::path> package;  // that it is written into
   std::uint64_t seed = 1;
 };
-// Trains on the validation split. Judges on the test split or, without one, on every fifth validation sample,
+// Trains on the validation split, and learns there how one answer is best made of several, and what became of
+// samples that looked alike. Judges on the test split or, without one, on every fifth validation sample,
 // which then trains nothing; prints that to stdout. Error: no validation split or too few samples; a package
 // of another network than the profiles'.
 Result<void> run(const PredictorCommand&);

@@ -1,0 +1,93 @@
+#include "planner/aggregation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "config/text.h"
+
+namespace einet {
+namespace {
+
+constexpr std::array<std::string_view, kAggregations> kNames{"last", "most-confident", "product"};
+
+}  // namespace
+
+Result<Aggregation> parse_aggregation(std::string_view text) {
+  const auto found = std::find(kNames.begin(), kNames.end(), text);
+  if (found != kNames.end()) return static_cast<Aggregation>(found - kNames.begin());
+  return error("aggregation: found \"" + escape(text, 60) + "\"; expected " + one_of(kNames));
+}
+
+std::string_view name(Aggregation aggregation) {
+  return kNames[static_cast<std::size_t>(aggregation)];
+}
+
+ProductAnswer::ProductAnswer(int classes) : classes_(static_cast<std::size_t>(classes)) {
+  named_.reserve(classes_.size());
+}
+
+void ProductAnswer::clear() {
+  for (const int c : named_) classes_[static_cast<std::size_t>(c)] = {};
+  named_.clear();
+  zeros_ = 0;
+  exits_ = 0;
+  answer_ = -1;
+  confidence_ = 0;
+}
+
+void ProductAnswer::multiply(const NamedScores& given, double temperature) {
+  ++exits_;
+  const double power = 1 / temperature;
+  // What the exit gives to a class that it does not name divides the product of those that it names.
+  const bool all_named = given.classes.size() == classes_.size();
+  const float others = all_named ? 1 : given.others;
+  const int others_zero = others > 0 ? 0 : 1;
+  const double others_log = others > 0 ? power * std::log(others) : 0;
+  for (std::size_t k = 0; k < given.classes.size(); ++k) {
+    const int c = given.classes[k];
+    Class& product = classes_[static_cast<std::size_t>(c)];
+    // A class that was not named before has what every exit gave to those that it did not name: nothing here.
+    if (!product.named) named_.push_back(c);
+    product.named = true;
+    const float score = given.scores[k];
+    product.log += (score > 0 ? power * std::log(score) : 0) - others_log;
+    product.zeros += (score > 0 ? 0 : 1) - others_zero;
+  }
+  zeros_ += others_zero;
+
+  const auto surest = std::max_element(given.scores.begin(), given.scores.end());
+  answer_ = given.classes[static_cast<std::size_t>(surest - given.scores.begin())];
+  double best = 0;
+  double second = 0;
+  int in = 0;  // classes that no exit has put out
+  for (const int c : named_) {
+    const Class& product = classes_[static_cast<std::size_t>(c)];
+    if (product.zeros + zeros_ > 0) continue;
+    ++in;
+    if (in == 1 || product.log > best) {
+      second = best;
+      best = product.log;
+      answer_ = c;
+    } else if (in == 2 || product.log > second) {
+      second = product.log;
+    }
+  }
+  const double ahead = best - second;
+  confidence_ = in == 1 ? 1 : ahead / (1 + ahead);
+}
+
+bool ProductAnswer::scores(std::span<float> into) const {
+  const double best = classes_[static_cast<std::size_t>(answer_)].log;
+  double sum = 0;
+  for (std::size_t c = 0; c < classes_.size(); ++c) {
+    const double score = classes_[c].zeros > 0 ? 0 : std::exp((classes_[c].log - best) / exits_);
+    into[c] = static_cast<float>(score);
+    sum += score;
+  }
+  if (sum == 0) return false;
+  for (float& score : into) score = static_cast<float>(score / sum);
+  return true;
+}
+
+}  // namespace einet
