@@ -95,9 +95,9 @@ Result<Contender> parse_contender(std::string_view text) {
     if (aggregation) contender->aggregation = *aggregation;
     if (expectation) contender->expectation = *expectation;
     if (!aggregation && !expectation) {
-      return error(
-          "planner \"" + escape(text, 60) + "\": found \"" + escape(word, 60) +
-          "\"; expected last, most-confident, product, lookalikes, predictor or statistics behind +");
+      return error("planner \"" + escape(text, 60) + "\": found \"" + escape(word, 60) +
+                   "\"; expected last, most-confident, product, discounted, lookalikes, predictor or "
+                   "statistics behind +");
     }
   }
   return contender;

@@ -43,18 +43,18 @@ double StatisticsForecast::expect(const Seen& seen, std::span<double> accuracy) 
 }
 
 Lookalikes find_lookalikes(const ProfileSplit& validation, std::span<const float> calibrated,
-                           Aggregation aggregation, std::span<const double> temperature, ExitMask usual) {
+                           const Pooling& pooling, ExitMask usual) {
   LookalikeParameters parameters;
   const int exits = validation.exits();
   const auto width = static_cast<std::size_t>(exits);
   const auto samples = static_cast<std::size_t>(validation.samples());
-  const std::vector<double> mean = held_accuracies(validation, calibrated, aggregation, temperature, usual);
+  const std::vector<double> mean = held_accuracies(validation, calibrated, pooling, usual);
   parameters.mean.assign(mean.begin(), mean.end());
 
   const auto add = [&](HeldAnswer& answer, std::size_t s, int k) {
     answer.add(validation, static_cast<int>(s), k, calibrated[s * width + static_cast<std::size_t>(k)]);
   };
-  HeldAnswer held(aggregation, validation.classes(), temperature);
+  HeldAnswer held(pooling, validation.classes());
   HeldAnswer then = held;
   std::vector<double> sure(samples);
   std::vector<std::uint8_t> right(samples * width);  // samples x exits: once the exit is executed too

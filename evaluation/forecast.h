@@ -56,9 +56,9 @@ class StatisticsForecast final : public Forecast {
 // The groups of lookalikes, from held-out samples: about equally many each, and no fewer than 50.
 // `calibrated`: samples x exits, as Seen::calibrated. `usual`: the exits that are usually executed; the
 // lookalikes' answers after an exit are made of those among them that come before it, and of itself.
-// `temperature` as for HeldAnswer, read here only.
+// `pooling` is read here only.
 Lookalikes find_lookalikes(const ProfileSplit& validation, std::span<const float> calibrated,
-                           Aggregation aggregation, std::span<const double> temperature, ExitMask usual);
+                           const Pooling& pooling, ExitMask usual);
 
 // Every sample is what a trained predictor makes of its answers so far. The predictor judges every exit by
 // itself; of most_confident, no answer that is to come is worth less than the one that is held.

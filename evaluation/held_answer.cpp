@@ -2,13 +2,17 @@
 
 namespace einet {
 
-HeldAnswer::HeldAnswer(Aggregation aggregation, int classes, std::span<const double> temperature)
-    : aggregation_(aggregation),
-      temperature_(temperature),
-      product_(aggregation == Aggregation::product ? classes : 0) {
-  if (aggregation != Aggregation::product) return;
+HeldAnswer::HeldAnswer(const Pooling& pooling, int classes)
+    : pooling_(pooling),
+      product_(multiplies() ? classes : 0,
+               pooling.aggregation == Aggregation::discounted ? pooling.discount : 1) {
+  if (!multiplies()) return;
   classes_.reserve(static_cast<std::size_t>(classes));
   scores_.reserve(static_cast<std::size_t>(classes));
+}
+
+bool HeldAnswer::multiplies() const {
+  return pooling_.aggregation == Aggregation::product || pooling_.aggregation == Aggregation::discounted;
 }
 
 void HeldAnswer::clear() {
@@ -18,8 +22,8 @@ void HeldAnswer::clear() {
 }
 
 void HeldAnswer::add(const ProfileSplit& split, int sample, int exit, double calibrated) {
-  if (aggregation_ == Aggregation::most_confident && calibrated < confidence_) return;
-  if (aggregation_ != Aggregation::product) {
+  if (pooling_.aggregation == Aggregation::most_confident && calibrated < confidence_) return;
+  if (!multiplies()) {
     answer_ = split.top(sample, exit);
     confidence_ = calibrated;
     return;
@@ -31,7 +35,7 @@ void HeldAnswer::add(const ProfileSplit& split, int sample, int exit, double cal
     scores_.push_back(split.score(sample, exit, k));
   }
   const float others = split.kept() == split.classes() ? 0 : split.score_of_others(sample, exit);
-  product_.multiply({classes_, scores_, others}, temperature_[static_cast<std::size_t>(exit)]);
+  product_.multiply({classes_, scores_, others}, pooling_.temperature[static_cast<std::size_t>(exit)]);
   answer_ = product_.answer();
   confidence_ = product_.confidence();
 }

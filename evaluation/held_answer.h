@@ -10,11 +10,17 @@
 
 namespace einet {
 
+// How one answer is made of several, with what was learned for it; products alone look at the rest.
+struct Pooling {
+  Aggregation aggregation = Aggregation::last;
+  std::span<const double> temperature;  // one per exit, > 0; lives longer
+  double discount = 1;                  // in (0, 1]; of discounted
+};
+
 // One sample's answer, exit by exit. Reused from sample to sample: allocates at construction only.
 class HeldAnswer {
  public:
-  // `temperature`: one per exit, > 0, read for as long as this lives; only product looks at it.
-  HeldAnswer(Aggregation aggregation, int classes, std::span<const double> temperature);
+  HeldAnswer(const Pooling& pooling, int classes);
 
   // No exit is executed.
   void clear();
@@ -24,13 +30,14 @@ class HeldAnswer {
 
   // The class; -1: none yet.
   int answer() const { return answer_; }
-  // In [0, 1], the larger the surer: the calibrated confidence of the exit that gave the answer; for product
+  // In [0, 1], the larger the surer: the calibrated confidence of the exit that gave the answer; for products
   // ProductAnswer::confidence().
   double confidence() const { return confidence_; }
 
  private:
-  Aggregation aggregation_;
-  std::span<const double> temperature_;
+  bool multiplies() const;
+
+  Pooling pooling_;
   int answer_ = -1;
   double confidence_ = 0;
   ProductAnswer product_;

@@ -7,6 +7,13 @@
 #include "planner/planner.h"
 
 namespace einet {
+namespace {
+
+ExitMask all_exits(const ProfileSplit& split) {
+  return ~ExitMask{0} >> (kMaxBlocks - split.exits());
+}
+
+}  // namespace
 
 ExitAnswers exit_answers(const ProfileSplit& split) {
   ExitAnswers answers;
@@ -75,11 +82,10 @@ std::vector<double> temperatures(const Predictor& predictor) {
 }
 
 std::vector<double> held_accuracies(const ProfileSplit& split, std::span<const float> calibrated,
-                                    Aggregation aggregation, std::span<const double> temperature,
-                                    ExitMask before) {
+                                    const Pooling& pooling, ExitMask before) {
   const int exits = split.exits();
   std::vector<int> right(static_cast<std::size_t>(exits));
-  HeldAnswer held(aggregation, split.classes(), temperature);
+  HeldAnswer held(pooling, split.classes());
   HeldAnswer then = held;
   for (int s = 0; s < split.samples(); ++s) {
     held.clear();
@@ -96,26 +102,20 @@ std::vector<double> held_accuracies(const ProfileSplit& split, std::span<const f
   return out;
 }
 
-UsualPlan usual_plan(const ProfileSplit& split, std::span<const float> calibrated, Aggregation aggregation,
-                     std::span<const double> temperature, const Survival& survival,
-                     std::span<const double> trunk_ns, std::span<const double> exit_ns) {
+UsualPlan usual_plan(const ProfileSplit& split, std::span<const float> calibrated, const Pooling& pooling,
+                     const KillSetting& kill) {
   constexpr int kRounds = 8;
   PlanSearch search;
   UsualPlan best;
-  double best_worth = -1;
   // From both ends: what every exit is worth alone, and after all others.
-  const ExitMask all = ~ExitMask{0} >> (kMaxBlocks - split.exits());
-  for (const ExitMask start : {ExitMask{0}, all}) {
+  for (const ExitMask start : {ExitMask{0}, all_exits(split)}) {
     ExitMask exits = start;
     for (int round = 0; round < kRounds; ++round) {
-      std::vector<double> accuracy = held_accuracies(split, calibrated, aggregation, temperature, exits);
-      const PlanProblem problem{.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = accuracy};
-      const double worth = expected_accuracy(problem, survival, exits);
-      const ExitMask next = search.exact(problem, survival).exits;
-      if (worth > best_worth) {
-        best_worth = worth;
-        best = {exits, std::move(accuracy)};
-      }
+      std::vector<double> accuracy = held_accuracies(split, calibrated, pooling, exits);
+      const PlanProblem problem{.trunk_ns = kill.trunk_ns, .exit_ns = kill.exit_ns, .accuracy = accuracy};
+      const double worth = expected_accuracy(problem, kill.survival, exits);
+      const ExitMask next = search.exact(problem, kill.survival).exits;
+      if (best.accuracy.empty() || worth > best.worth) best = {exits, std::move(accuracy), worth};
       if (next == exits) break;
       exits = next;
     }
@@ -123,24 +123,40 @@ UsualPlan usual_plan(const ProfileSplit& split, std::span<const float> calibrate
   return best;
 }
 
+double learn_discount(const ProfileSplit& split, std::span<const float> calibrated,
+                      std::span<const double> temperature, const KillSetting& kill) {
+  constexpr std::array<double, 6> kDiscounts{1, 0.85, 0.7, 0.5, 0.3, 0.1};
+  const ExitMask usual = usual_plan(split, calibrated, {Aggregation::last, temperature}, kill).exits;
+  double best = 1;
+  double best_worth = -1;
+  for (const double discount : kDiscounts) {
+    for (const ExitMask exits : {usual, all_exits(split)}) {
+      const std::vector<double> accuracy =
+          held_accuracies(split, calibrated, {Aggregation::discounted, temperature, discount}, exits);
+      const double worth = expected_accuracy(
+          {.trunk_ns = kill.trunk_ns, .exit_ns = kill.exit_ns, .accuracy = accuracy}, kill.survival, exits);
+      if (worth <= best_worth) continue;
+      best_worth = worth;
+      best = discount;
+    }
+  }
+  return best;
+}
+
 Result<PredictorParameters> learn_judgement(PredictorParameters trained, const ProfileSplit& validation,
-                                            const Survival& survival, std::span<const double> trunk_ns,
-                                            std::span<const double> exit_ns) {
+                                            const KillSetting& kill) {
   const auto predictor = Predictor::make(trained);
   if (!predictor) return predictor.error();
   const std::vector<float> calibrated = calibrated_confidences(*predictor, validation);
   const std::vector<double> temperature = temperatures(*predictor);
   double best = -1;
   for (const Aggregation aggregation : {Aggregation::last, Aggregation::product}) {
-    const UsualPlan plan =
-        usual_plan(validation, calibrated, aggregation, temperature, survival, trunk_ns, exit_ns);
-    const double worth = expected_accuracy(
-        {.trunk_ns = trunk_ns, .exit_ns = exit_ns, .accuracy = plan.accuracy}, survival, plan.exits);
-    if (worth <= best) continue;
-    best = worth;
+    const Pooling pooling{aggregation, temperature};
+    const UsualPlan plan = usual_plan(validation, calibrated, pooling, kill);
+    if (plan.worth <= best) continue;
+    best = plan.worth;
     trained.aggregation = aggregation;
-    trained.lookalikes =
-        find_lookalikes(validation, calibrated, aggregation, temperature, plan.exits).parameters();
+    trained.lookalikes = find_lookalikes(validation, calibrated, pooling, plan.exits).parameters();
   }
   return trained;
 }

@@ -31,26 +31,36 @@ std::vector<float> calibrated_confidences(const Predictor&, const ProfileSplit&)
 std::vector<double> temperatures(const Predictor&);
 
 // One per exit: the accuracy of the answer that is held once the exit is executed after those of `before`
-// that come before it. `calibrated`: samples x exits; `temperature` as for HeldAnswer.
-std::vector<double> held_accuracies(const ProfileSplit&, std::span<const float> calibrated, Aggregation,
-                                    std::span<const double> temperature, ExitMask before);
+// that come before it. `calibrated`: samples x exits.
+std::vector<double> held_accuracies(const ProfileSplit&, std::span<const float> calibrated, const Pooling&,
+                                    ExitMask before);
+
+// When exits are ready and how long jobs live; views.
+struct KillSetting {
+  const Survival& survival;
+  std::span<const double> trunk_ns, exit_ns;
+};
 
 // The plan that is best for the mean of all samples.
 struct UsualPlan {
   ExitMask exits = 0;
   std::vector<double> accuracy;  // held_accuracies() of its exits
+  double worth = 0;              // expected_accuracy() with these
 };
 
 // For Aggregation::last the best plan there is. For others the accuracies depend on the plan and the best
 // plan on them: the best of those that are found by planning for the accuracies of the last one found.
-UsualPlan usual_plan(const ProfileSplit&, std::span<const float> calibrated, Aggregation,
-                     std::span<const double> temperature, const Survival&, std::span<const double> trunk_ns,
-                     std::span<const double> exit_ns);
+UsualPlan usual_plan(const ProfileSplit&, std::span<const float> calibrated, const Pooling&,
+                     const KillSetting&);
+
+// The discount of Aggregation::discounted under which the best of two plans is worth most: all exits, and the
+// usual ones where the last answer counts.
+double learn_discount(const ProfileSplit&, std::span<const float> calibrated,
+                      std::span<const double> temperature, const KillSetting&);
 
 // All that a package holds of how a sample's answers are judged: the trained predictor; the aggregation, last
 // or product, whose best plan for the mean is the better; and the lookalikes for that.
 Result<PredictorParameters> learn_judgement(PredictorParameters trained, const ProfileSplit& validation,
-                                            const Survival&, std::span<const double> trunk_ns,
-                                            std::span<const double> exit_ns);
+                                            const KillSetting&);
 
 }  // namespace einet

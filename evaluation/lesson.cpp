@@ -1,20 +1,12 @@
 #include "evaluation/lesson.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 
 #include "config/check.h"
 #include "evaluation/learning.h"
 
 namespace einet {
-namespace {
-
-constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
-    Aggregation::last, Aggregation::most_confident, Aggregation::product};
-
-}  // namespace
-
 bool Choices::needs(Expectation what, Aggregation how) const {
   return std::any_of(contenders.begin(), contenders.end(), [&](const Contender& c) {
     return c.kind == Contender::Kind::online && c.expectation.value_or(expectation) == what &&
@@ -78,21 +70,26 @@ Result<Lesson> Lesson::learn(const Fold& fold, const Choices& choices, std::uint
   return Lesson(fold, std::move(*predictor));
 }
 
-const Forecasts& Lesson::forecasts(const Choices& choices, const Survival& survival,
-                                   const BlockTimes& times) {
-  Forecasts& forecasts = forecasts_.emplace_back();
+const Lesson::Plans& Lesson::learn_plans(const Choices& choices, const Survival& survival,
+                                         const BlockTimes& times) {
+  Plans& plans = plans_.emplace_back();
+  const KillSetting kill{survival, times.trunk_ns, times.exit_ns};
+  if (choices.needs(Aggregation::discounted)) {
+    plans.discount = learn_discount(fold_.learn, learned_calibrated_, temperature_, kill);
+  }
   for (const Aggregation aggregation : kEveryAggregation) {
     if (!choices.needs(aggregation)) continue;
-    const UsualPlan usual = usual_plan(fold_.learn, learned_calibrated_, aggregation, temperature_, survival,
-                                       times.trunk_ns, times.exit_ns);
-    forecasts.set(Expectation::statistics, aggregation, statistics_.emplace_back(usual.accuracy));
-    forecasts.set(Expectation::predictor, aggregation, predicted_[static_cast<std::size_t>(aggregation)]);
+    const Pooling pooling{aggregation, temperature_, plans.discount};
+    const UsualPlan usual = usual_plan(fold_.learn, learned_calibrated_, pooling, kill);
+    plans.forecasts.set(Expectation::statistics, aggregation, statistics_.emplace_back(usual.accuracy));
+    plans.forecasts.set(Expectation::predictor, aggregation,
+                        predicted_[static_cast<std::size_t>(aggregation)]);
     if (!choices.needs(Expectation::lookalikes, aggregation)) continue;
-    forecasts.set(Expectation::lookalikes, aggregation,
-                  lookalikes_.emplace_back(find_lookalikes(fold_.learn, learned_calibrated_, aggregation,
-                                                           temperature_, usual.exits)));
+    plans.forecasts.set(
+        Expectation::lookalikes, aggregation,
+        lookalikes_.emplace_back(find_lookalikes(fold_.learn, learned_calibrated_, pooling, usual.exits)));
   }
-  return forecasts;
+  return plans;
 }
 
 }  // namespace einet

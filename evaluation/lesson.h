@@ -51,14 +51,18 @@ struct BlockTimes {
 };
 BlockTimes median_times(const EtProfile&);
 
-// What one fold has taught. Immutable but for forecasts().
+// What one fold has taught.
 class Lesson {
  public:
   // Error: too few samples to train a predictor, if any contender asks for its expectations.
   static Result<Lesson> learn(const Fold&, const Choices&, std::uint64_t seed);
 
-  // Forecasts for one survival function; valid while the lesson lives, where it is.
-  const Forecasts& forecasts(const Choices&, const Survival&, const BlockTimes&);
+  // What depends on the survival function too; valid while the lesson lives, where it is.
+  struct Plans {
+    Forecasts forecasts;
+    double discount = 1;  // of Aggregation::discounted
+  };
+  const Plans& learn_plans(const Choices&, const Survival&, const BlockTimes&);
 
   const ProfileSplit& judged() const { return fold_.judge; }
   const std::vector<float>& calibrated() const { return judged_calibrated_; }  // judged samples x exits
@@ -72,8 +76,8 @@ class Lesson {
   std::vector<double> temperature_;
   std::vector<float> learned_calibrated_, judged_calibrated_;
   std::vector<PredictorForecast> predicted_;  // one per aggregation
-  // Per call of forecasts().
-  std::deque<Forecasts> forecasts_;
+  // Of all calls of learn_plans().
+  std::deque<Plans> plans_;
   std::deque<StatisticsForecast> statistics_;
   std::deque<Lookalikes> lookalikes_;
 };

@@ -33,7 +33,7 @@ class Runner {
             contender.kind == Contender::Kind::online
                 ? need(setting.forecasts, contender.expectation.value_or(setting.expectation), aggregation_)
                 : statistics_),
-        held_(aggregation_, setting.samples.classes(), setting.temperature),
+        held_({aggregation_, setting.temperature, setting.discount}, setting.samples.classes()),
         gained_(kCurvePoints) {
     for (const double t : s_.trunk_ns) whole_ns_ += t;
     for (const double t : s_.exit_ns) whole_ns_ += t;

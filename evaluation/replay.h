@@ -21,7 +21,8 @@ namespace einet {
 struct ReplaySetting {
   const ProfileSplit& samples;
   std::span<const float> calibrated;    // samples x exits: Seen::calibrated
-  std::span<const double> temperature;  // one per exit, > 0: for Aggregation::product
+  std::span<const double> temperature;  // Pooling's, one per exit
+  double discount = 1;                  // the same
   const Forecasts& forecasts;           // what online contenders ask for; statistics for all
   const Survival& survival;
   std::span<const double> trunk_ns;  // one per block, > 0

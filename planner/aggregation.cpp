@@ -4,12 +4,14 @@
 #include <array>
 #include <cmath>
 
+#include "config/check.h"
 #include "config/text.h"
 
 namespace einet {
 namespace {
 
-constexpr std::array<std::string_view, kAggregations> kNames{"last", "most-confident", "product"};
+constexpr std::array<std::string_view, kAggregations> kNames{"last", "most-confident", "product",
+                                                             "discounted"};
 
 }  // namespace
 
@@ -23,7 +25,9 @@ std::string_view name(Aggregation aggregation) {
   return kNames[static_cast<std::size_t>(aggregation)];
 }
 
-ProductAnswer::ProductAnswer(int classes) : classes_(static_cast<std::size_t>(classes)) {
+ProductAnswer::ProductAnswer(int classes, double discount)
+    : classes_(static_cast<std::size_t>(classes)), discount_(discount) {
+  EINET_CHECK(discount > 0 && discount <= 1, "a discount in (0, 1]");
   named_.reserve(classes_.size());
 }
 
@@ -31,13 +35,14 @@ void ProductAnswer::clear() {
   for (const int c : named_) classes_[static_cast<std::size_t>(c)] = {};
   named_.clear();
   zeros_ = 0;
-  exits_ = 0;
+  weight_ = 0;
   answer_ = -1;
   confidence_ = 0;
 }
 
 void ProductAnswer::multiply(const NamedScores& given, double temperature) {
-  ++exits_;
+  weight_ = weight_ * discount_ + 1;
+  for (const int c : named_) classes_[static_cast<std::size_t>(c)].log *= discount_;
   const double power = 1 / temperature;
   // What the exit gives to a class that it does not name divides the product of those that it names.
   const bool all_named = given.classes.size() == classes_.size();
@@ -81,7 +86,7 @@ bool ProductAnswer::scores(std::span<float> into) const {
   const double best = classes_[static_cast<std::size_t>(answer_)].log;
   double sum = 0;
   for (std::size_t c = 0; c < classes_.size(); ++c) {
-    const double score = classes_[c].zeros > 0 ? 0 : std::exp((classes_[c].log - best) / exits_);
+    const double score = classes_[c].zeros > 0 ? 0 : std::exp((classes_[c].log - best) / weight_);
     into[c] = static_cast<float>(score);
     sum += score;
   }

@@ -1,6 +1,7 @@
 // One answer made of the answers of several exits.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -18,11 +19,17 @@ enum class Aggregation : std::uint8_t {
   // Monotonicity", NeurIPS 2023: product anytime). A class that any exit gives no score is out; if every
   // class is out, the deepest exit's answer counts alone.
   product,
+  // The same, with the logarithms of the product so far times a discount before each further exit: what weak
+  // early exits said counts the less, the more came after it. A discount of 1 is product; towards 0 it
+  // becomes last.
+  discounted,
 };
 
-inline constexpr std::size_t kAggregations = 3;
+inline constexpr std::size_t kAggregations = 4;
+inline constexpr std::array<Aggregation, kAggregations> kEveryAggregation{
+    Aggregation::last, Aggregation::most_confident, Aggregation::product, Aggregation::discounted};
 
-// "last", "most-confident" or "product". Error: anything else.
+// "last", "most-confident", "product" or "discounted". Error: anything else.
 Result<Aggregation> parse_aggregation(std::string_view name);
 std::string_view name(Aggregation);
 
@@ -36,7 +43,8 @@ struct NamedScores {
 // The product of one sample, exit by exit. Reused from sample to sample: allocates at construction only.
 class ProductAnswer {
  public:
-  explicit ProductAnswer(int classes);
+  // `discount` in (0, 1].
+  explicit ProductAnswer(int classes, double discount = 1);
 
   // No exit is executed.
   void clear();
@@ -48,8 +56,9 @@ class ProductAnswer {
   // How sure it is, in [0, 1]: no probability, but d / (1 + d) with d the distance to the next class in
   // logarithms; 1 if no other class is left, 0 if none is.
   double confidence() const { return confidence_; }
-  // The product as one exit might have said it: its root of as many as were multiplied, scaled to sum 1; one
-  // per class. False: every class is out. Precondition: some exit was executed, and all classes were named.
+  // The product as one exit might have said it: its root of as many as were multiplied (discounted), scaled
+  // to sum 1; one per class. False: every class is out. Precondition: some exit was executed, and all classes
+  // were named.
   bool scores(std::span<float> into) const;
 
  private:
@@ -63,7 +72,8 @@ class ProductAnswer {
   std::vector<Class> classes_;
   std::vector<int> named_;  // the classes that some executed exit has named
   int zeros_ = 0;           // exits that gave no score to any class that they did not name
-  int exits_ = 0;
+  double discount_;
+  double weight_ = 0;  // of all exits, discounted
   int answer_ = -1;
   double confidence_ = 0;
 };

@@ -25,10 +25,10 @@ ProfileSet one_sample(const std::vector<std::vector<float>>& exits, int kept) {
 
 // The answers held as exit after exit is executed, each as confident as it says.
 std::vector<int> answers(Aggregation aggregation, const std::vector<std::vector<float>>& exits,
-                         std::vector<double> temperature = {1, 1, 1}, int kept = 0) {
+                         std::vector<double> temperature = {1, 1, 1}, int kept = 0, double discount = 1) {
   const ProfileSet set = one_sample(exits, kept > 0 ? kept : static_cast<int>(exits.front().size()));
   const ProfileSplit& split = *set.split(Split::test);
-  HeldAnswer held(aggregation, set.classes(), temperature);
+  HeldAnswer held({aggregation, temperature, discount}, set.classes());
   std::vector<int> out;
   for (int round = 0; round < 2; ++round) {  // the second round shows that nothing of the first is left
     out.clear();
@@ -60,6 +60,21 @@ TEST(HeldAnswer, OfAHotExitCountsLessInTheProduct) {
   EXPECT_THAT(answers(Aggregation::product, exits, {2, 1, 1}), ElementsAre(0, 0, 1));
 }
 
+TEST(HeldAnswer, ForgetsAsMuchAsItsDiscountSays) {
+  // Logarithms of class 0 over class 1: 1.95, -1.10, -1.10. Undiscounted 1.95, 0.85, -0.25; by a half 1.95,
+  // -0.12, -1.16.
+  const std::vector<std::vector<float>> exits{{0.875F, 0.125F}, {0.25F, 0.75F}, {0.25F, 0.75F}};
+  const auto discounted = [&](double discount) {
+    return answers(Aggregation::discounted, exits, {1, 1, 1}, 0, discount);
+  };
+  EXPECT_THAT(discounted(1), ElementsAre(0, 0, 1));
+  EXPECT_THAT(discounted(1), answers(Aggregation::product, exits));
+  EXPECT_THAT(discounted(0.5), ElementsAre(0, 1, 1));
+  EXPECT_THAT(discounted(1e-9), answers(Aggregation::last, exits));
+  EXPECT_THAT(answers(Aggregation::product, exits, {1, 1, 1}, 0, 0.5),
+              ElementsAre(0, 0, 1));  // not the product
+}
+
 TEST(HeldAnswer, IsTheDeepestExitsWhereTheProductLeavesNothing) {
   EXPECT_THAT(answers(Aggregation::product, {{1.0F, 0.0F, 0.0F}, {0.0F, 0.875F, 0.125F}, {0.0F, 0.0F, 1.0F}}),
               ElementsAre(0, 1, 2));
@@ -84,7 +99,7 @@ TEST(HeldAnswer, SaysHowSureItIs) {
   const auto sure = [](Aggregation aggregation, const std::vector<std::vector<float>>& exits) {
     const ProfileSet set = one_sample(exits, static_cast<int>(exits.front().size()));
     const std::vector<double> temperature(exits.size(), 1.0);
-    HeldAnswer held(aggregation, set.classes(), temperature);
+    HeldAnswer held({aggregation, temperature}, set.classes());
     for (int k = 0; k < set.blocks(); ++k) held.add(*set.split(Split::test), 0, k, 0.5 / (1 + k));
     return held.confidence();
   };
@@ -106,7 +121,7 @@ TEST(Aggregation, HasNamesThatReadBack) {
   for (const char* text : {"last", "most-confident", "product"})
     EXPECT_EQ(name(*parse_aggregation(text)), text);
   EXPECT_THAT(parse_aggregation("best").error().message,
-              testing::HasSubstr("expected last, most-confident or product"));
+              testing::HasSubstr("expected last, most-confident, product or discounted"));
 }
 
 }  // namespace

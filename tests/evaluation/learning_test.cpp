@@ -109,8 +109,8 @@ class TwoKinds : public testing::Test {
   }
   const ProfileSplit& validation() const { return *world_.set.split(Split::validation); }
   Lookalikes lookalikes(Aggregation aggregation) const {
-    return find_lookalikes(validation(), calibrated_confidences(predictor_, validation()), aggregation,
-                           temperature_, 1);
+    return find_lookalikes(validation(), calibrated_confidences(predictor_, validation()),
+                           {aggregation, temperature_}, 1);
   }
   double accuracy(const Forecast& forecast, Aggregation aggregation = Aggregation::last) const {
     const Survival survival = *Survival::uniform(0, 10 * world_.whole_ns);

@@ -2,8 +2,8 @@
 // honest forecasts from such as have seen what judges them.
 #include "evaluation/lesson.h"
 
-#include <bit>
-#include <set>
+#include <array>
+#include <random>
 
 #include <gtest/gtest.h>
 
@@ -46,13 +46,12 @@ TEST(Folds, JudgeEverySampleOnceAndTeachItToTheOthers) {
 class UsualPlanTest : public testing::Test {
  protected:
   double worth(Aggregation aggregation, ExitMask exits) const {
-    const auto accuracy = held_accuracies(validation_, calibrated_, aggregation, temperature_, exits);
+    const auto accuracy = held_accuracies(validation_, calibrated_, {aggregation, temperature_}, exits);
     return expected_accuracy({.trunk_ns = world_.trunk_ns, .exit_ns = world_.exit_ns, .accuracy = accuracy},
                              survival_, exits);
   }
   UsualPlan usual(Aggregation aggregation) const {
-    return usual_plan(validation_, calibrated_, aggregation, temperature_, survival_, world_.trunk_ns,
-                      world_.exit_ns);
+    return usual_plan(validation_, calibrated_, {aggregation, temperature_}, kill_);
   }
 
   World world_{test::SyntheticProfiles{.blocks = 6}};
@@ -61,6 +60,7 @@ class UsualPlanTest : public testing::Test {
   std::vector<double> temperature_ = temperatures(predictor_);
   std::vector<float> calibrated_ = calibrated_confidences(predictor_, validation_);
   Survival survival_ = *Survival::uniform(0, world_.whole_ns);
+  KillSetting kill_{survival_, world_.trunk_ns, world_.exit_ns};
 };
 
 TEST_F(UsualPlanTest, IsTheBestThereIsWhereAnswersReplaceEachOther) {
@@ -78,18 +78,61 @@ TEST_F(UsualPlanTest, KnowsWhatSeveralAnswersAreWorthTogether) {
   EXPECT_LT(worth(Aggregation::product, usual(Aggregation::last).exits),
             worth(Aggregation::product, plan.exits));
   EXPECT_EQ(plan.accuracy,
-            held_accuracies(validation_, calibrated_, Aggregation::product, temperature_, plan.exits));
+            held_accuracies(validation_, calibrated_, {Aggregation::product, temperature_}, plan.exits));
+}
+
+// Three exits that nearly always err together, and a fourth that knows better than they do; or four that err
+// each for itself. All exits are cheap.
+ProfileRecord four_exits(bool three_are_one) {
+  ProfileRecord record = test::make_synthetic_profiles({.blocks = 4, .classes = 2, .samples = {}});
+  for (PartTime& time : record.times.front().exit) time = {Duration{1}, Duration{1}, Duration{1}};
+  std::mt19937_64 random(1);
+  const auto chance = [&](std::uint64_t percent) { return random() % 100 < percent; };
+  for (const Split name : {Split::validation, Split::test}) {
+    SplitRecord split(4, 2);
+    for (int s = 0; s < 2000; ++s) {
+      split.add_label(s % 2);
+      bool right = chance(60);
+      for (int k = 0; k < 4; ++k) {
+        if (k == 3) {
+          right = chance(75);
+        } else if (three_are_one) {
+          right = right || chance(4);
+        } else {
+          right = chance(70);
+        }
+        const float score = k == 3 ? 0.75F : 0.625F;
+        split.add_scores(right == (s % 2 == 0) ? std::array{score, 1 - score} : std::array{1 - score, score});
+      }
+    }
+    record.splits.emplace(name, split);
+  }
+  return record;
+}
+
+TEST(Discount, ForgetsExitsThatSayTheSameAgainAndKeepsOthers) {
+  const auto learned = [](const ProfileRecord& record) {
+    const World world{record};
+    const ProfileSplit& validation = *world.set.split(Split::validation);
+    const Predictor predictor = learn_calibration(validation);
+    const Survival survival = *Survival::uniform(0, 2 * world.whole_ns);
+    return learn_discount(validation, calibrated_confidences(predictor, validation), temperatures(predictor),
+                          {survival, world.trunk_ns, world.exit_ns});
+  };
+  EXPECT_LT(learned(four_exits(true)), 0.9);
+  EXPECT_GE(learned(four_exits(false)), 0.8);
 }
 
 TEST_F(UsualPlanTest, CountsTheAnswersThatAreHeld) {
-  const auto alone = held_accuracies(validation_, calibrated_, Aggregation::product, temperature_, 0);
-  const auto last = held_accuracies(validation_, calibrated_, Aggregation::last, temperature_, ~ExitMask{0});
+  const auto alone = held_accuracies(validation_, calibrated_, {Aggregation::product, temperature_}, 0);
+  const auto last =
+      held_accuracies(validation_, calibrated_, {Aggregation::last, temperature_}, ~ExitMask{0});
   for (int k = 0; k < 6; ++k) {
     EXPECT_EQ(alone[static_cast<std::size_t>(k)], validation_.accuracy(k));
     EXPECT_EQ(last[static_cast<std::size_t>(k)], validation_.accuracy(k));
   }
   // Exit 2 after exit 0, by hand.
-  HeldAnswer held(Aggregation::product, validation_.classes(), temperature_);
+  HeldAnswer held({Aggregation::product, temperature_}, validation_.classes());
   int right = 0;
   for (int s = 0; s < validation_.samples(); ++s) {
     held.clear();
@@ -97,7 +140,8 @@ TEST_F(UsualPlanTest, CountsTheAnswersThatAreHeld) {
     held.add(validation_, s, 2, 0.5);
     right += held.answer() == validation_.label(s) ? 1 : 0;
   }
-  const auto after = held_accuracies(validation_, calibrated_, Aggregation::product, temperature_, 0b001001);
+  const auto after =
+      held_accuracies(validation_, calibrated_, {Aggregation::product, temperature_}, 0b001001);
   EXPECT_DOUBLE_EQ(after[2], static_cast<double>(right) / validation_.samples());
 }
 
@@ -112,7 +156,7 @@ TEST(Lesson, LearnsNothingFromTheSamplesThatJudge) {
     auto lesson = Lesson::learn({*one.set.split(Split::validation), judge}, wanted, 1);
     EXPECT_TRUE(lesson);
     const BlockTimes times{one.trunk_ns, one.exit_ns};
-    const Forecasts& forecasts = lesson->forecasts(wanted, survival, times);
+    const Forecasts& forecasts = lesson->learn_plans(wanted, survival, times).forecasts;
     std::vector<double> out(5), accuracy(5);
     const std::vector<double> seen{0.7, 0.6, 0, 0, 0};
     for (const Expectation e : {Expectation::lookalikes, Expectation::statistics}) {

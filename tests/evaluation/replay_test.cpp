@@ -17,7 +17,7 @@ namespace {
 
 using test::World;
 
-constexpr Aggregation kAll[] = {Aggregation::last, Aggregation::most_confident, Aggregation::product};
+constexpr auto kAll = kEveryAggregation;
 
 std::vector<Contender> contenders() {
   std::vector<Contender> out = usual_contenders();

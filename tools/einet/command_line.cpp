@@ -254,8 +254,9 @@ confidences, which nobody can know.
 
 What is expected of exits to come: their accuracy on validation samples that were about as sure so far
 (lookalikes), what a network trained on the validation samples predicts (predictor), or their mean accuracy
-(statistics). One answer of several exits: the last one's (last), the most confident one's (most-confident), or
-that of the largest product of scores (product). Either may stand behind a planner's name with "+", for it alone.
+(statistics). One answer of several exits: the last one's (last), the most confident one's (most-confident), that of
+the largest product of scores (product), or the same with earlier exits counting less and less (discounted). Either may
+stand behind a planner's name with "+", for it alone.
 
 Kill distributions: uniform[:FROM,TO], exponential[:MEAN], normal[:MEAN,SD], sample:FILE with measured kill times, a
 duration per line, or SURVIVAL.toml with a [survival] table as in a problem of einet plan. Times are "1.5ms", or "50%" of the network's time with all of its exits;
@@ -295,7 +296,7 @@ Examples:
       ->type_name("SPLIT");
   evaluate
       .add_option("--aggregation", evaluation.aggregation,
-                  "One answer of several: last, most-confident or product [last]")
+                  "One answer of several: last, most-confident, product or discounted [last]")
       ->type_name("NAME");
   evaluate
       .add_option("--device", evaluation.device, "Whose times count: cpu or cuda [the first in the profile]")

@@ -24,7 +24,7 @@ _einet_values() { # _einet_values OPTION: what may follow it; fails if it takes 
     --planner|--base) COMPREPLY=($(compgen -W "$(_einet_planners)" -- "$current")) ;;
     --kill) COMPREPLY=($(compgen -W 'uniform exponential normal' -- "$current") $(compgen -f -- "$current")) ;;
     --judge) COMPREPLY=($(compgen -W 'test validation' -- "$current")) ;;
-    --aggregation) COMPREPLY=($(compgen -W 'last most-confident product' -- "$current")) ;;
+    --aggregation) COMPREPLY=($(compgen -W 'last most-confident product discounted' -- "$current")) ;;
     --expect) COMPREPLY=($(compgen -W 'lookalikes predictor statistics' -- "$current")) ;;
     --device) COMPREPLY=($(compgen -W 'cpu cuda' -- "$current")) ;;
     --deadline|--period|--release|--timeout) COMPREPLY=($(compgen -W '1ms 5ms 10ms 100ms 1s' -- "$current")) ;;

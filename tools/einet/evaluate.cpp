@@ -204,11 +204,13 @@ Result<std::vector<Done>> evaluate_file(const std::filesystem::path& path, const
     const TimePoint then = clock.now();
     std::vector<ReplaySetting> settings;
     for (Lesson& lesson : lessons) {
+      const Lesson::Plans& plans = lesson.learn_plans(choices, survivals[i], times);
       settings.push_back({
           .samples = lesson.judged(),
           .calibrated = lesson.calibrated(),
           .temperature = lesson.temperature(),
-          .forecasts = lesson.forecasts(choices, survivals[i], times),
+          .discount = plans.discount,
+          .forecasts = plans.forecasts,
           .survival = survivals[i],
           .trunk_ns = times.trunk_ns,
           .exit_ns = times.exit_ns,

@@ -98,7 +98,7 @@ Result<void> run(const PredictorCommand& command) {
   const Result<Survival> survival = Survival::uniform(0, times.whole_ns());
   if (!survival) return survival.error();
   auto judgement =
-      learn_judgement(std::move(*parameters), *validation, *survival, times.trunk_ns, times.exit_ns);
+      learn_judgement(std::move(*parameters), *validation, {*survival, times.trunk_ns, times.exit_ns});
   if (!judgement) return within(command.profiles.string() + ": validation", judgement.error());
   std::printf("\n  answers: %s\n", judgement->aggregation == Aggregation::product
                                        ? "the product of all executed exits' scores"
