@@ -1,10 +1,12 @@
 #include "config/time.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
 
 #include "config/check.h"
+#include "config/text.h"
 
 namespace einet {
 namespace {
@@ -59,6 +61,18 @@ Result<Duration> parse_duration(std::string_view text) {
     return Duration{static_cast<std::int64_t>(ns)};
   }
   return bad(text, kForm);
+}
+
+Result<std::vector<Duration>> parse_durations(std::string_view text, const std::string& file) {
+  std::vector<Duration> durations;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const auto duration = parse_duration(text.substr(0, end));
+    if (!duration) return within(escape(file) + ":" + std::to_string(durations.size() + 1), duration.error());
+    durations.push_back(*duration);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return durations;
 }
 
 std::string format_duration(Duration d) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/result.h"
 
@@ -20,6 +21,9 @@ inline constexpr TimePoint kNever{Duration{std::int64_t{1} << 62}};
 // `[0-9]+(\.[0-9]+)?(ns|us|ms|s)`, converted exactly. Error: other text, not a whole number of nanoseconds,
 // or >= 2^62 ns.
 Result<Duration> parse_duration(std::string_view text);
+
+// A duration per line. Error: a line that is none, FILE:LINE in front. No line: no durations.
+Result<std::vector<Duration>> parse_durations(std::string_view text, const std::string& file);
 
 // The shortest exact text that parse_duration reads back: "1.5ms", "0ns".
 std::string format_duration(Duration d);

@@ -74,15 +74,11 @@ Result<Survival> parse_kill(std::string_view text, Duration whole) {
 }
 
 Result<Survival> parse_kill_sample(std::string_view text, const std::string& file) {
+  const auto times = parse_durations(text, file);
+  if (!times) return times.error();
+  if (times->empty()) return error(escape(file) + ": found no kill times; expected a duration per line");
   std::vector<double> kills;
-  for (std::size_t line = 1; !text.empty(); ++line) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const auto time = parse_duration(text.substr(0, end));
-    if (!time) return within(escape(file) + ":" + std::to_string(line), time.error());
-    kills.push_back(static_cast<double>(time->count()));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  if (kills.empty()) return error(escape(file) + ": found no kill times; expected a duration per line");
+  for (const Duration t : *times) kills.push_back(static_cast<double>(t.count()));
   return Survival::sample(kills);
 }
 

@@ -26,6 +26,18 @@ TEST(Duration, RefusesWhatIsNotADuration) {
   }
 }
 
+TEST(Durations, AreOnePerLine) {
+  const std::vector<Duration> both{nanoseconds(1'500'000), nanoseconds(0)};
+  EXPECT_EQ(parse_durations("1.5ms\n0ns\n", "f").value(), both);
+  EXPECT_EQ(parse_durations("1.5ms\n0ns", "f").value(), both);
+  EXPECT_TRUE(parse_durations("", "f").value().empty());
+  for (const char* text : {"1ms\n\n", "1ms\n2", "1ms\n2ms 3ms", "1ms\n#", "1ms\n2ms\r\n"}) {
+    const auto durations = parse_durations(text, "a\nfile");
+    ASSERT_FALSE(durations) << text;
+    EXPECT_TRUE(durations.error().message.starts_with("a\\x0afile:2: ")) << durations.error().message;
+  }
+}
+
 TEST(Duration, FormatReadsBack) {
   EXPECT_TRUE(rc::check([](std::int64_t n) {
     const Duration d{n & ((std::int64_t{1} << 62) - 1)};

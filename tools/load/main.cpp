@@ -1,13 +1,17 @@
 // einet-load: command line of one tenant's load (tenant.h).
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
 
+#include "config/files.h"
 #include "config/text.h"
 #include "tools/load/tenant.h"
 
 namespace {
+
+constexpr einet::ByteCount kMaxDue{std::uint64_t{64} << 20};
 
 // A CLI11 option that holds a duration.
 template <class T>
@@ -32,6 +36,7 @@ int main(int argc, char** argv) {
   einet::load::Load load;
   std::string images = "digits";
   std::string csv;
+  std::string due;
   app.add_option("--socket", load.socket, "einetd's socket")->envname("EINET_SOCKET")->capture_default_str();
   app.add_option("--tenant", load.tenant, "which of this user's tenants to be; default: the first");
   CLI::Option* const model = app.add_option("--model", load.model, "the model, by name");
@@ -41,6 +46,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   add_duration(app, "--every", load.every,
                "a job at each multiple of this; without it a task's period, or a flood");
+  app.add_option("--due", due,
+                 "a file with a time after the start per line, none before the last: a job at each")
+      ->excludes("--every");
   app.add_option("--seed", load.seed, "with --every: random gaps of that mean, the same for the same seed");
   app.add_option_function<std::int64_t>(
          "--start-at", [&load](std::int64_t ns) { load.start = einet::TimePoint{einet::Duration{ns}}; },
@@ -67,8 +75,8 @@ int main(int argc, char** argv) {
   app.add_option("--jobs", load.jobs, "how many jobs to send");
   app.add_option("--csv", csv, "where to write a row per job")->required();
   CLI11_PARSE(app, argc, argv);
-  if (load.length == einet::load::kForever && load.jobs == SIZE_MAX) {
-    std::cerr << "einet-load: say when to end: --length TIME, --jobs N or both\n";
+  if (load.length == einet::load::kForever && load.jobs == SIZE_MAX && due.empty()) {
+    std::cerr << "einet-load: say when to end: --length TIME, --jobs N, or --due FILE\n";
     return 2;
   }
   if (model->count() + task->count() == 0) {
@@ -80,6 +88,16 @@ int main(int argc, char** argv) {
     std::cerr << "einet-load: " << e.message << '\n';
     return 1;
   };
+  if (!due.empty()) {
+    const auto text = einet::read_file(due, kMaxDue);
+    if (!text) return fail(text.error());
+    auto times = einet::parse_durations(*text, due);
+    if (!times) return fail(times.error());
+    if (times->empty() || !std::is_sorted(times->begin(), times->end()))
+      return fail(
+          einet::error(einet::escape(due) + ": expected at least one time, and none before the last"));
+    load.due = std::move(*times);
+  }
   const auto set = einet::load_images(images, einet::ImageSplit::test);
   if (!set) return fail(set.error());
   const auto jobs = einet::load::run(load, *set, einet::SystemClock{});

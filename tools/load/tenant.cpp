@@ -31,15 +31,17 @@ class Sender {
   Result<std::vector<Sent>> run() {
     const TimePoint start = load_.start.value_or(clock_.now());
     const TimePoint end = start + load_.length;
+    const bool timed = load_.every || !load_.due.empty();
     TimePoint next = start;
     TimePoint give_up = kNever;
     while (true) {
       if (!hopeless_.empty()) return error(hopeless_);
       const TimePoint now = clock_.now();
       const bool sending = now < end && jobs_.size() < load_.jobs;
+      if (sending && !load_.due.empty()) next = start + load_.due[jobs_.size()];
       if (sending && next <= now &&
-          (load_.every || daemon_.pending() < static_cast<std::size_t>(load_.in_flight))) {
-        if (auto ok = send(load_.every ? next : now); !ok) return ok.error();
+          (timed || daemon_.pending() < static_cast<std::size_t>(load_.in_flight))) {
+        if (auto ok = send(timed ? next : now); !ok) return ok.error();
         if (load_.every) next += gap();
         continue;
       }
@@ -47,7 +49,7 @@ class Sender {
       if (!sending && give_up == kNever) give_up = now + kDrain;
       if (now > give_up)
         return error("jobs without an outcome " + format_duration(kDrain) + " after the last was sent");
-      const Duration wait = sending && load_.every ? next - now : kLongestWait;
+      const Duration wait = sending && timed ? next - now : kLongestWait;
       if (auto ok = daemon_.wait_any(std::clamp(wait, Duration{0}, kLongestWait)); !ok) return ok.error();
     }
   }
@@ -102,7 +104,7 @@ class Sender {
 
 // A task's jobs come at its period.
 Result<void> pace(Load& load, client::Client& daemon) {
-  if (load.task.empty() || load.every) return {};
+  if (load.task.empty() || load.every || !load.due.empty()) return {};
   const auto list = daemon.tasks();
   if (!list) return list.error();
   for (const wire::TaskInfo& task : list->tasks()) {
@@ -122,6 +124,7 @@ Result<std::vector<Sent>> run(const Load& asked, const Images& images, const Clo
   auto daemon = client::Client::connect(load.socket, options);
   if (!daemon) return daemon.error();
   if (auto ok = pace(load, *daemon); !ok) return ok.error();
+  if (!load.due.empty()) load.jobs = std::min(load.jobs, load.due.size());
   return Sender(load, images, clock, *daemon).run();
 }
 

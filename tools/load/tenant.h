@@ -26,6 +26,7 @@ struct Load {
   std::optional<Duration> every;  // a job at each multiple of this; absent: the task's period, or a flood
   // With `every`: at random instants instead, with exponential gaps of that mean, the same for the same seed.
   std::optional<std::uint64_t> seed;
+  std::vector<Duration> due;  // instead: one job at each of these times after the start, which never fall
   std::optional<TimePoint> start;    // when the first job is due, for loads that keep step; absent: at once
   int in_flight = 4;                 // a flood keeps this many jobs with the daemon
   std::optional<Duration> deadline;  // after the job's nominal instant
