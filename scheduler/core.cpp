@@ -57,6 +57,9 @@ TimePoint Core::next_wakeup() const {
 std::optional<Core::JobView> Core::job(JobId id) const {
   return impl_->job(id);
 }
+std::optional<PlanBasis> Core::explain(JobId id) const {
+  return impl_->explain(id);
+}
 std::size_t Core::job_count() const {
   return impl_->job_count();
 }
@@ -489,6 +492,16 @@ std::optional<Core::JobView> Core::Impl::job(JobId id) {
                  .best = job->best,
                  .lane = job->lane,
                  .preemptions = job->preemptions};
+}
+
+std::optional<PlanBasis> Core::Impl::explain(JobId id) {
+  const JobRecord* job = jobs_.find(id);
+  if (job == nullptr || job->is_over() || !job->has_exits()) return std::nullopt;
+  const Lane* lane = job->lane ? &lanes_[job->lane->value] : nullptr;
+  const DeviceId device = lane != nullptr ? lane->device : job->first_device();
+  const bool runs = lane != nullptr && lane->front.job == job && lane->front.begun;
+  const TimePoint start = runs ? lane->front.block_start : std::max(clock_, job->spec.release);
+  return planner_.explain(*job, device, start, time_ahead(*job, device, start));
 }
 
 std::string Core::Impl::dump() {

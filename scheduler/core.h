@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/ids.h"
 #include "config/result.h"
@@ -128,6 +129,23 @@ enum class LaneLoss : std::uint8_t {
   for_good,    // jobs that no remaining lane can run fail with no_lane, and are rejected with it
 };
 
+// What a job's plan rests on (exit_planner.h). Times count from the start of its next block, as expected.
+struct PlanBasis {
+  Duration to_deadline = kForever;  // <= 0: it has passed
+  Duration ahead{};                 // of that, for more urgent work that is known
+  double lives = 0;                 // such jobs that ended before, by what they count; 0: nobody asked
+  double held = 0;                  // expected accuracy of the answer held
+  double expected = 0;              // of the answer held when the job is stopped, by its plan
+  struct Exit {
+    int exit = 0;
+    Duration ready{};     // when it would answer, with the planned exits before it
+    double accuracy = 0;  // expected, of the answer held then
+    double alive = 0;     // probability that the job lives so long
+    bool planned = false;
+  };
+  std::vector<Exit> exits;  // that are still to come
+};
+
 // One thread. Memory is bounded by CoreLimits; nothing grows with run time.
 class Core {
  public:
@@ -191,6 +209,8 @@ class Core {
     int preemptions;
   };
   std::optional<JobView> job(JobId) const;
+  // What a plan for the job would rest on now. Nothing: no such job, it has ended, or has no exits.
+  std::optional<PlanBasis> explain(JobId) const;
   std::size_t job_count() const;
   // Multi-line text of every lane and queue, for logs and debugging.
   std::string dump() const;

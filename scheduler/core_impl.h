@@ -91,6 +91,7 @@ class Core::Impl {
   void advance(TimePoint now);
   TimePoint next_wakeup();
   std::optional<JobView> job(JobId);
+  std::optional<PlanBasis> explain(JobId);
   std::size_t job_count() const { return jobs_.size(); }
   std::string dump();
 

@@ -1,6 +1,7 @@
 #include "scheduler/exit_planner.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "scheduler/lives.h"
 
@@ -234,6 +235,45 @@ std::optional<Survival> ExitPlanner::survival(const JobRecord& job, DeviceId dev
   return *points;
 }
 
+PlanProblem ExitPlanner::problem(const JobRecord& job, DeviceId device) {
+  const std::vector<BlockTime>& times = times_on(job, device);
+  for (std::size_t block = 0; block < times.size(); ++block) {
+    trunk_ns_[block] = static_cast<double>(times[block].trunk.count());
+    exit_ns_[block] = static_cast<double>(times[block].exit.count());
+    const int exit = static_cast<int>(block);
+    accuracy_[block] = exit < first_new_exit(job) ? 0 : job.outlook.after(exit);
+  }
+  return {.trunk_ns = {trunk_ns_.data(), times.size()},
+          .exit_ns = {exit_ns_.data(), times.size()},
+          .accuracy = {accuracy_.data(), times.size()},
+          .held = job.outlook.held(),
+          .first_block = job.next_block};
+}
+
+PlanBasis ExitPlanner::explain(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
+  PlanBasis basis{.held = job.outlook.held(), .expected = job.outlook.held(), .exits = {}};
+  if (job.lives != nullptr) basis.lives = job.lives->lives();
+  if (ends_at_deadline(job)) {
+    basis.to_deadline = job.spec.deadline - start;
+    basis.ahead = parts_.demand ? ahead : Duration{};
+    if (basis.to_deadline <= Duration{}) return basis;
+  }
+  const std::optional<Survival> alive = survival(job, device, start, ahead);
+  const auto lives_to = [&](Duration t) { return alive ? (*alive)(static_cast<double>(t.count())) : 1.0; };
+  TimePoint reached = start;
+  double held = basis.held;
+  for (int exit = job.next_block; exit < job.blocks(); ++exit) {
+    const bool planned = (job.plan & exit_bit(exit)) != 0;
+    const Duration ready = reached + block_time(job, device, exit, exit_bit(exit)) - start;
+    reached += block_time(job, device, exit, job.plan);
+    if (exit < first_new_exit(job)) continue;
+    const double accuracy = job.outlook.after(exit);
+    basis.exits.push_back({exit, ready, accuracy, lives_to(ready), planned});
+    if (planned) basis.expected += (accuracy - std::exchange(held, accuracy)) * lives_to(ready);
+  }
+  return basis;
+}
+
 ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
   const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
   const auto suffices = [&](ExitMask exits) {
@@ -246,19 +286,7 @@ ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint sta
     return suffices(exits) ? exits : exits | exit_bit(mandatory);
   }
 
-  const std::vector<BlockTime>& times = times_on(job, device);
-  for (std::size_t block = 0; block < times.size(); ++block) {
-    trunk_ns_[block] = static_cast<double>(times[block].trunk.count());
-    exit_ns_[block] = static_cast<double>(times[block].exit.count());
-    const int exit = static_cast<int>(block);
-    accuracy_[block] = exit < first_new_exit(job) ? 0 : job.outlook.after(exit);
-  }
-  const PlanProblem problem{.trunk_ns = {trunk_ns_.data(), times.size()},
-                            .exit_ns = {exit_ns_.data(), times.size()},
-                            .accuracy = {accuracy_.data(), times.size()},
-                            .held = job.outlook.held(),
-                            .first_block = job.next_block};
-  const ExitMask exits = search_.exact(problem, *alive).exits;
+  const ExitMask exits = search_.exact(problem(job, device), *alive).exits;
 
   if (suffices(exits)) return exits;
   for (const ExitMask with : {exits | exit_bit(mandatory), exit_bit(mandatory)}) {

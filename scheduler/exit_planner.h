@@ -66,6 +66,9 @@ class ExitPlanner {
   // expected accuracy per time, among its exits, so that it can make room with an answer in hand.
   ExitMask plan(const JobRecord& job, DeviceId, TimePoint earliest, TimePoint start, Duration ahead);
 
+  // What plan() would rest on.
+  PlanBasis explain(const JobRecord& job, DeviceId, TimePoint start, Duration ahead);
+
   // The probability that `job` is still alive some lane time after `start`; nothing if it lives for ever. The
   // product of what SurvivalParts asks for:
   //   deadline, demand   1 until (deadline - start - ahead) * median / worst, where median / worst compares
@@ -79,6 +82,7 @@ class ExitPlanner {
   ExitMask by_mode(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
   ExitMask exact(const JobRecord&, DeviceId, TimePoint start, Duration ahead);
   bool ends_at_deadline(const JobRecord&) const;
+  PlanProblem problem(const JobRecord&, DeviceId);  // valid until the next call
 
   const SurvivalParts parts_;
   PlanSearch search_;

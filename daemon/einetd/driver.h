@@ -90,6 +90,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   const DriverCounters& counters() const { return counters_; }
   // Of one tenant, or of all; by id.
   std::vector<Core::JobView> views(std::optional<TenantId>) const;
+  std::optional<PlanBasis> explain(JobId job) const { return core_.explain(job); }
 
  private:
   struct Posted {

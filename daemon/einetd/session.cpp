@@ -119,9 +119,7 @@ void Session::take(Message& message) {
       desk_.driver.pump();  // what their jobs have done meanwhile
       return send(header.request, desk_.tasks.list(scope_));
     case MessageType::list_jobs:
-      if (!parse<wire::ListJobs>(message)) return;
-      desk_.driver.pump();  // what the lanes have done meanwhile
-      return send(header.request, desk_.status.jobs(scope_));
+      return list_jobs(message);
     case MessageType::list_models:
       if (parse<wire::ListModels>(message)) send(header.request, desk_.status.models());
       return;
@@ -245,6 +243,14 @@ void Session::take_submit(const Message& message) {
   wire::Accepted reply;
   reply.set_job(job->value);
   send(request, reply);
+}
+
+void Session::list_jobs(const Message& message) {
+  const auto list = parse<wire::ListJobs>(message);
+  if (!list) return;
+  desk_.driver.pump();  // what the lanes have done meanwhile
+  const auto plans = list->explain() ? StatusView::Plans::explain : StatusView::Plans::leave;
+  send(message.header.request, desk_.status.jobs(scope_, plans));
 }
 
 void Session::take_cancel(const Message& message) {

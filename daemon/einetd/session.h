@@ -60,6 +60,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void take_register(Message&);
   void take_unregister(const Message&);
   void take_submit(const Message&);
+  void list_jobs(const Message&);
   void take_cancel(const Message&);
   void take_watch(const Message&);
   void take_add_task(const Message&);

@@ -23,13 +23,29 @@ std::string cores_of_lane(const DeviceConfig& device, int lane) {
   return out;
 }
 
+void fill(wire::PlanBasis& to, const PlanBasis& from) {
+  if (from.to_deadline < kForever) to.set_to_deadline_ns(from.to_deadline.count());
+  to.set_ahead_ns(from.ahead.count());
+  to.set_lives(from.lives);
+  to.set_held(from.held);
+  to.set_expected(from.expected);
+  for (const PlanBasis::Exit& e : from.exits) {
+    wire::PlanExit& exit = *to.add_exits();
+    exit.set_exit(static_cast<std::uint32_t>(e.exit));
+    exit.set_ready_ns(e.ready.count());
+    exit.set_accuracy(e.accuracy);
+    exit.set_alive(e.alive);
+    exit.set_planned(e.planned);
+  }
+}
+
 }  // namespace
 
 std::string StatusView::version() const {
   return "einetd " + std::string(kVersion);
 }
 
-wire::JobList StatusView::jobs(std::optional<TenantId> of) const {
+wire::JobList StatusView::jobs(std::optional<TenantId> of, Plans plans) const {
   wire::JobList list;
   const std::vector<LaneView> lanes = parts_.driver.lanes();
   for (const Core::JobView& job : parts_.driver.views(of)) {
@@ -53,6 +69,8 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of) const {
     }
     info.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
     info.set_task(job.spec.task.value);
+    if (plans == Plans::leave) continue;
+    if (const auto basis = parts_.driver.explain(job.spec.id)) fill(*info.mutable_plan(), *basis);
   }
   return list;
 }

@@ -31,7 +31,8 @@ class StatusView {
   explicit StatusView(Parts parts) : parts_(parts), started_(parts.clock.now()) {}
 
   std::string version() const;  // "einetd 0.1.0"
-  wire::JobList jobs(std::optional<TenantId> of) const;
+  enum class Plans : std::uint8_t { leave, explain };
+  wire::JobList jobs(std::optional<TenantId> of, Plans) const;
   wire::ModelList models() const;
   wire::Status status(std::optional<TenantId> of) const;
 

@@ -207,8 +207,9 @@ void Supervisor::went_up(Worker& w) {
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
   if (!done_) {
     const bool urgent_lanes = preempts(w);
-    parts_.driver.attach(w.device, w.process->channel(), [&w](int lane) { w.process->raise(lane); },
-                         urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
+    parts_.driver.attach(
+        w.device, w.process->channel(), [&w](int lane) { w.process->raise(lane); },
+        urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
     const DeviceConfig& device = parts_.config.devices[w.device.value];
     for (const LaneId lane : parts_.driver.base_lanes(w.device)) {
       parts_.tasks.lane_up(lane, w.device,

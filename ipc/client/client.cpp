@@ -689,8 +689,10 @@ Result<void> Client::cancel(JobId job, Duration timeout) {
 Result<void> Client::watch(Watch what, std::function<void(const wire::Event&)> handler, Duration timeout) {
   return impl_->watch(what, std::move(handler), timeout);
 }
-Result<wire::JobList> Client::jobs(Duration timeout) {
-  return impl_->call<wire::JobList>(wire::ListJobs{}, timeout);
+Result<wire::JobList> Client::jobs(Duration timeout, Jobs what) {
+  wire::ListJobs list;
+  list.set_explain(what == Jobs::with_plans);
+  return impl_->call<wire::JobList>(list, timeout);
 }
 Result<wire::ModelList> Client::models(Duration timeout) {
   return impl_->call<wire::ModelList>(wire::ListModels{}, timeout);

@@ -210,7 +210,8 @@ class Client {
   enum class Watch { jobs, jobs_and_blocks };
   Result<void> watch(Watch what, std::function<void(const wire::Event&)> handler,
                      Duration timeout = kDefaultTimeout);
-  Result<wire::JobList> jobs(Duration timeout = kDefaultTimeout);
+  enum class Jobs { only, with_plans };  // with what their plans rest on
+  Result<wire::JobList> jobs(Duration timeout = kDefaultTimeout, Jobs what = Jobs::only);
   Result<wire::ModelList> models(Duration timeout = kDefaultTimeout);
   Result<wire::Status> status(Duration timeout = kDefaultTimeout);
 

@@ -54,8 +54,8 @@ TEST(DaemonConfig, TheExampleShowsEveryKeyWithItsDefault) {
   ASSERT_TRUE(example) << example.error().message;
   EXPECT_EQ(*example, *parse(kCpu));
   // "Every key": the reader's own list of known keys, taken from its words about an unknown one.
-  for (const char* table :
-       {"", "[limits]\n", "[worker]\n", "[admission]\n", "[tenant.default]\n", "[[device]]\nname='cpu'\n"}) {
+  for (const char* table : {"", "[limits]\n", "[worker]\n", "[admission]\n", "[planner]\n",
+                            "[tenant.default]\n", "[[device]]\nname='cpu'\n"}) {
     const std::string words =
         error_of(std::string(table) + "qqqqqqqqqq = 1\n" +
                  (std::string_view(table).find("device") == std::string_view::npos ? kCpu : ""));
@@ -89,6 +89,10 @@ arena = "1MiB"
 [worker]
 path = "/w"
 hang = "3s"
+[planner]
+expect = "predictor"
+survival = ["lived", "deadline"]
+
 [admission]
 margin = 1.5
 overhead = "10us"
@@ -126,6 +130,7 @@ max_bytes = "1KiB"
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
   EXPECT_EQ(c->promote_at_laxity, std::chrono::milliseconds(2));
   EXPECT_EQ(c->admission, (AdmissionConfig{1.5, std::chrono::microseconds(10)}));
+  EXPECT_EQ(c->planner, (PlannerConfig{"predictor", {"lived", "deadline"}}));
   EXPECT_EQ(c->tenants[0].name, "camera");
   EXPECT_EQ(c->tenants[0].max_tasks, 3);
   EXPECT_EQ(c->tenants[0].weight, 2);
@@ -164,6 +169,17 @@ TEST(DaemonConfig, ABudgetIsAnAmountAndAPeriodThatIsNotShorter) {
   EXPECT_THAT(error_of(with_cpu("[tenant.camera]\nweight = 0")), HasSubstr("tenant.camera.weight"));
   EXPECT_THAT(error_of(with_cpu("[tenant.camera]\nmax_tasks = -1")), HasSubstr("tenant.camera.max_tasks"));
   EXPECT_THAT(error_of(with_cpu("[admission]\nmargin = 0.9")), HasSubstr("admission.margin"));
+  EXPECT_THAT(
+      error_of(with_cpu("[planner]\nexpect = 'lookalike'")),
+      HasSubstr("planner.expect: found \"lookalike\"; expected lookalikes, predictor or statistics (did "
+                "you mean \"lookalikes\"?)"));
+  EXPECT_THAT(error_of(with_cpu("[planner]\nsurvival = ['deadline', 'fate']")),
+              HasSubstr("planner.survival[1]: found \"fate\"; expected deadline, demand or lived"));
+  EXPECT_THAT(error_of(with_cpu("[planner]\nsurvival = ['lived', 'lived']")),
+              HasSubstr("planner.survival[1]: found \"lived\" for the second time"));
+  EXPECT_THAT(error_of(with_cpu("[planner]\nsurvival = ['demand']")),
+              HasSubstr("planner.survival: \"demand\" is time taken from what a deadline leaves"));
+  EXPECT_EQ(error_of(with_cpu("[planner]\nsurvival = []")), "");
   EXPECT_THAT(error_of(with_cpu("promote_at_laxity = '-1ms'")), HasSubstr("promote_at_laxity"));
 }
 

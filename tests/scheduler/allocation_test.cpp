@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "counting_allocator.h"
+#include "scheduler/simulation/scenario.h"
 #include "script.h"
 
 namespace einet {
@@ -32,9 +33,13 @@ struct PlainLane final : Commands {
 TEST(CoreMemory, IsAllocatedAtConstruction) {
   PlainLane lane;
   Observer observer;
-  Core core({.policy = Policy::edf, .max_jobs = 50}, lane, observer);
+  Core core(
+      {.policy = Policy::edf, .max_jobs = 50, .survival = {.deadline = true, .demand = true, .lived = true}},
+      lane, observer);
   core.lane_up(LaneId{0}, DeviceId{0}, at(0));
-  const auto with_exits = model(8, 10, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}, 2);
+  const auto mean = model(8, 10, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}, 2);
+  const auto with_exits = std::make_shared<ModelTimes>(*mean);
+  with_exits->forecast = untrained_forecast(mean->accuracy);
   const auto without = model(4, 10);
   std::mt19937 random(1);
   std::size_t warm = 0;
@@ -53,7 +58,8 @@ TEST(CoreMemory, IsAllocatedAtConstruction) {
     if (grant.job == JobId{}) continue;
     BlockReport report{LaneId{0}, grant.number, grant.first_block++, now, now, {}};
     if ((grant.exits & exit_bit(report.block)) != 0 && core.job(grant.job)->spec.times == with_exits) {
-      report.answer = ExitAnswer{.exit = report.block, .top_class = 0, .confidence = 0};
+      const float sure = static_cast<float>(random() % 101) / 100;
+      report.answer = ExitAnswer{.exit = report.block, .calibrated = sure, .sure = sure};
     }
     ASSERT_TRUE(core.block_done(report, now));
     const bool done = (grant.exits >> grant.first_block) == 0;

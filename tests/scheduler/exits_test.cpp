@@ -69,6 +69,35 @@ TEST(ExitPlanner, ReachesTheMandatoryExitIfItCan) {
   EXPECT_EQ(planner.plan(job, DeviceId{0}, at(0), at(0), {}), 0b101u);
 }
 
+TEST(ExitPlanner, ExplainsWhatAPlanRestsOn) {
+  ExitPlanner planner;
+  JobRecord job = record(model(3, 10, kRising, 1), at(60));
+  job.plan = planner.plan(job, DeviceId{0}, at(10), at(10), Duration{40});
+  const PlanBasis basis = planner.explain(job, DeviceId{0}, at(10), Duration{40});
+  EXPECT_EQ(basis.to_deadline, Duration{50});
+  EXPECT_EQ(basis.ahead, Duration{40});
+  EXPECT_EQ(basis.lives, 0);
+  EXPECT_EQ(basis.held, 0);
+  ASSERT_EQ(basis.exits.size(), 3u);
+  double expected = 0;
+  double held = 0;
+  ExitMask planned = 0;
+  for (const PlanBasis::Exit& exit : basis.exits) {
+    EXPECT_FLOAT_EQ(static_cast<float>(exit.accuracy),
+                    static_cast<float>(kRising[static_cast<std::size_t>(exit.exit)]));
+    // 1 until 10, falling to 0 at 50.
+    EXPECT_NEAR(exit.alive, (50 - static_cast<double>(exit.ready.count())) / 40, 1e-9);
+    if (!exit.planned) continue;
+    planned |= exit_bit(exit.exit);
+    expected += (exit.accuracy - held) * exit.alive;
+    held = exit.accuracy;
+  }
+  EXPECT_EQ(planned, job.plan);
+  EXPECT_NE(planned, 0u);
+  EXPECT_NEAR(basis.expected, expected, 1e-9);
+  EXPECT_TRUE(planner.explain(job, DeviceId{0}, at(60), {}).exits.empty()) << "too late for any";
+}
+
 TEST(ExitPlanner, ExpectsNoMandatoryTimeOfAJobWhoseBlocksAreDone) {
   JobRecord job = record(model(3, 10, kRising, 1), at(100));
   EXPECT_EQ(mandatory_time(job, DeviceId{0}), Duration{11});

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct SyntheticPackage {
   Shape input{1, 8, 8};
   int classes = 10;
   int samples = 1000;  // of the CS-profile
+  std::optional<PredictorParameters> predictor{};
 };
 
 // A trunk is a relu, an exit a linear layer with weights that tell the classes apart.
@@ -60,6 +62,7 @@ inline Package make_synthetic_package(const SyntheticPackage& want) {
       }
     }
   }
+  info.predictor = want.predictor;
   Package package{std::move(info), {}};
   for (const auto& [name, shape] : package.info.program.tensors()) {
     std::int64_t n = 1;

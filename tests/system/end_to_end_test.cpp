@@ -113,6 +113,13 @@ TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
   EXPECT_EQ(jobs->jobs(0).blocks(), 40u);
   EXPECT_EQ(daemon.connect("batch").jobs(kPatience)->jobs_size(), 0);  // not its own
 
+  EXPECT_FALSE(jobs->jobs(0).has_plan());
+  const auto explained = watcher.jobs(kPatience, client::Client::Jobs::with_plans);
+  ASSERT_EQ(explained->jobs_size(), 1);
+  const wire::PlanBasis& basis = explained->jobs(0).plan();
+  EXPECT_GT(basis.exits_size(), 0);
+  for (const wire::PlanExit& exit : basis.exits()) EXPECT_TRUE(exit.alive() >= 0 && exit.alive() <= 1);
+
   const auto models = client.models(kPatience);
   ASSERT_TRUE(models);
   ASSERT_EQ(models->models_size(), 1);

@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -570,6 +571,48 @@ TEST_F(CommandLine, JobsAreListed) {
   EXPECT_EQ(job["best_exit"], 0);
   EXPECT_EQ(job["lane"], nullptr);
   EXPECT_EQ(job["deadline_ns"], nullptr);
+}
+
+TEST_F(CommandLine, JobsPlansAreExplained) {
+  const auto jobs = [](Peer& peer) {
+    EXPECT_TRUE(peer.expect<wire::ListJobs>().explain());
+    wire::JobList list;
+    list.add_jobs()->set_job(4);  // its network has no exits to choose
+    wire::JobInfo& job = *list.add_jobs();
+    job.set_job(5);
+    job.set_model("digits");
+    wire::PlanBasis& basis = *job.mutable_plan();
+    basis.set_to_deadline_ns(5'000'000);
+    basis.set_ahead_ns(1'500'000);
+    basis.set_lives(211.6);
+    basis.set_held(0.5);
+    basis.set_expected(0.625);
+    for (const int exit : {1, 2}) {
+      wire::PlanExit& e = *basis.add_exits();
+      e.set_exit(static_cast<std::uint32_t>(exit));
+      e.set_ready_ns(exit * 1'000'000);
+      e.set_accuracy(0.25 * exit + 0.25);
+      e.set_alive(1.0 / exit);
+      e.set_planned(exit == 2);
+    }
+    peer.reply(list);
+  };
+  Ran ran = with_daemon(jobs, {"jobs", "--explain"});
+  EXPECT_THAT(ran.out,
+              testing::EndsWith(
+                  "\njob 5 (digits): its next block starts 5.00ms before its deadline, of which more "
+                  "urgent work that is known takes 1.50ms; 212 such jobs that ended before are counted.\n"
+                  "The answer that it holds is expected to be right with 50.0%; with its plan, the one "
+                  "that it will hold when it is stopped, with 62.5%.\n"
+                  "EXIT  READY IN  RIGHT WITH  STILL ALIVE  PLANNED\n"
+                  "1     1.00ms    50.0%       100.0%       no\n"
+                  "2     2.00ms    75.0%       50.0%        yes\n"));
+  std::filesystem::remove(socket_);
+  ran = with_daemon(jobs, {"jobs", "--explain", "--json"});
+  const json document = json::parse(ran.out)["jobs"];
+  EXPECT_FALSE(document[0].contains("plan"));
+  EXPECT_EQ(document[1]["plan"]["to_deadline_ns"], 5'000'000);
+  EXPECT_EQ(document[1]["plan"]["exits"][1]["planned"], true);
 }
 
 TEST_F(CommandLine, WatchPrintsEventsAsTheyComeAndEndsWhenTold) {

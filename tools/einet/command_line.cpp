@@ -58,6 +58,7 @@ struct Said {
   bool blocks = false;
   std::uint64_t max_events = 0;
   std::vector<std::uint64_t> jobs;
+  bool explain = false;
   client::TaskRequest task;
   PlanArguments plan;
   SimulateArguments simulate;
@@ -365,7 +366,9 @@ void add_commands(CLI::App& app, Said& said) {
   add_command(app, "status", "Lanes, tenants, counters and warnings");
   add_command(app, "models", "The models, their input shapes, times and accuracies");
   add_submit(app, said);
-  add_command(app, "jobs", "Accepted jobs that have not ended");
+  add_command(app, "jobs", "Accepted jobs that have not ended")
+      .add_flag("--explain", said.explain,
+                "What each job's plan rests on: how long it may live, what its exits are expected to answer");
 
   CLI::App& watch = add_command(app, "watch", "Print what happens, as it happens");
   watch.add_flag("--blocks", said.blocks, "Every executed block too");
@@ -437,7 +440,7 @@ int start(const std::string& command, Said& said, std::ostream& out, std::ostrea
                         .err = err};
   if (command == "status") return run_status(context);
   if (command == "models") return run_models(context);
-  if (command == "jobs") return run_jobs(context);
+  if (command == "jobs") return run_jobs(context, said.explain ? Explain::plans : Explain::no);
   if (command == "cancel") return run_cancel(context, said.jobs);
   if (command == "task add") return run_task_add(context, said.task);
   if (command == "task remove") return run_task_remove(context, said.task.name);

@@ -58,6 +58,7 @@ _einet() {
     submit) options="$options --task --deadline --release --priority --mandatory-exit --target-confidence --plan --invert --follow" ;;
     'task add') options="$options --model --period --deadline --priority --mandatory-exit" ;;
     watch) options="$options --blocks --events" ;;
+    jobs) options="$options --explain" ;;
     plan) options="--planner --json --help" ;;
     simulate) options="--csv --replay --policy --random --seed --seconds --no-check --json --help" ;;
     evaluate) options="--kill --planner --base --beside --judge --aggregation --device --times --expect --seed --plot --json --help" ;;

@@ -8,6 +8,7 @@
 #include "config/bytes.h"
 #include "config/text.h"
 #include "tools/einet/exit_code.h"
+#include "tools/einet/explain.h"
 #include "tools/einet/json.h"
 #include "tools/einet/table.h"
 
@@ -185,6 +186,7 @@ Json to_json(const wire::JobInfo& job) {
            {"preemptions", job.preemptions()},
            {"task", nullptr}};
   if (job.task() != 0) out["task"] = job.task();
+  if (job.has_plan()) out["plan"] = cli::to_json(job.plan());
   if (job.has_best_exit()) {
     out["best_exit"] = job.best_exit();
     out["confidence"] = number(job.confidence());
@@ -339,11 +341,16 @@ int run_models(const Context& context) {
       });
 }
 
-int run_jobs(const Context& context) {
+int run_jobs(const Context& context, Explain what) {
+  const auto jobs = what == Explain::plans ? Client::Jobs::with_plans : Client::Jobs::only;
   return with_reply(
-      context, [&](Client& client) { return client.jobs(context.timeout); },
+      context, [&](Client& client) { return client.jobs(context.timeout, jobs); },
       [&](const wire::JobList& list) {
-        if (context.output == Output::table) return show(list, context.out, context.err);
+        if (context.output == Output::table) {
+          show(list, context.out, context.err);
+          explain(list, context.out);
+          return;
+        }
         Json out{{"jobs", Json::array()}};
         for (const wire::JobInfo& job : list.jobs()) out["jobs"].push_back(to_json(job));
         context.out << text_of(out) << "\n";
