@@ -54,7 +54,7 @@ class Daemon:
 
     def load(self, csv, *arguments, prefix=()):
         """Starts einet-load, which writes OUT/CSV.csv."""
-        command = [*prefix, self.programs / "einet-load", "--socket", self.socket, "--images", "digits"]
+        command = [*prefix, self.programs / "einet-load", "--socket", self.socket]
         return subprocess.Popen([*command, "--csv", self.out / f"{csv}.csv", *arguments])
 
 
