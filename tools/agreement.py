@@ -8,6 +8,7 @@ import math
 import random
 
 RESAMPLES = 2000
+SWITCH_NS = 2000  # from one job to another that waits for it
 CHUNK = 20  # consecutive jobs that are drawn together: neighbours meet the same load
 
 
@@ -80,9 +81,13 @@ class Lane:
         n = bisect.bisect_right(self.starts, t)
         return self.before[n] - (max(0, self.ends[n - 1] - t) if n > 0 else 0)
 
+    def taken(self, begin, end):
+        """For how long of [begin, end] it could not be had."""
+        return self._taken_until(end) - self._taken_until(begin)
+
     def free(self, begin, end):
-        """How long it could be had in [begin, end]."""
-        return end - begin - (self._taken_until(end) - self._taken_until(begin)) if end > begin else 0
+        """For how long of [begin, end] it could be had; 0 if `end` comes first."""
+        return end - begin - self.taken(begin, end) if end > begin else 0
 
 
 @dataclasses.dataclass
@@ -126,11 +131,14 @@ class Run:
         answered = row["exit"] != "" and row["outcome"] in ("completed", "deadline")
         executed = int(row["executed_exits"]).bit_count()
         deadline, begin = int(row["deadline_ns"]), int(row["received_ns"])
-        could_have = 0
+        could_have = left_out = 0
         for b in self.lane.of_job.get(int(row["job"]), []):
             in_time = min(1, max(0, deadline - b["start_ns"]) / max(1, b["end_ns"] - b["start_ns"]))
             could_have += in_time * (trunk_ns[b["block"]] + ("exit" in b) * exit_ns[b["block"]])
             begin = b["end_ns"]
+            left_out = 0 if "exit" in b else exit_ns[b["block"]]
+        if self.lane.taken(begin, begin + SWITCH_NS) > SWITCH_NS / 2:
+            could_have += left_out  # the rival would have waited for that, too: blocks are not interrupted
         could_have += self.lane.free(begin, deadline) / slowness
         return Job(answered and row["top_class"] == row["label"], answered, executed, could_have)
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Whether a running daemon's answers are as accurate as einet evaluate predicts. One lane; jobs have a deadline, and a rival of
-higher priority takes the lane from them at random times. Three plans are compared:
+higher priority takes the lane from them at random times. Four plans are compared:
 
   exact    the daemon's planner
   static   the best static plan, chosen by einet evaluate with the kill times of a first run
+  last     the last exit alone: the network without early exits
   all      every exit
 
 Each image is sent once under each plan, one shortly after the other in ABBA order, beside the same rivals at the same times. So
 what else the machine does is the same for all. The trace says how much lane time each job could have had by its deadline,
 in the network's own time: these are the kill times of einet evaluate --kill sample:…, one sample for all plans. What it
-predicts stands beside what was measured, both with 95 % intervals.
+predicts stands beside what was measured, both with 95 % intervals. As a control it also predicts for jobs that nothing but their
+deadline stops: with that, nothing must agree.
 
     tools/bench_agreement.py PROGRAMS OUT [--network fine-resnet] [--data digits] [--package NAME.einet] [--profiles NAME.profiles]
         [--jobs 4000] [--deadline 1.5] [--rival 0.4] [--policy imprecise] [--config LINE]…
@@ -144,10 +146,10 @@ class Bench:
                 elif event["event"] == "lost":
                     raise SystemExit(f"{name}: the trace lost events; it needs a faster disk, or longer slots")
 
-    def evaluate(self, jobs, planners):
-        """What einet evaluate says for planners, by their names, if jobs had been stopped as these could have been."""
+    def evaluate(self, times, planners):
+        """What einet evaluate says for planners, by their names, if jobs are stopped after one of these times."""
         kills = self.out / "kills"
-        kills.write_text("".join(f"{round(job.could_have)}ns\n" for job in jobs))
+        kills.write_text("".join(f"{round(t)}ns\n" for t in times))
         command = [self.programs / "einet", "evaluate", self.profiles, "--times", self.times, "--kill", f"sample:{kills}"]
         command += ["--planner", *planners, "--base", "all", "--aggregation", self.aggregation(), "--json"]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -168,14 +170,14 @@ class Bench:
         expect = tomllib.loads(line).get("planner", {}).get("expect", "lookalikes")
         return f"exact+{expect if (self.package / 'predictor').exists() else 'statistics'}"
 
-    def best_static(self, jobs):
-        """The exits of the most accurate static plan but all."""
+    def best_static(self, times):
+        """The exits of the most accurate static plan but all, if jobs are stopped after one of these times."""
         n = len(self.exit)
         planners = ["all", "statistics", "static:25", "static:50", "single"]
         if n <= FEW_EXITS:
             sets = (c for k in range(1, n) for c in itertools.combinations(range(n), k))
             planners = ["all", *(f"exits:{','.join(map(str, exits))}" for exits in sets)]
-        rows = [row for row in self.evaluate(jobs, planners).values() if len(row["plan"]) < n]
+        rows = [row for row in self.evaluate(times, planners).values() if len(row["plan"]) < n]
         best = max(rows, key=lambda row: row["accuracy"]["value"])
         return ",".join(map(str, best["plan"]))
 
@@ -191,9 +193,8 @@ def row(name, got, said, more="", sign=""):
 def table(bench, line, runs, contenders):
     """Prints what was measured and predicted under a line of configuration; whether all of it agrees."""
     jobs = {plan: run.judge(bench.trunk, bench.exit) for plan, run in runs.items()}
-    everybody = list(itertools.chain(*jobs.values()))
-    had = [job.could_have for job in everybody]
-    said = bench.evaluate(everybody, contenders.values())
+    had = [job.could_have for of in jobs.values() for job in of]
+    said = bench.evaluate(had, contenders.values())
     got = agreement.measured(jobs, "all")
     slowness = ", ".join(f"{plan} {run.slowness(bench.trunk, bench.exit):.2f}" for plan, run in runs.items())
     print(f"configuration: {line or 'default'}; exact is {contenders['exact']}, static {contenders['static']}, answers: {bench.aggregation()}")
@@ -211,8 +212,11 @@ def table(bench, line, runs, contenders):
     for plan, contender in contenders.items():
         if plan != "all":
             agree.append(row(plan, got[plan][1], agreement.predicted(said[contender])[1], sign="+"))
+    control = bench.evaluate([bench.window], ["all"])["all"]
+    print("control: jobs that nothing but their deadline stops")
+    caught = not row("all", got["all"][0], agreement.predicted(control)[0])
     print()
-    return all(agree)
+    return all(agree) and caught
 
 
 def main():
@@ -239,8 +243,8 @@ def main():
     bench = Bench(arguments)
     first = bench.run("first", "", {"all": "all", "last": "last"}, max(50, bench.jobs // 8), 0)
     bench.take_times(*agreement.block_times(first.values(), *bench.idle))
-    best = bench.best_static(first["all"].judge(bench.trunk, bench.exit))
-    plans = {"exact": "exact", "static": best, "all": "all"}
+    best = bench.best_static(job.could_have for job in first["all"].judge(bench.trunk, bench.exit))
+    plans = {"exact": "exact", "static": best, "last": "last", "all": "all"}
     lines = arguments.config or CONFIGS
     runs = [bench.run(f"run-{i}", line, plans, bench.jobs, i + 1) for i, line in enumerate(lines)]
     every = [run for of in (first, *runs) for run in of.values()]
@@ -254,10 +258,8 @@ def main():
     if not bench.ranked:
         print("senders have no real-time rank: more jobs come late")
     print()
-    static = f"exits:{best}"
-    verdicts = [
-        table(bench, line, run, {"exact": bench.contender(line), "static": static, "all": "all"}) for line, run in zip(lines, runs)
-    ]
+    same = {"static": f"exits:{best}", "last": "single", "all": "all"}
+    verdicts = [table(bench, line, run, {"exact": bench.contender(line)} | same) for line, run in zip(lines, runs)]
     print(f"measured and predicted agree: {'yes' if all(verdicts) else 'NO'}")
 
 

@@ -42,6 +42,13 @@ class CouldHave(unittest.TestCase):
     def test_a_job_that_was_stopped_had_exactly_its_blocks(self):
         self.assertEqual(judge([block(1, 0, 10, 130), rival(130, 500)], outcome="deadline", exit="0", executed=1).could_have, 120)
 
+    def test_a_rival_waits_for_a_block_with_its_exit(self):
+        # Stopped behind the trunk of a block whose exit the plan left out. A plan with that exit would have had its time, too.
+        without = block(1, 0, 0, 100, exit=False)
+        self.assertEqual(judge([without, rival(100, 5000)], outcome="missed", exit="", deadline=4000).could_have, 120)
+        # Nobody came: it has left the exit out for good.
+        self.assertEqual(judge([without], exit="", deadline=4000).could_have, 100 + 3900)
+
     def test_waiting_before_its_first_block_is_lost(self):
         self.assertEqual(judge([rival(0, 200), block(1, 0, 200, 320), rival(320, 600)]).could_have, 120)
 
