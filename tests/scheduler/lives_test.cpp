@@ -185,5 +185,34 @@ TEST(Core, LearnsFromJobsThatWereStopped) {
   }
 }
 
+// Jobs whose plans end by themselves say nothing of how long jobs live: after many that ended with their
+// first answer, which is what was asked of them, a plan goes as far as before.
+TEST(Core, LearnsNothingFromJobsThatEndByThemselves) {
+  Script s(
+      {.policy = Policy::edf, .max_jobs = 10, .survival = {.deadline = true, .demand = true, .lived = true}});
+  const auto times = model(3, 10, {0.5, 0.7, 0.9}, 1);
+  int now = 0;
+  for (std::uint64_t id = 1; id <= 60; ++id, now += 100) {
+    JobSpec job = Script::spec(id, times, at(now + 99), at(now));
+    job.target_confidence = 0.25;
+    ASSERT_TRUE(s.core.submit(job, at(now)));
+    s.decide(at(now));
+    ASSERT_EQ(s.exits & 1, 1u);
+    ASSERT_TRUE(s.core.block_done({Script::lane(0), GrantNumber{id}, 0, at(now), at(now + 11),
+                                   ExitAnswer{.exit = 0, .confidence = 0.5F}, Duration{11}},
+                                  at(now + 11)));
+    s.decide(at(now + 11));
+    ASSERT_TRUE(s.ended(0, id, GrantEnd::stopped, at(now + 12)));
+    s.decide(at(now + 12));
+  }
+  ASSERT_TRUE(s.core.submit(Script::spec(61, times, at(now + 31), at(now)), at(now)));
+  s.decide(at(now));
+  EXPECT_EQ(s.exits, 0b100u);
+  const auto basis = s.core.explain(JobId{61});
+  ASSERT_TRUE(basis);
+  EXPECT_GT(basis->lives, 50);
+  EXPECT_EQ(basis->exits.back().alive, 1);
+}
+
 }  // namespace
 }  // namespace einet
