@@ -235,8 +235,10 @@ def main():
     arguments = parser.parse_args()
     arguments.out = arguments.out.resolve()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    arguments.package = arguments.package or PRETRAINED / f"{arguments.network}-{arguments.data}.einet"
-    arguments.profiles = arguments.profiles or PRETRAINED / arguments.data / f"{arguments.network}.profiles.zst"
+    folder = PRETRAINED / arguments.data
+    demo = PRETRAINED / f"{arguments.network}-{arguments.data}.einet"
+    arguments.package = arguments.package or (demo if demo.exists() else folder / f"{arguments.network}.einet")
+    arguments.profiles = arguments.profiles or folder / f"{arguments.network}.profiles.zst"
     for path in (arguments.package, arguments.profiles):
         if not path.exists():
             raise SystemExit(f"{path} is not there; models/pretrained/README.md says how it is made")
