@@ -1,6 +1,7 @@
 """What the measurements of tools/bench with a running einetd share: starting and stopping it, and loads on it. Programs come
 from a build's bin folder; everything that a run leaves goes to one folder."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,11 +12,12 @@ import time
 
 class Daemon:
     """A running einetd, as a context. `config` holds its [[device]] and [tenant.*] tables and the policy; socket and model
-    folder are added."""
+    folder are added. `weight`: of a scheduling group of its own (autogroup(7); a nice level), where the machine lets it have
+    one; it keeps other programs' time slices off the lanes."""
 
-    def __init__(self, programs, out, name, models, config):
+    def __init__(self, programs, out, name, models, config, weight=None):
         self.programs, self.out, self.name = pathlib.Path(programs), pathlib.Path(out), name
-        self.models, self.config = pathlib.Path(models).resolve(), config
+        self.models, self.config, self.weight = pathlib.Path(models).resolve(), config, weight
 
     def __enter__(self):
         self.run = tempfile.TemporaryDirectory()
@@ -23,7 +25,11 @@ class Daemon:
         path = self.out / f"{self.name}.toml"
         path.write_text(f'socket = "{self.socket}"\nmodels = "{self.models}"\n{self.config}')
         with open(self.out / f"{self.name}.log", "w") as log:
-            self.process = subprocess.Popen([self.programs / "einetd", "--config", path], stderr=log)
+            own = self.weight is not None
+            self.process = subprocess.Popen([self.programs / "einetd", "--config", path], stderr=log, start_new_session=own)
+        if own:
+            with contextlib.suppress(OSError):
+                pathlib.Path(f"/proc/{self.process.pid}/autogroup").write_text(str(self.weight))
         for _ in range(100):
             if self.process.poll() is not None:
                 break

@@ -1,5 +1,4 @@
 // einet-load: command line of one tenant's load (tenant.h).
-#include <algorithm>
 #include <fstream>
 #include <iostream>
 
@@ -91,11 +90,8 @@ int main(int argc, char** argv) {
   if (!due.empty()) {
     const auto text = einet::read_file(due, kMaxDue);
     if (!text) return fail(text.error());
-    auto times = einet::parse_durations(*text, due);
+    auto times = einet::load::parse_due(*text, due);
     if (!times) return fail(times.error());
-    if (times->empty() || !std::is_sorted(times->begin(), times->end()))
-      return fail(
-          einet::error(einet::escape(due) + ": expected at least one time, and none before the last"));
     load.due = std::move(*times);
   }
   const auto set = einet::load_images(images, einet::ImageSplit::test);

@@ -116,6 +116,17 @@ Result<void> pace(Load& load, client::Client& daemon) {
 
 }  // namespace
 
+Result<std::vector<Duration>> parse_due(std::string_view text, const std::string& file) {
+  auto times = parse_durations(text, file);
+  if (!times) return times;
+  if (times->empty()) return error(escape(file) + ": found no times; expected a duration per line");
+  const auto falls = std::is_sorted_until(times->begin(), times->end());
+  if (falls == times->end()) return times;
+  return error(escape(file) + ":" + std::to_string(falls - times->begin() + 1) + ": found " +
+               format_duration(*falls) + " after " + format_duration(*(falls - 1)) +
+               "; expected times that never fall");
+}
+
 Result<std::vector<Sent>> run(const Load& asked, const Images& images, const Clock& clock) {
   Load load = asked;
   client::Options options;

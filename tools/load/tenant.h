@@ -7,6 +7,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/result.h"
@@ -36,6 +37,10 @@ struct Load {
   Duration length = kForever;   // no job is sent after this …
   std::size_t jobs = SIZE_MAX;  // … nor after this many
 };
+
+// Load::due from a file's text, a time per line. Error: no line, one that is no duration, or a time before
+// the last; the file and, for one line, its number are in front.
+Result<std::vector<Duration>> parse_due(std::string_view text, const std::string& file);
 
 // A job from the client's side. All times are CLOCK_MONOTONIC.
 struct Sent {
