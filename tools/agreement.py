@@ -8,7 +8,6 @@ import math
 import random
 
 RESAMPLES = 2000
-SWITCH_NS = 2000  # from one job to another that waits for it
 CHUNK = 20  # consecutive jobs that are drawn together: neighbours meet the same load
 
 
@@ -24,6 +23,10 @@ class Estimate:
         low = math.hypot(self.value - self.low, other.high - other.value)
         high = math.hypot(self.high - self.value, other.value - other.low)
         return Estimate(value, value - low, value + high)
+
+    def moved(self, value):
+        """As wide, elsewhere."""
+        return Estimate(value, value + self.low - self.value, value + self.high - self.value)
 
     def has(self, value):
         return self.low <= value <= self.high
@@ -56,7 +59,9 @@ class Lane:
 
     def __init__(self, events, rival):
         self.of_job = {}  # blocks, in order
+        self.asked = {}  # (job, block), and when the rival asked for the lane during it
         taken = []
+        before = None  # the block that ran before
         waiting = {}  # grants that were not begun yet, and since when
         for e in sorted(events, key=lambda e: e.get("start_ns", e["at_ns"])):
             if e["event"] == "grant":
@@ -68,6 +73,9 @@ class Lane:
                 # Nobody else can have a lane that has not got its core yet, or of which the daemon does not know that it is done.
                 begin = waiting.pop(e["grant"], e["start_ns"])
                 taken.append((min(begin, e["start_ns"]), e["at_ns"] if e["tenant"] == rival else e["end_ns"]))
+                if before and before["tenant"] != rival == e["tenant"] and e["granted_ns"] < before["end_ns"]:
+                    self.asked[before["job"], before["block"]] = e["granted_ns"]
+                before = e
         self.starts, self.ends = [], []  # of the times at which it was taken: apart from each other, rising
         for begin, end in sorted(taken):
             if self.ends and begin <= self.ends[-1]:
@@ -81,13 +89,9 @@ class Lane:
         n = bisect.bisect_right(self.starts, t)
         return self.before[n] - (max(0, self.ends[n - 1] - t) if n > 0 else 0)
 
-    def taken(self, begin, end):
-        """For how long of [begin, end] it could not be had."""
-        return self._taken_until(end) - self._taken_until(begin)
-
     def free(self, begin, end):
         """For how long of [begin, end] it could be had; 0 if `end` comes first."""
-        return end - begin - self.taken(begin, end) if end > begin else 0
+        return end - begin - (self._taken_until(end) - self._taken_until(begin)) if end > begin else 0
 
 
 @dataclasses.dataclass
@@ -98,9 +102,11 @@ class Job:
     right: bool
     answered: bool
     executed: int  # exits
-    # The lane time that it got or could have had until its deadline, as the network counts time: what it did by the medians of its
-    # blocks, a late one in part, and what nobody took after that. So it hardly depends on the job's own plan.
-    could_have: float
+    # The lane time after which it was stopped or would have been, as the network counts time: what it did by the medians of its
+    # blocks, a late one in part, up to the instant at which the rival asked for the lane for good; else what it did until its
+    # deadline, and what nobody took after that. So it hardly depends on the job's own plan.
+    stopped: float
+    by_rival: bool = False  # within a block, which then went on to its end
 
 
 class Run:
@@ -127,20 +133,30 @@ class Run:
 
     def _judge(self, row, trunk_ns, exit_ns, slowness):
         if row["outcome"] == "rejected":  # it came after its deadline
-            return Job(False, False, 0, 0)
+            return Job(False, False, 0, stopped=0)
         answered = row["exit"] != "" and row["outcome"] in ("completed", "deadline")
         executed = int(row["executed_exits"]).bit_count()
         deadline, begin = int(row["deadline_ns"]), int(row["received_ns"])
-        could_have = left_out = 0
+        answer = (answered and row["top_class"] == row["label"], answered, executed)
+        did = stopped = 0
         for b in self.lane.of_job.get(int(row["job"]), []):
-            in_time = min(1, max(0, deadline - b["start_ns"]) / max(1, b["end_ns"] - b["start_ns"]))
-            could_have += in_time * (trunk_ns[b["block"]] + ("exit" in b) * exit_ns[b["block"]])
+            length = max(1, b["end_ns"] - b["start_ns"])
+            time = trunk_ns[b["block"]] + ("exit" in b) * exit_ns[b["block"]]
+            asked = self.lane.asked.get((b["job"], b["block"]), b["end_ns"])
+            stopped = did + time * max(0, asked - b["start_ns"]) / length
+            did += time * min(1, max(0, deadline - b["start_ns"]) / length)
             begin = b["end_ns"]
-            left_out = 0 if "exit" in b else exit_ns[b["block"]]
-        if self.lane.taken(begin, begin + SWITCH_NS) > SWITCH_NS / 2:
-            could_have += left_out  # the rival would have waited for that, too: blocks are not interrupted
-        could_have += self.lane.free(begin, deadline) / slowness
-        return Job(answered and row["top_class"] == row["label"], answered, executed, could_have)
+        free = self.lane.free(begin, deadline) / slowness
+        by_rival = free < did - stopped
+        return Job(*answer, stopped if by_rival else did + free, by_rival)
+
+
+def kill_times(jobs, exits, trunk_ns, exit_ns):
+    """When these jobs would have been stopped under a plan of these exits: a block in which the rival comes goes on to its end."""
+    ends = list(itertools.accumulate(t + e * (k in exits) for k, (t, e) in enumerate(zip(trunk_ns, exit_ns))))
+    for job in jobs:
+        block = bisect.bisect_left(ends, job.stopped)
+        yield ends[block] if job.by_rival and block < len(ends) else job.stopped
 
 
 def block_times(runs, trunk_ns, exit_ns):

@@ -8,8 +8,8 @@ higher priority takes the lane from them at random times. Four plans are compare
   all      every exit
 
 Each image is sent once under each plan, one shortly after the other in ABBA order, beside the same rivals at the same times. So
-what else the machine does is the same for all. The trace says how much lane time each job could have had by its deadline,
-in the network's own time: these are the kill times of einet evaluate --kill sample:…, one sample for all plans. What it
+what else the machine does is the same for all. The trace says after how much lane time, as the network counts time, each job was
+stopped or would have been: these are the kill times of einet evaluate --kill sample:…, from all jobs for all plans. What it
 predicts stands beside what was measured, both with 95 % intervals. As a control it also predicts for jobs that nothing but their
 deadline stops: with that, nothing must agree.
 
@@ -171,8 +171,18 @@ class Bench:
         expect = tomllib.loads(line).get("planner", {}).get("expect", "lookalikes")
         return f"exact+{expect if (self.package / 'predictor').exists() else 'statistics'}"
 
-    def best_static(self, times):
-        """The exits of the most accurate static plan but all, if jobs are stopped after one of these times."""
+    def predict(self, jobs, contender):
+        """What einet evaluate says for a planner if its jobs had been stopped when these were."""
+        given = {"single": [len(self.exit) - 1]}  # of others than static plans: as if every exit was executed
+        exits = given.get(contender, range(len(self.exit)))
+        if contender.startswith("exits:"):
+            exits = [int(exit) for exit in contender.removeprefix("exits:").split(",")]
+        times = agreement.kill_times(jobs, exits, self.trunk, self.exit)
+        return self.evaluate(times, dict.fromkeys(("all", contender)))[contender]
+
+    def best_static(self, jobs):
+        """The exits of the most accurate static plan but all, if jobs were stopped when these were."""
+        times = agreement.kill_times(jobs, range(len(self.exit)), self.trunk, self.exit)
         n = len(self.exit)
         planners = ["all", "statistics", "static:25", "static:50", "single"]
         if n <= FEW_EXITS:
@@ -194,25 +204,28 @@ def row(name, got, said, more="", sign=""):
 def table(bench, line, runs, contenders):
     """Prints what was measured and predicted under a line of configuration; whether all of it agrees."""
     jobs = {plan: run.judge(bench.trunk, bench.exit) for plan, run in runs.items()}
-    had = [job.could_have for of in jobs.values() for job in of]
-    said = bench.evaluate(had, contenders.values())
+    everybody = list(itertools.chain(*jobs.values()))
+    had = [job.stopped for job in everybody]
+    said = {plan: bench.predict(everybody, contender) for plan, contender in contenders.items()}
     got = agreement.measured(jobs, "all")
     slowness = ", ".join(f"{plan} {run.slowness(bench.trunk, bench.exit):.2f}" for plan, run in runs.items())
     print(f"configuration: {line or 'default'}; exact is {contenders['exact']}, static {contenders['static']}, answers: {bench.aggregation()}")
-    print(f"{len(jobs['all'])} jobs of each plan; lane time that they could have had:", end=" ")
+    print(f"{len(jobs['all'])} jobs of each plan; lane time after which they were or would have been stopped:", end=" ")
     print(", ".join(f"{round(100 * q)} %: {short(quantile(had, q))}" for q in (0.1, 0.25, 0.5, 0.75)))
     print(f"blocks took, of their times: {slowness}")
-    print(f"{'accuracy %':10} {'measured (95 %)':>24} {'predicted (95 %)':>24} {'difference':>24}  agree  answered %   exits      could have")
+    print(f"{'accuracy %':10} {'measured (95 %)':>24} {'predicted (95 %)':>24} {'difference':>24}  agree  answered %   exits      stopped after")
     agree = []
-    for plan, contender in contenders.items():
-        answered = f"{100 * agreement.mean(j.answered for j in jobs[plan]):5.1f} {100 * said[contender]['answered']:5.1f}"
-        exits = f"{agreement.mean(j.executed for j in jobs[plan]):.2f} {said[contender]['mean_exits']:.2f}"
-        could = short(agreement.mean(min(j.could_have, bench.whole()) for j in jobs[plan]))
-        agree.append(row(plan, got[plan][0], agreement.predicted(said[contender])[0], f"{answered}  {exits}  {could}"))
+    for plan in contenders:
+        answered = f"{100 * agreement.mean(j.answered for j in jobs[plan]):5.1f} {100 * said[plan]['answered']:5.1f}"
+        exits = f"{agreement.mean(j.executed for j in jobs[plan]):.2f} {said[plan]['mean_exits']:.2f}"
+        after = short(agreement.mean(min(j.stopped, bench.whole()) for j in jobs[plan]))
+        agree.append(row(plan, got[plan][0], agreement.predicted(said[plan])[0], f"{answered}  {exits}  {after}"))
     print("over all")
-    for plan, contender in contenders.items():
+    for plan in contenders:
         if plan != "all":
-            agree.append(row(plan, got[plan][1], agreement.predicted(said[contender])[1], sign="+"))
+            ours, theirs = (agreement.predicted(said[name])[0].value for name in (plan, "all"))
+            gain = agreement.predicted(said[plan])[1].moved(ours - theirs)
+            agree.append(row(plan, got[plan][1], gain, sign="+"))
     control = bench.evaluate([bench.window], ["all"])["all"]
     print("control: jobs that nothing but their deadline stops")
     caught = not row("all", got["all"][0], agreement.predicted(control)[0])
@@ -249,7 +262,7 @@ def main():
     bench = Bench(arguments)
     first = bench.run("first", "", {"all": "all", "last": "last"}, max(50, bench.jobs // 8), 0)
     bench.take_times(*agreement.block_times(first.values(), *bench.idle))
-    best = bench.best_static(job.could_have for job in first["all"].judge(bench.trunk, bench.exit))
+    best = bench.best_static(first["all"].judge(bench.trunk, bench.exit))
     plans = {"exact": "exact", "static": best, "last": "last", "all": "all"}
     lines = arguments.config or CONFIGS
     runs = [bench.run(f"run-{i}", line, plans, bench.jobs, i + 1) for i, line in enumerate(lines)]

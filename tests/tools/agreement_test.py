@@ -12,9 +12,9 @@ from agreement import Estimate, Job, Lane, Run
 TRUNK, EXIT = [100, 100], [20, 20]
 
 
-def block(job, number, start, end, exit=True, used=None, known=None, tenant="jobs", grant=None):
+def block(job, number, start, end, exit=True, used=None, known=None, tenant="jobs", grant=None, asked=None):
     event = {"event": "block", "job": job, "block": number, "start_ns": start, "end_ns": end, "tenant": tenant}
-    event |= {"used_ns": end - start if used is None else used, "at_ns": known or end, "grant": grant or job}
+    event |= {"used_ns": end - start if used is None else used, "at_ns": known or end, "grant": grant or job, "granted_ns": start if asked is None else asked}
     return event | ({"exit": number} if exit else {})
 
 
@@ -31,51 +31,59 @@ def judge(events, **of_row):
     return Run(Lane(events, "rival"), [row(**of_row)]).judge(TRUNK, EXIT)[0]
 
 
-class CouldHave(unittest.TestCase):
+class Stopped(unittest.TestCase):
     def test_a_job_that_was_never_stopped_could_have_had_what_was_left(self):
-        self.assertEqual(judge([block(1, 0, 10, 130), block(1, 1, 130, 250)]).could_have, 240 + 150)
+        self.assertEqual(judge([block(1, 0, 10, 130), block(1, 1, 130, 250)]).stopped, 240 + 150)
 
     def test_what_the_rival_took_afterwards_it_could_not_have_had(self):
         events = [block(1, 0, 10, 130), block(1, 1, 130, 250), rival(300, 350)]
-        self.assertEqual(judge(events).could_have, 240 + 100)
+        self.assertEqual(judge(events).stopped, 240 + 100)
 
     def test_a_job_that_was_stopped_had_exactly_its_blocks(self):
-        self.assertEqual(judge([block(1, 0, 10, 130), rival(130, 500)], outcome="deadline", exit="0", executed=1).could_have, 120)
+        self.assertEqual(judge([block(1, 0, 10, 130), rival(130, 500)], outcome="deadline", exit="0", executed=1).stopped, 120)
 
-    def test_a_rival_waits_for_a_block_with_its_exit(self):
-        # Stopped behind the trunk of a block whose exit the plan left out. A plan with that exit would have had its time, too.
-        without = block(1, 0, 0, 100, exit=False)
-        self.assertEqual(judge([without, rival(100, 5000)], outcome="missed", exit="", deadline=4000).could_have, 120)
-        # Nobody came: it has left the exit out for good.
-        self.assertEqual(judge([without], exit="", deadline=4000).could_have, 100 + 3900)
+    def test_a_block_in_which_the_rival_comes_goes_on_to_its_end(self):
+        job = judge([block(1, 0, 0, 120), block(1, 1, 120, 240), rival(240, 400, asked=180)])
+        self.assertEqual((job.stopped, job.by_rival), (180, True))
+        for exits, stopped in (([0, 1], 240), ([0], 220), ([1], 220), ([], 200)):
+            self.assertEqual(list(agreement.kill_times([job], exits, TRUNK, EXIT)), [stopped])
+        early = judge([block(1, 0, 0, 120), rival(120, 400, asked=110)])
+        self.assertEqual(list(agreement.kill_times([early], [1], TRUNK, EXIT)), [220])  # it was in the next block by then
+        # Once every block is done nothing more is rounded; nor is what the deadline stops.
+        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 500, True)], [0], TRUNK, EXIT)), [500])
+        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 110)], [0], TRUNK, EXIT)), [110])
+
+    def test_a_rival_that_leaves_the_lane_again_stops_nobody(self):
+        job = judge([block(1, 0, 0, 120), rival(120, 150, asked=60)])
+        self.assertEqual((job.stopped, job.by_rival), (120 + 250, False))
 
     def test_waiting_before_its_first_block_is_lost(self):
-        self.assertEqual(judge([rival(0, 200), block(1, 0, 200, 320), rival(320, 600)]).could_have, 120)
+        self.assertEqual(judge([rival(0, 200), block(1, 0, 200, 320), rival(320, 600)]).stopped, 120)
 
     def test_the_network_counts_its_own_time(self):
         # Both blocks took twice their time, so of the 120 that nobody took it could have used 60.
         events = [block(1, 0, 0, 200, exit=False), block(1, 1, 200, 440), rival(560, 700)]
-        self.assertEqual(judge(events, deadline=600).could_have, 220 + 60)
+        self.assertEqual(judge(events, deadline=600).stopped, 220 + 60)
 
     def test_standing_still_within_a_block_is_no_lane_time(self):
-        self.assertEqual(judge([block(1, 0, 0, 320, used=120), rival(320, 400)]).could_have, 120)
+        self.assertEqual(judge([block(1, 0, 0, 320, used=120), rival(320, 400)]).stopped, 120)
 
     def test_a_block_that_ends_after_the_deadline_counts_in_part(self):
-        could = judge([block(1, 0, 340, 460)]).could_have
+        could = judge([block(1, 0, 340, 460)]).stopped
         self.assertEqual(could, 60)
         self.assertLess(could, TRUNK[0] + EXIT[0])
 
     def test_a_job_that_never_ran_could_have_had_what_was_free(self):
-        self.assertEqual(judge([rival(0, 390)], outcome="missed", exit="", executed=0).could_have, 10)
+        self.assertEqual(judge([rival(0, 390)], outcome="missed", exit="", executed=0).stopped, 10)
 
     def test_a_lane_that_does_not_begin_is_not_free(self):
         grant = {"event": "grant", "at_ns": 20, "grant": 7}
-        self.assertEqual(judge([grant, rival(150, 400, grant=7)], exit="", outcome="missed").could_have, 20)
+        self.assertEqual(judge([grant, rival(150, 400, grant=7)], exit="", outcome="missed").stopped, 20)
         stop = {"event": "stop", "at_ns": 380, "grant": 7}
-        self.assertEqual(judge([grant, stop], exit="", outcome="missed").could_have, 20 + 20)
+        self.assertEqual(judge([grant, stop], exit="", outcome="missed").stopped, 20 + 20)
 
     def test_a_lane_is_not_free_before_the_daemon_knows_that_it_is(self):
-        self.assertEqual(judge([rival(0, 100, known=300)], exit="", outcome="missed").could_have, 100)
+        self.assertEqual(judge([rival(0, 100, known=300)], exit="", outcome="missed").stopped, 100)
 
     def test_overlapping_times_count_once(self):
         lane = Lane([rival(0, 100, known=160), rival(120, 200), rival(300, 310)], "rival")
@@ -85,7 +93,7 @@ class CouldHave(unittest.TestCase):
 
     def test_a_job_that_came_too_late_had_nothing(self):
         job = judge([], outcome="rejected", exit="")
-        self.assertEqual((job.right, job.answered, job.could_have), (False, False, 0))
+        self.assertEqual((job.right, job.answered, job.stopped), (False, False, 0))
 
 
 class Answers(unittest.TestCase):
