@@ -150,12 +150,16 @@ Result<PredictorParameters> learn_judgement(PredictorParameters trained, const P
   const std::vector<float> calibrated = calibrated_confidences(*predictor, validation);
   const std::vector<double> temperature = temperatures(*predictor);
   double best = -1;
-  for (const Aggregation aggregation : {Aggregation::last, Aggregation::product}) {
-    const Pooling pooling{aggregation, temperature};
+  for (const Aggregation aggregation : {Aggregation::last, Aggregation::product, Aggregation::discounted}) {
+    const double discount = aggregation == Aggregation::discounted
+                                ? learn_discount(validation, calibrated, temperature, kill)
+                                : 1;
+    const Pooling pooling{aggregation, temperature, discount};
     const UsualPlan plan = usual_plan(validation, calibrated, pooling, kill);
     if (plan.worth <= best) continue;
     best = plan.worth;
     trained.aggregation = aggregation;
+    trained.discount = static_cast<float>(discount);
     trained.lookalikes = find_lookalikes(validation, calibrated, pooling, plan.exits).parameters();
   }
   return trained;

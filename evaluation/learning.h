@@ -58,8 +58,8 @@ UsualPlan usual_plan(const ProfileSplit&, std::span<const float> calibrated, con
 double learn_discount(const ProfileSplit&, std::span<const float> calibrated,
                       std::span<const double> temperature, const KillSetting&);
 
-// All that a package holds of how a sample's answers are judged: the trained predictor; the aggregation, last
-// or product, whose best plan for the mean is the better; and the lookalikes for that.
+// All that a package holds of how a sample's answers are judged: the trained predictor; the aggregation,
+// last, product or discounted, whose best plan for the mean is the best; and the lookalikes for that.
 Result<PredictorParameters> learn_judgement(PredictorParameters trained, const ProfileSplit& validation,
                                             const KillSetting&);
 

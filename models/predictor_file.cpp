@@ -70,6 +70,14 @@ Result<LookalikeParameters> take_lookalikes(Tensors& tensors, std::size_t exits)
   return p;
 }
 
+Result<void> take_one(Tensors& tensors, const std::string& name, float& value) {
+  std::vector<float> values;
+  if (auto ok = take_list(tensors, name, values); !ok) return ok;
+  if (values.size() != 1) return error("the tensor \"" + name + "\" must have one value");
+  value = values[0];
+  return {};
+}
+
 Result<void> expect(const Metadata& metadata, const char* key, std::string_view expected,
                     const char* advice) {
   const auto found = metadata.find(key);
@@ -97,6 +105,7 @@ Result<PredictorParameters> read(std::string_view bytes, const PredictorOwner& o
   if (!tensors) return tensors.error();
   PredictorParameters p;
   p.aggregation = *aggregation;
+  if (auto ok = take_one(*tensors, "discount", p.discount); !ok) return ok.error();
   p.classes = owner.classes;
   std::vector<float> temperature;
   if (auto ok = take_list(*tensors, "prior", p.prior); !ok) return ok.error();
@@ -169,6 +178,8 @@ std::string format_predictor(const PredictorParameters& p, std::string_view weig
     add_list(exit_name(k) + ".accuracy", c.accuracy);
   }
   add_list("temperature", temperature);
+  const std::vector<float> discount{p.discount};
+  add_list("discount", discount);
   for (std::size_t i = 0; i < p.layers.size(); ++i) {
     const PredictorParameters::Layer& layer = p.layers[i];
     add(layer_name(i) + ".weight", {layer.outputs, layer.inputs}, layer.weight);

@@ -76,9 +76,11 @@ Result<void> check(const PredictorParameters& p) {
     return error("the last layer: found " + std::to_string(inputs) + " outputs; expected one per exit, " +
                  std::to_string(exits));
   }
-  if (p.aggregation != Aggregation::last && p.aggregation != Aggregation::product) {
-    return error("aggregation: found \"" + std::string(name(p.aggregation)) +
-                 "\"; expected \"last\" or \"product\"");
+  if (p.aggregation == Aggregation::most_confident) {
+    return error("aggregation: found \"most-confident\"; expected \"last\", \"product\" or \"discounted\"");
+  }
+  if (!(p.discount > 0 && p.discount <= 1)) {
+    return error("discount: found " + std::to_string(p.discount) + "; expected a number above 0, at most 1");
   }
   if (!p.lookalikes) return {};
   if (p.lookalikes->exits() != exits) {

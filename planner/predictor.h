@@ -34,8 +34,9 @@ struct PredictorParameters {
   std::vector<float> prior;              // one per exit: its accuracy over all samples, in [0, 1]
   // From 2 values per exit to 1 per exit (Predictor says which). None: the prior is what is to come.
   std::vector<Layer> layers;
-  // How the exits' answers are made one answer: `last` or `product`.
+  // How the exits' answers are made one answer: last, product or discounted; with its discount in (0, 1].
   Aggregation aggregation = Aggregation::last;
+  float discount = 1;
   // What became of samples that looked alike, with answers made in that way; of as many exits. Or none.
   std::optional<LookalikeParameters> lookalikes{};
 

@@ -7,8 +7,8 @@
 namespace einet {
 
 JobAnswer::JobAnswer(std::shared_ptr<const Predictor> judge, int classes) : judge_(std::move(judge)) {
-  if (judge_ != nullptr && judge_->parameters().aggregation == Aggregation::product)
-    product_.emplace(classes);
+  if (judge_ == nullptr || judge_->parameters().aggregation == Aggregation::last) return;
+  product_.emplace(classes, judge_->parameters().discount);
 }
 
 const ExitAnswer& JobAnswer::add(int exit, std::span<const float> scores) {

@@ -74,6 +74,7 @@ void pack_predictor(const PredictorParameters& from, wire::Predictor& to) {
     layer.mutable_bias()->Add(l.bias.begin(), l.bias.end());
   }
   to.set_aggregation(std::string(name(from.aggregation)));
+  to.set_discount(from.discount);
   if (!from.lookalikes) return;
   to.mutable_lookalikes_mean()->Add(from.lookalikes->mean.begin(), from.lookalikes->mean.end());
   for (const auto& groups : from.lookalikes->groups) {
@@ -105,6 +106,7 @@ Result<PredictorParameters> read_predictor(const wire::Predictor& from, int clas
   const auto aggregation = parse_aggregation(from.aggregation());
   if (!aggregation) return aggregation.error();
   to.aggregation = *aggregation;
+  to.discount = from.discount();
   if (from.lookalikes_size() > 0) to.lookalikes.emplace().mean = floats(from.lookalikes_mean());
   for (int exit = 0; exit < from.lookalikes_size(); ++exit) {
     const auto& rows = from.lookalikes(exit).rows();

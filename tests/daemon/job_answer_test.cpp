@@ -55,6 +55,14 @@ TEST(JobAnswer, IsTheProductWhereThePackageSaysSo) {
   EXPECT_NEAR(held.sure, std::log(0.32 / 0.12) / (1 + std::log(0.32 / 0.12)), 1e-6);
 }
 
+TEST(JobAnswer, DiscountsEarlierExitsWhereThePackageSaysSo) {
+  PredictorParameters p = judge(Aggregation::discounted)->parameters();
+  p.discount = 0.125F;
+  JobAnswer answer(std::make_shared<const Predictor>(*Predictor::make(p)), 2);
+  answer.add(0, kFirst);
+  EXPECT_EQ(answer.add(2, kSecond).top_class, 1) << "0.8^(1/8) * 0.4 against 0.2^(1/8) * 0.6";
+}
+
 TEST(JobAnswer, OfExitsThatRuleEachOtherOutIsTheLastOnes) {
   JobAnswer answer(judge(Aggregation::product), 2);
   answer.add(0, std::array<float, 2>{1, 0});

@@ -27,14 +27,15 @@ ModelDescription some_model() {
   model.times = {{part, part}, {part, part}};
   model.accuracy = {0.5, 1.0};
   model.state = ByteCount{4096};
-  model.predictor = {.classes = 3,
-                     .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
-                     .prior = {0.5F, 1},
-                     .layers = {{4, 2, {1, -2, 3, 0.5F, 0, 0, 0, 1}, {0.125F, 2}}},
-                     .aggregation = Aggregation::product,
-                     .lookalikes = LookalikeParameters{
-                         .mean = {0.5F, 1},
-                         .groups = {{{0.25F, {0.375F, 0.5F}}, {0.75F, {0.875F, 1}}}, {{0.5F, {0.75F}}}}}};
+  model.predictor = {
+      .classes = 3,
+      .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
+      .prior = {0.5F, 1},
+      .layers = {{4, 2, {1, -2, 3, 0.5F, 0, 0, 0, 1}, {0.125F, 2}}},
+      .aggregation = Aggregation::discounted,
+      .discount = 0.5F,
+      .lookalikes = LookalikeParameters{
+          .mean = {0.5F, 1}, .groups = {{{0.25F, {0.375F, 0.5F}}, {0.75F, {0.875F, 1}}}, {{0.5F, {0.75F}}}}}};
   return model;
 }
 
@@ -135,7 +136,8 @@ TEST(Control, SaysWhenNothingIsThereAndWhenTheOtherSideHasGone) {
 TEST(Control, AWorkerThatDoesNotReadMakesSendingFailAtOnce) {
   Pair pair;
   int sent = 0;
-  while (pair.daemon.send(LoadModel{ModelId{1}, "a.einet"}, Waiting::never).has_value()) ASSERT_LT(++sent, 1'000'000);
+  while (pair.daemon.send(LoadModel{ModelId{1}, "a.einet"}, Waiting::never).has_value())
+    ASSERT_LT(++sent, 1'000'000);
 }
 
 TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
@@ -182,6 +184,7 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
       {"predictor: layer 0", [](auto& m) { m.predictor->layers[0].weight.pop_back(); }},
       {"predictor: layer 0", [](auto& m) { m.predictor->layers[0].inputs = -1; }},
       {"predictor: layer 0", [=](auto& m) { m.predictor->layers[0].bias[0] = static_cast<float>(nan); }},
+      {"discount", [](auto& m) { m.predictor->discount = 1.5F; }},
       {"aggregation", [](auto& m) { m.predictor->aggregation = Aggregation::most_confident; }},
       {"lookalikes of exit 1", [](auto& m) { m.predictor->lookalikes->groups[1][0].accuracy.clear(); }},
       {"lookalikes", [](auto& m) { m.predictor->lookalikes->groups.pop_back(); }},
@@ -219,11 +222,16 @@ TEST(Control, ThreadsThatCannotBeAreRefused) {
 
 TEST(Control, ABadConfigurationIsRefused) {
   const std::vector<std::function<void(Configure&)>> lies{
-      [](auto& c) { c.lanes = 0; },         [](auto& c) { c.lanes = kMaxLanes + 1; },
-      [](auto& c) { c.threads = 0; },       [](auto& c) { c.cores.pop_back(); },
-      [](auto& c) { c.nice = 20; },         [](auto& c) { c.reserved_priority = 100; },
-      [](auto& c) { c.cores.clear(); },     [](auto& c) { c.urgent_priority = 100; },
-      [](auto& c) { c.cores[0] = 100000; }, [](auto& c) { c.backend = std::string(100, 'x'); },
+      [](auto& c) { c.lanes = 0; },
+      [](auto& c) { c.lanes = kMaxLanes + 1; },
+      [](auto& c) { c.threads = 0; },
+      [](auto& c) { c.cores.pop_back(); },
+      [](auto& c) { c.nice = 20; },
+      [](auto& c) { c.reserved_priority = 100; },
+      [](auto& c) { c.cores.clear(); },
+      [](auto& c) { c.urgent_priority = 100; },
+      [](auto& c) { c.cores[0] = 100000; },
+      [](auto& c) { c.backend = std::string(100, 'x'); },
       [](auto& c) { c.urgent_priority = c.reserved_priority; },
   };
   for (const auto& lie : lies) {

@@ -45,7 +45,8 @@ class PackageTest : public testing::Test {
         .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
         .prior = {0.5F, 0.75F},
         .layers = {{4, 1, {1, -2, 3, 0.5F}, {0.125F}}, {1, 2, {1, 2}, {3, 4}}},
-        .aggregation = Aggregation::product,
+        .aggregation = Aggregation::discounted,
+        .discount = 0.5F,
         .lookalikes = LookalikeParameters{
             .mean = {0.5F, 0.75F},
             .groups = {{{0.25F, {0.375F, 0.5F}}, {0.75F, {0.875F, 1}}}, {{0.5F, {0.75F}}}}}};
@@ -392,6 +393,7 @@ TEST_F(PackageTest, ThePredictorMustBeThisNetworks) {
                 p.layers[1] = {1, 3, std::vector<float>(3), std::vector<float>(3)};
               }),
               HasSubstr("the last layer: found 3 outputs; expected one per exit, 2"));
+  EXPECT_THAT(said([](P& p) { p.discount = 0; }), HasSubstr("discount: found 0.000000; expected a number"));
   EXPECT_EQ(said([](P& p) { p.lookalikes.reset(); }), "");
   EXPECT_THAT(said([](P& p) { p.lookalikes->groups[0][1].held = 0.125F; }),
               HasSubstr("lookalikes: exit 0, held: it must never fall"));

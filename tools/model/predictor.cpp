@@ -100,7 +100,9 @@ Result<void> run(const PredictorCommand& command) {
   auto judgement =
       learn_judgement(std::move(*parameters), *validation, {*survival, times.trunk_ns, times.exit_ns});
   if (!judgement) return within(command.profiles.string() + ": validation", judgement.error());
-  std::printf("\n  answers: %s\n", judgement->aggregation == Aggregation::product
+  std::printf("\n  answers: %s\n", judgement->aggregation == Aggregation::discounted
+                                       ? "the product of all executed exits' scores, earlier ones discounted"
+                                   : judgement->aggregation == Aggregation::product
                                        ? "the product of all executed exits' scores"
                                        : "the deepest executed exit's");
   if (!package) return {};
