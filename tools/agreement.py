@@ -106,7 +106,7 @@ class Job:
     # blocks, a late one in part, up to the instant at which the rival asked for the lane for good; else what it did until its
     # deadline, and what nobody took after that. So it hardly depends on the job's own plan.
     stopped: float
-    by_rival: bool = False  # within a block, which then went on to its end
+    at_most: float  # what it could have had by its deadline if the rival had not come then; else the same
 
 
 class Run:
@@ -133,30 +133,33 @@ class Run:
 
     def _judge(self, row, trunk_ns, exit_ns, slowness):
         if row["outcome"] == "rejected":  # it came after its deadline
-            return Job(False, False, 0, stopped=0)
+            return Job(False, False, 0, 0, 0)
         answered = row["exit"] != "" and row["outcome"] in ("completed", "deadline")
         executed = int(row["executed_exits"]).bit_count()
         deadline, begin = int(row["deadline_ns"]), int(row["received_ns"])
         answer = (answered and row["top_class"] == row["label"], answered, executed)
-        did = stopped = 0
+        did = stopped = at_most = 0
         for b in self.lane.of_job.get(int(row["job"]), []):
             length = max(1, b["end_ns"] - b["start_ns"])
             time = trunk_ns[b["block"]] + ("exit" in b) * exit_ns[b["block"]]
             asked = self.lane.asked.get((b["job"], b["block"]), b["end_ns"])
             stopped = did + time * max(0, asked - b["start_ns"]) / length
+            at_most = stopped + max(0, deadline - asked) / slowness
             did += time * min(1, max(0, deadline - b["start_ns"]) / length)
             begin = b["end_ns"]
         free = self.lane.free(begin, deadline) / slowness
-        by_rival = free < did - stopped
-        return Job(*answer, stopped if by_rival else did + free, by_rival)
+        if free < did - stopped:
+            return Job(*answer, stopped, at_most)
+        return Job(*answer, did + free, did + free)
 
 
 def kill_times(jobs, exits, trunk_ns, exit_ns):
-    """When these jobs would have been stopped under a plan of these exits: a block in which the rival comes goes on to its end."""
+    """When these jobs would have been stopped under a plan of these exits: a block in which the rival comes goes on to its end, or
+    past the deadline."""
     ends = list(itertools.accumulate(t + e * (k in exits) for k, (t, e) in enumerate(zip(trunk_ns, exit_ns))))
     for job in jobs:
         block = bisect.bisect_left(ends, job.stopped)
-        yield ends[block] if job.by_rival and block < len(ends) else job.stopped
+        yield min(ends[block], job.at_most) if block < len(ends) else job.stopped
 
 
 def block_times(runs, trunk_ns, exit_ns):

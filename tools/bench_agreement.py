@@ -202,7 +202,7 @@ def row(name, got, said, more="", sign=""):
 
 
 def table(bench, line, runs, contenders):
-    """Prints what was measured and predicted under a line of configuration; whether all of it agrees."""
+    """Prints what was measured and predicted under a line of configuration; whether each figure agrees."""
     jobs = {plan: run.judge(bench.trunk, bench.exit) for plan, run in runs.items()}
     everybody = list(itertools.chain(*jobs.values()))
     had = [job.stopped for job in everybody]
@@ -228,12 +228,12 @@ def table(bench, line, runs, contenders):
             agree.append(row(plan, got[plan][1], gain, sign="+"))
     control = bench.evaluate([bench.window], ["all"])["all"]
     print("control: jobs that nothing but their deadline stops")
-    caught = not row("all", got["all"][0], agreement.predicted(control)[0])
-    enough = agreement.mean(job.answered for job in jobs["all"]) >= FEWEST_ANSWERED
-    if not enough:
+    if row("all", got["all"][0], agreement.predicted(control)[0]):
+        print("the control agrees, so that nothing is shown")
+    if agreement.mean(job.answered for job in jobs["all"]) < FEWEST_ANSWERED:
         print("too few jobs had an answer to compare anything: the machine left the lane no time")
     print()
-    return all(agree) and caught and enough
+    return agree
 
 
 def main():
@@ -278,8 +278,9 @@ def main():
         print("senders have no real-time rank: more jobs come late")
     print()
     same = {"static": f"exits:{best}", "last": "single", "all": "all"}
-    verdicts = [table(bench, line, run, {"exact": bench.contender(line)} | same) for line, run in zip(lines, runs)]
-    print(f"measured and predicted agree: {'yes' if all(verdicts) else 'NO'}")
+    tables = [table(bench, line, run, {"exact": bench.contender(line)} | same) for line, run in zip(lines, runs)]
+    agree = list(itertools.chain(*tables))
+    print(f"{sum(agree)} of {len(agree)} figures agree; by chance one in twenty does not")
 
 
 if __name__ == "__main__":

@@ -44,18 +44,23 @@ class Stopped(unittest.TestCase):
 
     def test_a_block_in_which_the_rival_comes_goes_on_to_its_end(self):
         job = judge([block(1, 0, 0, 120), block(1, 1, 120, 240), rival(240, 400, asked=180)])
-        self.assertEqual((job.stopped, job.by_rival), (180, True))
+        self.assertEqual((job.stopped, job.at_most), (180, 180 + 220))
         for exits, stopped in (([0, 1], 240), ([0], 220), ([1], 220), ([], 200)):
             self.assertEqual(list(agreement.kill_times([job], exits, TRUNK, EXIT)), [stopped])
         early = judge([block(1, 0, 0, 120), rival(120, 400, asked=110)])
         self.assertEqual(list(agreement.kill_times([early], [1], TRUNK, EXIT)), [220])  # it was in the next block by then
         # Once every block is done nothing more is rounded; nor is what the deadline stops.
-        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 500, True)], [0], TRUNK, EXIT)), [500])
-        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 110)], [0], TRUNK, EXIT)), [110])
+        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 500, 600)], [0], TRUNK, EXIT)), [500])
+        self.assertEqual(list(agreement.kill_times([Job(True, True, 1, 110, 110)], [0], TRUNK, EXIT)), [110])
+
+    def test_a_block_that_would_end_after_the_deadline_does_not_end(self):
+        job = judge([block(1, 0, 0, 100, exit=False), rival(100, 400, asked=60)], deadline=110)
+        self.assertEqual(list(agreement.kill_times([job], [], TRUNK, EXIT)), [100])
+        self.assertEqual(list(agreement.kill_times([job], [0], TRUNK, EXIT)), [110])
 
     def test_a_rival_that_leaves_the_lane_again_stops_nobody(self):
         job = judge([block(1, 0, 0, 120), rival(120, 150, asked=60)])
-        self.assertEqual((job.stopped, job.by_rival), (120 + 250, False))
+        self.assertEqual((job.stopped, job.at_most), (120 + 250, 120 + 250))
 
     def test_waiting_before_its_first_block_is_lost(self):
         self.assertEqual(judge([rival(0, 200), block(1, 0, 200, 320), rival(320, 600)]).stopped, 120)
@@ -143,7 +148,7 @@ class Schedule(unittest.TestCase):
 
 class Intervals(unittest.TestCase):
     def jobs(self, right):
-        return [Job(r, True, 1, 0) for r in right]
+        return [Job(r, True, 1, 0, 0) for r in right]
 
     def test_hold_the_truth_about_as_often_as_they_say(self):
         draw = random.Random(7)
