@@ -1,5 +1,5 @@
-"""The arithmetic of tools/bench_agreement.py: when jobs are due, how long they could have run, how accurate they were, and whether
-that is what was predicted. Times in ns. No processes and no files here."""
+"""The arithmetic of tools/bench_agreement.py: when jobs are due, how long they could have run, how accurate they were, and
+whether that is what was predicted. Times in ns. No processes and no files here."""
 
 import bisect
 import dataclasses
@@ -33,8 +33,8 @@ class Estimate:
 
 
 def schedule(plans, slots, period, gap, window, seed):
-    """When jobs are due after the start: ({plan: times}, the rival's times). Each plan has one job in a slot of its own; as many slots
-    as there are plans, one after the other in ABBA order, hold the same rivals, at random, `gap` apart on average."""
+    """When jobs are due after the start: ({plan: times}, the rival's times). Each plan has one job in a slot of its own; as many
+    slots as there are plans, one after the other in ABBA order, hold the same rivals, at random, `gap` apart on average."""
     draw = random.Random(seed)
     due = {plan: [] for plan in plans}
     rivals = []
@@ -96,8 +96,8 @@ class Lane:
 
 @dataclasses.dataclass
 class Job:
-    """What became of a job under one planner. Of several planners, jobs at the same place of their lists are a pair: the same image at the
-    same time beside the same competing jobs."""
+    """What became of a job under one plan. Of several plans, jobs at the same place of their lists are a pair: the same image
+    beside the same rivals."""
 
     right: bool
     answered: bool
@@ -154,8 +154,8 @@ class Run:
 
 
 def kill_times(jobs, exits, trunk_ns, exit_ns):
-    """When these jobs would have been stopped under a plan of these exits: a block in which the rival comes goes on to its end, or
-    past the deadline."""
+    """When these jobs would have been stopped under a plan of these exits: a block in which the rival comes goes on to its
+    end, or past the deadline."""
     ends = list(itertools.accumulate(t + e * (k in exits) for k, (t, e) in enumerate(zip(trunk_ns, exit_ns))))
     for job in jobs:
         block = bisect.bisect_left(ends, job.stopped)

@@ -13,8 +13,8 @@ stopped or would have been: these are the kill times of einet evaluate --kill sa
 predicts stands beside what was measured, both with 95 % intervals. As a control it also predicts for jobs that nothing but their
 deadline stops: with that, nothing must agree.
 
-    tools/bench_agreement.py PROGRAMS OUT [--network fine-resnet] [--data digits] [--package NAME.einet] [--profiles NAME.profiles]
-        [--jobs 4000] [--deadline 1.5] [--rival 0.4] [--policy imprecise] [--config LINE]…
+    tools/bench_agreement.py PROGRAMS OUT [--network fine-resnet] [--data digits] [--package NAME.einet]
+        [--profiles NAME.profiles] [--jobs 4000] [--deadline 1.5] [--rival 0.4] [--policy imprecise] [--config LINE]…
 
 PROGRAMS: a build's bin folder. OUT: a folder for raw data. --network, --data: package and profiles in models/pretrained, and the
 images to send (as of einet-load). --jobs: of each plan. --deadline: in whole networks. --rival: share of
@@ -137,7 +137,8 @@ class Bench:
             for load in loads:
                 bench_daemon.wait(load)
         lane = agreement.Lane(self.events(name), "rival")
-        return {plan: agreement.Run(lane, read_jobs(self.out / f"{name}-{plan}.csv")[min(WARM_UP, jobs // 2) :]) for plan in plans}
+        rows = {plan: read_jobs(self.out / f"{name}-{plan}.csv") for plan in plans}
+        return {plan: agreement.Run(lane, of[min(WARM_UP, jobs // 2) :]) for plan, of in rows.items()}
 
     def events(self, name):
         with open(self.out / f"{name}.jsonl") as trace:
@@ -209,11 +210,13 @@ def table(bench, line, runs, contenders):
     said = {plan: bench.predict(everybody, contender) for plan, contender in contenders.items()}
     got = agreement.measured(jobs, "all")
     slowness = ", ".join(f"{plan} {run.slowness(bench.trunk, bench.exit):.2f}" for plan, run in runs.items())
-    print(f"configuration: {line or 'default'}; exact is {contenders['exact']}, static {contenders['static']}, answers: {bench.aggregation()}")
+    print(f"configuration: {line or 'default'}; exact is {contenders['exact']}, static {contenders['static']},", end=" ")
+    print(f"answers: {bench.aggregation()}")
     print(f"{len(jobs['all'])} jobs of each plan; lane time after which they were or would have been stopped:", end=" ")
     print(", ".join(f"{round(100 * q)} %: {short(quantile(had, q))}" for q in (0.1, 0.25, 0.5, 0.75)))
     print(f"blocks took, of their times: {slowness}")
-    print(f"{'accuracy %':10} {'measured (95 %)':>24} {'predicted (95 %)':>24} {'difference':>24}  agree  answered %   exits      stopped after")
+    print(f"{'accuracy %':10} {'measured (95 %)':>24} {'predicted (95 %)':>24} {'difference':>24}", end="")
+    print("  agree  answered %   exits      stopped after")
     agree = []
     for plan in contenders:
         answered = f"{100 * agreement.mean(j.answered for j in jobs[plan]):5.1f} {100 * said[plan]['answered']:5.1f}"
@@ -270,7 +273,8 @@ def main():
     bench.take_times(*agreement.block_times(every, *bench.idle))
 
     load = " ".join(f"{n:.1f}" for n in os.getloadavg())
-    print(f"{bench.model} on {bench.data}, policy {bench.policy}; a job in each slot of {short(bench.slot)}, deadline {short(bench.window)} later;")
+    print(f"{bench.model} on {bench.data}, policy {bench.policy}; a job in each slot of {short(bench.slot)},", end=" ")
+    print(f"deadline {short(bench.window)} later;")
     print(f"the rival's jobs {short(bench.gap)} apart on average; load average {load}")
     print(f"block times, on an idle lane and with its load: trunks {short(sum(bench.idle[0]))}, {short(sum(bench.trunk))};", end=" ")
     print(f"exits {short(sum(bench.idle[1]))}, {short(sum(bench.exit))}")

@@ -14,7 +14,8 @@ TRUNK, EXIT = [100, 100], [20, 20]
 
 def block(job, number, start, end, exit=True, used=None, known=None, tenant="jobs", grant=None, asked=None):
     event = {"event": "block", "job": job, "block": number, "start_ns": start, "end_ns": end, "tenant": tenant}
-    event |= {"used_ns": end - start if used is None else used, "at_ns": known or end, "grant": grant or job, "granted_ns": start if asked is None else asked}
+    event |= {"used_ns": end - start if used is None else used, "at_ns": known or end, "grant": grant or job}
+    event |= {"granted_ns": start if asked is None else asked}
     return event | ({"exit": number} if exit else {})
 
 
@@ -24,7 +25,8 @@ def rival(start, end, **more):
 
 def row(job=1, outcome="completed", exit="1", top="3", label="3", executed=3, received=0, deadline=400):
     times = {"received_ns": str(received), "deadline_ns": str(deadline)}
-    return {"job": str(job), "outcome": outcome, "exit": exit, "top_class": top, "label": label, "executed_exits": str(executed), **times}
+    answer = {"exit": exit, "top_class": top, "label": label, "executed_exits": str(executed)}
+    return {"job": str(job), "outcome": outcome, **answer, **times}
 
 
 def judge(events, **of_row):
