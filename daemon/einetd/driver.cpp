@@ -77,8 +77,7 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   job.origin = origin;
   job.received = received;
   job.submission = std::move(submission);
-  const CatalogModel& model = parts_.catalog.model(job.spec().model);
-  job.answer = JobAnswer(model.predictor, model.description.classes);
+  job.answer = JobAnswer(parts_.catalog.model(job.spec().model).predictor);
   const JobSpec spec = job.spec();
   // Before the core hears of it: its observer calls find the record.
   const auto [place, inserted] = jobs_.emplace(id, std::move(job));

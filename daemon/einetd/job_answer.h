@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "planner/predictor.h"
@@ -16,7 +17,7 @@ class JobAnswer {
  public:
   JobAnswer() = default;
   // `judge`: the package's; null: it has none, and exits' confidences are taken as they are.
-  JobAnswer(std::shared_ptr<const Predictor> judge, int classes);
+  explicit JobAnswer(std::shared_ptr<const Predictor> judge) : judge_(std::move(judge)) {}
 
   // An exit has answered. `scores`: its softmax, one per class. Returns the answer that is held now. An exit
   // that is not deeper than those before (after a lost lane) changes nothing.
@@ -27,7 +28,7 @@ class JobAnswer {
 
  private:
   std::shared_ptr<const Predictor> judge_;
-  std::optional<ProductAnswer> product_;
+  std::optional<ProductAnswer> product_;  // from the first answer on, where the package says so
   ExitAnswer held_;
   std::vector<float> scores_;
 };

@@ -24,7 +24,7 @@ constexpr std::array<float, 2> kFirst{0.8F, 0.2F};
 constexpr std::array<float, 2> kSecond{0.4F, 0.6F};
 
 TEST(JobAnswer, OfAPackageWithoutAJudgeIsTheLastExits) {
-  JobAnswer answer(nullptr, 2);
+  JobAnswer answer(nullptr);
   answer.add(0, kFirst);
   const ExitAnswer held = answer.add(1, kSecond);
   EXPECT_EQ(held.exit, 1);
@@ -35,7 +35,7 @@ TEST(JobAnswer, OfAPackageWithoutAJudgeIsTheLastExits) {
 }
 
 TEST(JobAnswer, IsJudgedByTheCalibration) {
-  JobAnswer answer(judge(Aggregation::last), 2);
+  JobAnswer answer(judge(Aggregation::last));
   const ExitAnswer held = answer.add(1, kSecond);
   EXPECT_EQ(held.confidence, 0.6F);
   EXPECT_FLOAT_EQ(held.calibrated, 0.54F);
@@ -43,7 +43,7 @@ TEST(JobAnswer, IsJudgedByTheCalibration) {
 }
 
 TEST(JobAnswer, IsTheProductWhereThePackageSaysSo) {
-  JobAnswer answer(judge(Aggregation::product), 2);
+  JobAnswer answer(judge(Aggregation::product));
   answer.add(0, kFirst);
   const ExitAnswer held = answer.add(2, kSecond);
   EXPECT_EQ(held.exit, 2);
@@ -58,13 +58,13 @@ TEST(JobAnswer, IsTheProductWhereThePackageSaysSo) {
 TEST(JobAnswer, DiscountsEarlierExitsWhereThePackageSaysSo) {
   PredictorParameters p = judge(Aggregation::discounted)->parameters();
   p.discount = 0.125F;
-  JobAnswer answer(std::make_shared<const Predictor>(*Predictor::make(p)), 2);
+  JobAnswer answer(std::make_shared<const Predictor>(*Predictor::make(p)));
   answer.add(0, kFirst);
   EXPECT_EQ(answer.add(2, kSecond).top_class, 1) << "0.8^(1/8) * 0.4 against 0.2^(1/8) * 0.6";
 }
 
 TEST(JobAnswer, OfExitsThatRuleEachOtherOutIsTheLastOnes) {
-  JobAnswer answer(judge(Aggregation::product), 2);
+  JobAnswer answer(judge(Aggregation::product));
   answer.add(0, std::array<float, 2>{1, 0});
   const ExitAnswer held = answer.add(1, std::array<float, 2>{0, 1});
   EXPECT_EQ(held.top_class, 1);
@@ -73,7 +73,7 @@ TEST(JobAnswer, OfExitsThatRuleEachOtherOutIsTheLastOnes) {
 
 // After a lost lane the job's exits are executed again.
 TEST(JobAnswer, TakesNoExitTwice) {
-  JobAnswer answer(judge(Aggregation::product), 2);
+  JobAnswer answer(judge(Aggregation::product));
   answer.add(0, kFirst);
   answer.add(1, kSecond);
   const std::vector<float> scores(answer.scores().begin(), answer.scores().end());
