@@ -82,8 +82,9 @@ Outcomes run_clients(const RunningDaemon& daemon, const SyntheticPackage& model,
 TEST(Load, TenThousandJobsFromEightClientsHaveOneOutcomeEachAndLeaveNothing) {
   const SyntheticPackage model = model_of("tiny", 2, 10us, 2us);
   RunningDaemon daemon({.models = {model}, .device = "lanes = 2\n"});
-  const Outcomes first = run_clients(daemon, model, 100);  // what is allocated once is allocated now
-  EXPECT_EQ(first.all, kClients * 100);
+  // What is allocated once is allocated now, by the same load: the most that it holds at a time.
+  const Outcomes first = run_clients(daemon, model, kJobsPerClient);
+  EXPECT_EQ(first.all, kClients * kJobsPerClient);
   EXPECT_TRUE(daemon.is_idle());
   const std::size_t files = daemon.open_files();
   const std::uint64_t before = resident_bytes(daemon.pid());
