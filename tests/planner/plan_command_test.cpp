@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "plan.h"
+#include "temporary_folder.h"
 
 namespace einet {
 namespace {
@@ -27,11 +28,11 @@ struct Ran {
 
 Ran run(const std::string& problem, const std::string& planner = "exact",
         PlanArguments::Output output = PlanArguments::Output::json) {
-  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "plan_command_test.toml";
+  const test::TemporaryFolder folder;  // of this test alone: tests run side by side
+  const std::filesystem::path path = folder.path() / "problem.toml";
   std::ofstream(path, std::ios::binary) << problem;
   std::ostringstream out, words;
   const int code = run_plan({path, planner, output}, out, words);
-  std::filesystem::remove(path);
   return {code, out.str(), words.str()};
 }
 
