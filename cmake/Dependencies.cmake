@@ -41,4 +41,15 @@ if(EINET_WITH_TORCH)
   target_link_libraries(einet_torch_lib INTERFACE stdc++
     "${TORCH_ROOT}/lib/libtorch.so" "${TORCH_ROOT}/lib/libtorch_cpu.so" "${TORCH_ROOT}/lib/libc10.so" Threads::Threads)
   target_link_options(einet_torch_lib INTERFACE "-Wl,-rpath,${TORCH_ROOT}/lib" "-Wl,--disable-new-dtags")
+  # Its CUDA part, for libeinet_cuda.so alone. The runtime's headers come with the wheel, or from a toolkit.
+  find_library(TORCH_CUDA torch_cuda HINTS "${TORCH_ROOT}/lib" NO_CACHE NO_DEFAULT_PATH)
+  find_path(CUDA_HEADERS cuda_runtime_api.h HINTS "${TORCH_ROOT}/../nvidia/cu13/include" /usr/local/cuda/include NO_CACHE)
+  if(TORCH_CUDA AND CUDA_HEADERS)
+    set(CMAKE_BUILD_RPATH "$ORIGIN")  # where programs find it
+    add_library(einet_torch_cuda_lib INTERFACE)
+    target_include_directories(einet_torch_cuda_lib SYSTEM INTERFACE "${CUDA_HEADERS}")
+    target_link_libraries(einet_torch_cuda_lib INTERFACE "${TORCH_CUDA}" "${TORCH_ROOT}/lib/libc10_cuda.so")
+  else()
+    message(STATUS "no training on CUDA: this LibTorch has no libtorch_cuda, or cuda_runtime_api.h is nowhere")
+  endif()
 endif()

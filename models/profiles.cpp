@@ -294,6 +294,19 @@ SplitRecord::SplitRecord(int blocks, int classes, int kept)
 SplitRecord::SplitRecord(int blocks, int classes)
     : SplitRecord(blocks, classes, std::min(classes, ProfilesLimits::kUsuallyKept)) {}
 
+SplitRecord::SplitRecord(const ProfileSplit& split)
+    : SplitRecord(split.exits(), split.classes(), split.kept()) {
+  for (int s = 0; s < split.samples(); ++s) {
+    add_label(split.label(s));
+    for (int e = 0; e < split.exits(); ++e) {
+      for (int k = 0; k < kept_; ++k) {
+        top_.push_back(static_cast<std::uint16_t>(split.top(s, e, k)));
+        score_.push_back(half_of_float(split.score(s, e, k)));  // exact: it was a half
+      }
+    }
+  }
+}
+
 void SplitRecord::add_scores(std::span<const float> scores) {
   EINET_CHECK(scores.size() == static_cast<std::size_t>(classes_), "a score for every class");
   order_.resize(scores.size());
@@ -306,6 +319,14 @@ void SplitRecord::add_scores(std::span<const float> scores) {
     top_.push_back(static_cast<std::uint16_t>(c));
     score_.push_back(half_of_float(std::min(score(c), 1.0F)));  // a softmax may round to just above 1
   }
+}
+
+ProfileRecord record_of(const ProfileSet& set) {
+  ProfileRecord record{set.network(), set.data(), set.classes(), set.blocks(), set.times(), {}};
+  for (const Split split : kSplits) {
+    if (const ProfileSplit* found = set.split(split)) record.splits.emplace(split, SplitRecord(*found));
+  }
+  return record;
 }
 
 std::string format_profiles(const ProfileRecord& record) {

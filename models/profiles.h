@@ -145,6 +145,9 @@ class SplitRecord {
   SplitRecord(int blocks, int classes);  // the usual number of them
 
   void add_label(int label) { label_.push_back(static_cast<std::uint16_t>(label)); }
+  // A copy of what a file holds.
+  explicit SplitRecord(const ProfileSplit&);
+
   // The softmax scores of one exit, one per class, in [0, 1], in sum 1 but for rounding: for every label
   // `blocks` times, exit by exit. Equal scores keep the order of their classes.
   void add_scores(std::span<const float> scores);
@@ -168,6 +171,9 @@ struct ProfileRecord {
   std::vector<EtProfile> times;
   std::map<Split, SplitRecord> splits;
 };
+
+// A copy of what a file holds, to be changed.
+ProfileRecord record_of(const ProfileSet&);
 
 // The bytes of a file. Precondition: every split has `blocks` answers for each of its labels.
 std::string format_profiles(const ProfileRecord&);

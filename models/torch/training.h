@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,15 @@
 
 namespace einet {
 
-// Where a training computes. On CUDA the images are kept on the device and maps have their channels last.
+// Where and how a training computes. On CUDA the images are kept on the device, and maps have their channels
+// last.
 struct Compute {
   enum class Device : std::uint8_t { cpu, cuda } device = Device::cpu;
   // bf16: convolutions and linear maps in it, weights and sums in fp32 (mixed precision).
   enum class Precision : std::uint8_t { fp32, bf16 } precision = Precision::fp32;
+  // On CUDA. graph: the first steps are launched kernel by kernel, then one is recorded as a CUDA graph and
+  // replayed, so that a thread keeps the device busy however small the kernels are; eager: all as the first.
+  enum class Steps : std::uint8_t { graph, eager } steps = Steps::graph;
 };
 
 // The training images that no epoch sees: the last tenth. Accuracies that are used to decide anything come
@@ -45,8 +50,9 @@ class Training {
   };
   // What an epoch that is done left behind: the curves of a training.
   struct Epoch {
-    double loss = 0;               // mean over its steps
-    std::vector<double> accuracy;  // by exit, on the images that were held out, [0, 1]
+    double loss = 0;  // mean over its steps
+    // By exit, on the images that were held out, in the training's precision, [0, 1].
+    std::vector<double> accuracy;
     friend bool operator==(const Epoch&, const Epoch&) = default;
   };
 
@@ -64,10 +70,12 @@ class Training {
   ~Training();
 
   const Recipe& recipe() const;
+  int block_count() const;
   int epochs_done() const { return static_cast<int>(history().size()); }
   const std::vector<Epoch>& history() const;
 
-  // One epoch on `learn`, judged by `validate`. `on_step` is called after every batch. Precondition:
+  // One epoch on `learn`, judged by `validate`. `on_step` is called after every batch (on CUDA after every
+  // fiftieth, and the last). One thread runs all epochs. Precondition:
   // epochs_done() < recipe().epochs. Error: these images do not fit the network, or the loss is no longer a
   // number (a smaller learning rate helps).
   Result<void> run_epoch(const Images& learn, const Images& validate,
@@ -79,6 +87,9 @@ class Training {
   // What every exit answers to every image, in evaluation mode, in fp32. Error: these images do not fit the
   // network.
   Result<CsProfile> answers(const Images& images) const;
+  // The same as softmax scores, one per class, image by image and exit by exit.
+  Result<void> answer(const Images& images,
+                      const std::function<void(std::span<const float>)>& on_scores) const;
 
   // The network as a package, profiles empty.
   Result<Package> to_package(std::string name) const;

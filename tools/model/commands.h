@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/result.h"
+#include "config/time.h"
 #include "models/profiler.h"
 #include "models/torch/training.h"
 
@@ -28,10 +29,11 @@ struct TrainCommand {
   RecipeChanges changes;
   std::filesystem::path out;
   enum class Start : std::uint8_t { anew, resume } start = Start::anew;
+  Duration save_every{0};  // a checkpoint follows an epoch if the last one is so old
   Compute compute;
   int threads = 1;
 };
-// Trains and writes the checkpoint after every epoch.
+// Trains and writes checkpoints, after the last epoch in any case.
 Result<void> run(const TrainCommand&);
 
 struct ConvertCommand {
@@ -49,6 +51,7 @@ struct ExportCommand {
   std::filesystem::path checkpoint;
   std::filesystem::path out;
   std::optional<std::string> data;  // default: where the checkpoint's recipe says
+  Compute compute;
   int threads = 1;
 };
 // Writes the package of a checkpoint, with its CS-profile.
@@ -60,6 +63,12 @@ struct ProfileCommand {
   std::optional<std::string> data;           // load_images
   std::optional<std::filesystem::path> out;  // default: beside the package, NAME.profiles
   std::size_t train_images = 10'000;         // of the training images at most so many; 0: none
+  std::optional<int> kept;                   // classes with a score; default: the usual number of them
+  // Its network answers instead of the package, many images at a time, on `compute`.
+  std::optional<std::filesystem::path> checkpoint;
+  Compute compute;
+  // A profile file that gets the measured times, too.
+  std::optional<std::filesystem::path> profiles;
 };
 // Without `data`: measures the ET-profile of a package and writes it into it. With it: runs the package on
 // the set's images and writes what its exits answered to a profile file (models/profiles.h).

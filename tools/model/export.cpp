@@ -19,7 +19,7 @@ Result<void> run(const ExportCommand& command) {
     return error("--out is \"" + escape(command.out.string()) + "\"; a package's name ends with .einet");
   }
   set_training_threads(command.threads);
-  const auto training = Training::load(command.checkpoint);
+  const auto training = Training::load(command.checkpoint, command.compute);
   if (!training) return training.error();
   if (training->epochs_done() < training->recipe().epochs) {
     std::fprintf(

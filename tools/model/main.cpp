@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "models/profiles.h"
 #include "predictor.h"
 
 namespace {
@@ -24,6 +25,12 @@ int finish(const Command& command) {
 const char* const kDataHelp =
     "\"mnist\", \"cifar-10\" or \"cifar-100\" in the directory that EINET_DATA names, "
     "a directory with one of them, or \"digits\" (drawn here)";
+
+void add_device(CLI::App& app, const char* option, einet::Compute& compute) {
+  app.add_option(option, compute.device, "cpu or cuda")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
+          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
+}
 
 // The options that train and convert share.
 void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
@@ -52,12 +59,19 @@ void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
                  "share of earlier exits' loss that is their distance from the last exit")
       ->check(share);
   app.add_option("--seed", command.changes.seed, "same seed, same weights");
-  app.add_option("--device", command.compute.device, "cpu or cuda")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
-          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
+  add_device(app, "--device", command.compute);
+  app.add_option_function<int>(
+         "--save-every",
+         [&](int seconds) { command.save_every = std::chrono::seconds(seconds); },
+         "seconds between checkpoints, which follow epochs; 0: one after each")
+      ->check(CLI::Range(0, 86400));
   app.add_option("--precision", command.compute.precision, "fp32, or bf16 (mixed)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Precision>{
           {"fp32", einet::Compute::Precision::fp32}, {"bf16", einet::Compute::Precision::bf16}}));
+  app.add_option("--steps", command.compute.steps,
+                 "on cuda: graph (recorded once and replayed) or eager (kernel by kernel)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Steps>{
+          {"graph", einet::Compute::Steps::graph}, {"eager", einet::Compute::Steps::eager}}));
   app.add_option("--threads", command.threads, "threads; the weights depend on it in the last bits")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -117,6 +131,7 @@ int main(int argc, char** argv) {
   export_app->add_option("checkpoint", exporting.checkpoint, "what train wrote")->required();
   export_app->add_option("--out", exporting.out, "the package, NAME.einet")->required();
   export_app->add_option("--data", exporting.data, std::string(kDataHelp) + "; default: as trained");
+  add_device(*export_app, "--device", exporting.compute);
   export_app->add_option("--threads", exporting.threads, "threads")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -144,6 +159,19 @@ int main(int argc, char** argv) {
   profile_app->add_option("--train-images", profile.train_images, "training images in it, at most")
       ->needs(profile_data)
       ->capture_default_str();
+  profile_app->add_option("--kept", profile.kept, "classes with a score, of each answer [10]")
+      ->needs(profile_data)
+      ->check(CLI::Range(1, einet::ProfilesLimits::kKept));
+  CLI::Option* checkpoint =
+      profile_app
+          ->add_option("--checkpoint", profile.checkpoint,
+                       "let the network that the package was exported from answer, many images at a time")
+          ->needs(profile_data);
+  add_device(*profile_app, "--compute", profile.compute);
+  profile_app->get_option("--compute")->needs(checkpoint);
+  profile_app
+      ->add_option("--into", profile.profiles, "NAME.profiles or NAME.profiles.zst, which gets the times, too")
+      ->excludes(profile_data);
 
   einet::PredictorCommand predictor;
   CLI::App* predictor_app = app.add_subcommand(

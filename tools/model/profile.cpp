@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <cstdio>
+#include <functional>
+#include <memory>
 
 #include "commands.h"
 #include "config/text.h"
@@ -19,13 +22,15 @@ Result<void> check_fits(const Package& package, const Images& images) {
                "; give the set that it was trained on");
 }
 
+using Answer = std::function<Result<void>(const Images&, SplitRecord&, ProgressBar&)>;
+
 // What every exit answers to every image, run one at a time as a lane runs them.
-Result<SplitRecord> answers(LoadedModel& model, const Images& images, ProgressBar& bar) {
+Result<void> answer_as_a_lane(LoadedModel& model, const Images& images, SplitRecord& record,
+                              ProgressBar& bar) {
   const auto lane = model.make_lane();
   if (!lane) return lane.error();
   const Program& program = model.info().program;
   TrunkState state(model.state_bytes());
-  SplitRecord record(program.block_count(), program.classes());
   std::vector<float> scores(static_cast<std::size_t>(program.classes()));
   for (std::size_t i = 0; i < images.size(); ++i) {
     if (auto ok = (*lane)->begin({ElementType::u8, std::as_bytes(images.image(i))}, state); !ok) {
@@ -39,7 +44,45 @@ Result<SplitRecord> answers(LoadedModel& model, const Images& images, ProgressBa
     }
     bar.show(i + 1, images.size(), "images");
   }
-  return record;
+  return {};
+}
+
+// The same by the network that was trained, many images at a time.
+Result<void> answer_as_trained(const Training& training, const Images& images, SplitRecord& record,
+                               ProgressBar& bar) {
+  const auto exits = static_cast<std::size_t>(training.block_count());
+  std::size_t done = 0;
+  return training.answer(images, [&](std::span<const float> scores) {
+    if (done % exits == 0) record.add_label(images.labels[done / exits]);
+    record.add_scores(scores);
+    ++done;
+    bar.show(done / exits, images.size(), "images");
+  });
+}
+
+Result<Answer> answer_of(const ProfileCommand& command, Package package) {
+  if (!command.checkpoint) {
+    const auto backend = make_onednn_backend({});
+    backend->enter_lane();
+    auto model = backend->load(std::move(package));
+    if (!model) return model.error();
+    return [model = std::shared_ptr(std::move(*model))](const Images& images, SplitRecord& record,
+                                                        ProgressBar& bar) {
+      return answer_as_a_lane(*model, images, record, bar);
+    };
+  }
+  auto training = Training::load(*command.checkpoint, command.compute);
+  if (!training) return training.error();
+  if (training->block_count() != package.info.program.block_count()) {
+    return error(command.checkpoint->string() + " has " + std::to_string(training->block_count()) +
+                 " exits, " + command.package.string() + " has " +
+                 std::to_string(package.info.program.block_count()) +
+                 "; give the checkpoint that the package was exported from");
+  }
+  return [training = std::make_shared<const Training>(std::move(*training))](
+             const Images& images, SplitRecord& record, ProgressBar& bar) {
+    return answer_as_trained(*training, images, record, bar);
+  };
 }
 
 Result<void> profile_times(const ProfileCommand& command) {
@@ -50,6 +93,19 @@ Result<void> profile_times(const ProfileCommand& command) {
     bar.show(static_cast<std::size_t>(rounds), static_cast<std::size_t>(command.options.rounds), "rounds");
   };
   if (auto ok = profile_package(*backend, command.package, command.options, show); !ok) return ok.error();
+  if (command.profiles) {
+    const auto package = read_package(command.package);
+    if (!package) return package.error();
+    const auto set = ProfileSet::read(*command.profiles);
+    if (!set) return set.error();
+    if (set->network() != package->info.name || set->blocks() != package->info.program.block_count()) {
+      return error(command.profiles->string() + " is of \"" + escape(set->network()) + "\" with " +
+                   std::to_string(set->blocks()) + " blocks, not of this package");
+    }
+    ProfileRecord record = record_of(*set);
+    record.times = package->info.times;
+    if (auto written = write_profiles(*command.profiles, record); !written) return written.error();
+  }
   std::fprintf(stderr, "%s has a profile for %s; see: einet-model info %s\n", command.package.c_str(),
                command.options.device.c_str(), command.package.c_str());
   return {};
@@ -74,18 +130,17 @@ Result<void> profile_answers(const ProfileCommand& command, const std::string& d
   }
   const TrainingSplit split = split_training(*train);
 
-  ProfileRecord record{package->info.name,  train->set, train->classes, package->info.program.block_count(),
-                       package->info.times, {}};
-  const auto backend = make_onednn_backend({});
-  backend->enter_lane();
-  const auto model = backend->load(std::move(*package));
-  if (!model) return model.error();
+  const int blocks = package->info.program.block_count(), classes = train->classes;
+  ProfileRecord record{package->info.name, train->set, classes, blocks, package->info.times, {}};
+  const int kept = command.kept.value_or(ProfilesLimits::kUsuallyKept);
+  const auto answer = answer_of(command, std::move(*package));
+  if (!answer) return answer.error();
   const SystemClock clock;
   const auto add = [&](Split name_of, const Images& images) -> Result<void> {
     ProgressBar bar(std::string(name(name_of)), clock);
-    auto answered = answers(**model, images, bar);
-    if (!answered) return answered.error();
-    record.splits.emplace(name_of, std::move(*answered));
+    SplitRecord answers(blocks, classes, std::min(classes, kept));
+    if (auto ok = (*answer)(images, answers, bar); !ok) return ok.error();
+    record.splits.emplace(name_of, std::move(answers));
     return {};
   };
   const Images sample = split.learn.slice(0, std::min(split.learn.size(), command.train_images));

@@ -121,6 +121,7 @@ Result<void> train_all(const TrainCommand& command, const std::function<Recipe(c
   if (!training) return training.error();
 
   const SystemClock clock;
+  TimePoint saved_at = clock.now();
   std::fprintf(stderr, "%s on %s: %zu images, %zu held out to validate; epoch %d of %d is next\n",
                recipe.network.c_str(), escape(recipe.data).c_str(), images.learn.size(),
                images.validate.size(), training->epochs_done() + 1, recipe.epochs);
@@ -135,10 +136,14 @@ Result<void> train_all(const TrainCommand& command, const std::function<Recipe(c
       });
       if (!done) return done.error();
     }
-    if (auto saved = training->save(command.out); !saved) return saved.error();
-    if (training->epochs_done() > 1) {
-      const auto drawn = write_curves(command.out.string() + ".png", recipe, training->history());
-      if (!drawn) return drawn.error();
+    const bool last = training->epochs_done() == recipe.epochs;
+    if (last || clock.now() - saved_at >= command.save_every) {
+      if (auto saved = training->save(command.out); !saved) return saved.error();
+      saved_at = clock.now();
+      if (training->epochs_done() > 1) {
+        const auto drawn = write_curves(command.out.string() + ".png", recipe, training->history());
+        if (!drawn) return drawn.error();
+      }
     }
     const Training::Epoch& epoch = training->history().back();
     std::fprintf(stderr, "%s: loss %.4f, %s, validation accuracy per exit (%%):%s\n", title.c_str(),

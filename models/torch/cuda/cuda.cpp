@@ -1,0 +1,50 @@
+// libeinet_cuda.so: streams and graphs from LibTorch's CUDA part (models/torch/device.h says what for). The
+// only file that includes CUDA headers.
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include "models/torch/device.h"
+
+namespace einet {
+namespace {
+
+class Graph final : public CudaGraph {
+ public:
+  explicit Graph(const std::function<void()>& work) {
+    c10::cuda::device_synchronize();
+    graph_.capture_begin();
+    try {
+      work();
+    } catch (...) {
+      try {
+        graph_.capture_end();  // so that the stream can be used again
+      } catch (const c10::Error&) {
+        // The first error is the one that says why.
+      }
+      throw;
+    }
+    graph_.capture_end();
+  }
+
+  void replay() override { graph_.replay(); }
+
+ private:
+  at::cuda::CUDAGraph graph_;
+};
+
+class LibTorchCuda final : public Cuda {
+ public:
+  void enter() override { c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool()); }
+  std::unique_ptr<CudaGraph> record(const std::function<void()>& work) override {
+    return std::make_unique<Graph>(work);
+  }
+};
+
+}  // namespace
+}  // namespace einet
+
+extern "C" einet::Cuda* einet_cuda() {
+  static einet::LibTorchCuda cuda;
+  return &cuda;
+}
