@@ -58,7 +58,8 @@ Normaliser::Normaliser(const Normalisation& n, torch::Device device) {
 }
 
 torch::Tensor Normaliser::operator()(const torch::Tensor& bytes) const {
-  return ((bytes.to(torch::kFloat32) / 255 - mean_) / deviation_).contiguous(torch::MemoryFormat::ChannelsLast);
+  return ((bytes.to(torch::kFloat32) / 255 - mean_) / deviation_)
+      .contiguous(torch::MemoryFormat::ChannelsLast);
 }
 
 DeviceImages::DeviceImages(const Images& images, torch::Device device) {

@@ -1,5 +1,5 @@
-// Images as a training sees them: on its device, normalised, in the order of an epoch, each changed at random.
-// For models/torch only.
+// Images as a training sees them: on its device, normalised, in the order of an epoch, each changed at
+// random. For models/torch only.
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,7 @@ std::shared_ptr<Trunk> join(std::vector<std::shared_ptr<Trunk>> trunks) {
 
 std::string Lowering::keep(std::string name, const torch::Tensor& tensor) {
   const torch::NoGradGuard no_grad;
-  const torch::Tensor values = tensor.to(torch::kFloat32).contiguous();
+  const torch::Tensor values = tensor.to(torch::kFloat32).cpu().contiguous();
   Tensor copy;
   copy.shape = values.sizes().vec();
   copy.values.assign(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());

@@ -233,7 +233,8 @@ Result<void> Training::run_epoch(const Images& learn, const Images& validate,
       }
       on_step({(step + 1) * batch, steps * batch, epoch.loss});
     }
-    const CsProfile judged = profile_of(*s.network, s.normalisation, validate, s.device(), s.compute.precision);
+    const CsProfile judged =
+        profile_of(*s.network, s.normalisation, validate, s.device(), s.compute.precision);
     for (int e = 0; e < judged.exits; ++e) epoch.accuracy.push_back(judged.accuracy(e));
     s.history.push_back(std::move(epoch));
     return {};

@@ -14,8 +14,8 @@ namespace einet {
 
 class Update {
  public:
-  // `weights` on one device; those that take no gradient stay as they are. Reads optimiser and weight decay of
-  // the recipe.
+  // `weights` on one device; those that take no gradient stay as they are. Reads optimiser and weight decay
+  // of the recipe.
   Update(std::vector<torch::Tensor> weights, const Recipe&);
 
   // The learning rate of the steps to come.

@@ -104,6 +104,13 @@ TEST(Profiles, HoldWhatWasGathered) {
   EXPECT_EQ(test->accuracy(1), 1.0);
 }
 
+TEST(Profiles, AreCopiedWithoutAChange) {
+  for (const ProfileRecord& record : {small(), by_hand()}) {
+    const std::string bytes = format_profiles(record);
+    EXPECT_EQ(format_profiles(record_of(ProfileSet::parse(bytes, "x.profiles").value())), bytes);
+  }
+}
+
 TEST(Profiles, ReadTheSameFromAFileThatIsReplacedMeanwhile) {
   const test::TemporaryFolder folder;
   const auto path = folder.path() / "net.profiles";
@@ -129,8 +136,8 @@ TEST(Profiles, ReadTheSameFromAFileThatIsReplacedMeanwhile) {
 }
 
 TEST(Profiles, ArePartedWithoutLosingOrMixingSamples) {
-  const auto set = ProfileSet::parse(
-      format_profiles(test::make_synthetic_profiles({.samples = {{Split::test, 9}}})), "x");
+  const auto set =
+      ProfileSet::parse(format_profiles(test::make_synthetic_profiles({.samples = {{Split::test, 9}}})), "x");
   const ProfileSplit& whole = *set->split(Split::test);
   const int count = whole.samples();
   const auto same = [&](const ProfileSplit& part, int s, int of_whole) {

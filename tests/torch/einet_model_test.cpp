@@ -219,6 +219,54 @@ TEST_F(EinetModel, WritesWhatEveryExitAnswersToEveryImage) {
   }
 }
 
+TEST_F(EinetModel, LetsTheTrainedNetworkAnswerManyImagesAtATime) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "60"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+  const auto answers = [&](const std::string& out, std::vector<std::string> more) {
+    std::vector<std::string> command = {"profile", path("tiny.einet"), "--data", path("data"),
+                                        "--out",   path(out)};
+    command.insert(command.end(), more.begin(), more.end());
+    EXPECT_EQ(run(command), 0) << words_;
+    return ProfileSet::read(path(out)).value();
+  };
+  const ProfileSet lane = answers("lane.profiles", {});
+  const ProfileSet trained = answers("trained.profiles.zst", {"--checkpoint", path("c"), "--kept", "3"});
+  const ProfileSplit &a = *lane.split(Split::test), &b = *trained.split(Split::test);
+  EXPECT_EQ(a.kept(), 10);
+  EXPECT_EQ(b.kept(), 3);
+  ASSERT_EQ(a.samples(), b.samples());
+  for (int i = 0; i < a.samples(); ++i) {
+    EXPECT_EQ(a.label(i), b.label(i));
+    for (int e = 0; e < 3; ++e) EXPECT_NEAR(a.confidence(i, e), b.confidence(i, e), 1e-3);
+  }
+  // New times go into the package and, where asked for, beside the answers.
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10", "--into", path("trained.profiles.zst")}), 0)
+      << words_;
+  const ProfileSet retimed = ProfileSet::read(path("trained.profiles.zst")).value();
+  EXPECT_EQ(retimed.times(), read_package_info(path("tiny.einet"))->times);
+  EXPECT_NE(retimed.times(), trained.times());
+  EXPECT_EQ(retimed.split(Split::test)->score(3, 2, 1), b.score(3, 2, 1));
+
+  ASSERT_EQ(run(train("s", {"--epoch-images", "60"}, "b-alexnet-single")), 0) << words_;
+  EXPECT_EQ(run({"profile", path("tiny.einet"), "--data", path("data"), "--checkpoint", path("s")}), 1);
+  EXPECT_THAT(words_, HasSubstr("has 1 exits"));
+  ASSERT_EQ(run({"export", path("s"), "--out", path("other.einet")}), 0) << words_;
+  EXPECT_EQ(run({"profile", path("other.einet"), "--rounds", "10", "--into", path("lane.profiles")}), 1);
+  EXPECT_THAT(words_, HasSubstr("not of this package"));
+}
+
+TEST_F(EinetModel, SavesNoMoreOftenThanAskedButAtTheEnd) {
+  {
+    Child child(train("c", {"--save-every", "3600"}), folder_ / "stdout");
+    child.read_until("epoch 2/3: loss");
+    EXPECT_FALSE(fs::exists(path("c")));
+    ASSERT_EQ(child.wait(), 0);
+  }
+  EXPECT_EQ(run(train("c", {"--resume"})), 0) << words_;
+  EXPECT_THAT(words_, HasSubstr("is complete"));
+}
+
 TEST_F(EinetModel, RefusesImagesOfAnotherSetThanThePackages) {
   ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
   ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
@@ -286,6 +334,12 @@ TEST_F(EinetModel, ExitsWithTwoForWrongUsage) {
   EXPECT_EQ(run(train("c", {"--batch", "1"})), 2);
   EXPECT_EQ(run({"profile", "x.einet", "--device", "tpu"}), 2);
   EXPECT_EQ(run({"profile", "x.einet", "--out", "x.profiles"}), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--checkpoint", "c"}), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--data", "digits", "--compute", "cuda"}), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--data", "digits", "--kept", "0"}), 2);
+  EXPECT_EQ(run({"profile", "x.einet", "--data", "digits", "--into", "x.profiles"}), 2);
+  EXPECT_EQ(run(train("c", {"--save-every", "-1"})), 2);
+  EXPECT_EQ(run(train("c", {"--steps", "two"})), 2);
   EXPECT_EQ(run(train("c", {"--augment", "rotate"})), 2);
   EXPECT_EQ(run(train("c", {"--label-smoothing", "1"})), 2);
   EXPECT_EQ(run({"--help"}), 0);

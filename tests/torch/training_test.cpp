@@ -1,8 +1,10 @@
 #include "models/torch/training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -153,6 +155,29 @@ TEST_F(TrainingRun, AnswersEveryImageAtEveryExit) {
   EXPECT_THAT(answers->confidence,
               ::testing::Each(::testing::AllOf(::testing::Ge(0.1F), ::testing::Le(1.F))));
   EXPECT_THAT(answers->correct, ::testing::Contains(0));
+}
+
+TEST_F(TrainingRun, GivesTheScoresBehindItsAnswers) {
+  const Training training = begun(recipe());
+  const CsProfile answers = training.answers(images_).value();
+  std::size_t next = 0;
+  ASSERT_TRUE(training.answer(images_, [&](std::span<const float> scores) {
+    ASSERT_LT(next, answers.confidence.size());
+    ASSERT_EQ(scores.size(), 10u);
+    const auto top = std::max_element(scores.begin(), scores.end());
+    EXPECT_EQ(*top, answers.confidence[next]);
+    EXPECT_EQ(top - scores.begin() == images_.labels[next / 3], answers.correct[next] == 1);
+    EXPECT_NEAR(std::accumulate(scores.begin(), scores.end(), 0.0), 1, 1e-5);
+    ++next;
+  }));
+  EXPECT_EQ(next, answers.confidence.size());
+}
+
+TEST_F(TrainingRun, OnCudaSaysWhyWhereThereIsNone) {
+  const auto training = Training::begin(recipe(), images_, {.device = Compute::Device::cuda});
+  if (training) GTEST_SKIP() << "there is a CUDA device here";
+  EXPECT_THAT(training.error().message, HasSubstr("no CUDA device can be used here ("));
+  EXPECT_THAT(training.error().message, HasSubstr("use --device cpu"));
 }
 
 TEST_F(TrainingRun, ThatDivergesSaysSo) {

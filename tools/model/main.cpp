@@ -61,8 +61,7 @@ void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
   app.add_option("--seed", command.changes.seed, "same seed, same weights");
   add_device(app, "--device", command.compute);
   app.add_option_function<int>(
-         "--save-every",
-         [&](int seconds) { command.save_every = std::chrono::seconds(seconds); },
+         "--save-every", [&](int seconds) { command.save_every = std::chrono::seconds(seconds); },
          "seconds between checkpoints, which follow epochs; 0: one after each")
       ->check(CLI::Range(0, 86400));
   app.add_option("--precision", command.compute.precision, "fp32, or bf16 (mixed)")
@@ -170,7 +169,8 @@ int main(int argc, char** argv) {
   add_device(*profile_app, "--compute", profile.compute);
   profile_app->get_option("--compute")->needs(checkpoint);
   profile_app
-      ->add_option("--into", profile.profiles, "NAME.profiles or NAME.profiles.zst, which gets the times, too")
+      ->add_option("--into", profile.profiles,
+                   "NAME.profiles or NAME.profiles.zst, which gets the times, too")
       ->excludes(profile_data);
 
   einet::PredictorCommand predictor;
