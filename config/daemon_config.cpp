@@ -9,6 +9,7 @@
 #include <set>
 #include <sys/un.h>
 
+#include "config/device_name.h"
 #include "config/files.h"
 #include "config/ranks.h"
 #include "config/text.h"
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fifo", "imprecise"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
-constexpr std::array<std::string_view, 2> kBackends{"onednn", "synthetic"};
+constexpr std::array<std::string_view, 3> kBackends{"onednn", "synthetic", "cuda"};  // as BackendKind
 constexpr std::array<std::string_view, 3> kPreemptions{"boundary", "as-needed", "instant"};
 constexpr std::array<std::string_view, 3> kExpectations{"lookalikes", "predictor", "statistics"};
 constexpr std::array<std::string_view, 3> kSurvivalParts{"deadline", "demand", "lived"};
@@ -175,14 +176,19 @@ class Reader {
       if (std::any_of(c.devices.begin(), c.devices.end(), [&](const auto& o) { return o.name == d.name; })) {
         table.fail("name", "a second device \"" + d.name + "\"; names are unique");
       }
-      d.backend = table.choice("backend", kBackends, "onednn") == "synthetic" ? BackendKind::synthetic
-                                                                              : BackendKind::onednn;
+      const auto backend =
+          std::find(kBackends.begin(), kBackends.end(), table.choice("backend", kBackends, "onednn"));
+      d.backend = static_cast<BackendKind>(backend - kBackends.begin());
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       read_cores(table, d, pinned, c.warnings);
-      d.preemption = table.choice("preemption", kPreemptions, d.preemption);
-      if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
-      threads += d.lanes * d.threads;
+      if (d.backend == BackendKind::cuda) {
+        read_cuda(table, d);
+      } else {
+        d.preemption = table.choice("preemption", kPreemptions, d.preemption);
+        if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
+        threads += d.lanes * d.threads;  // those of CUDA lanes sleep
+      }
       table.close();
       c.devices.push_back(std::move(d));
     }
@@ -190,6 +196,21 @@ class Reader {
       c.warnings.push_back("the lanes of all devices have " + std::to_string(threads) +
                            " threads, this machine has " + std::to_string(machine_.cores.size()) +
                            " cores: lanes will wait for each other");
+    }
+  }
+
+  // A lane is a stream; nothing takes the device from the block in progress.
+  void read_cuda(TomlTable& table, DeviceConfig& d) {
+    if (!cuda_index(d.name)) {
+      table.fail("name",
+                 found(d.name) + "\"cuda:N\" for a device with backend \"cuda\", N its number from 0 to 63");
+    }
+    if (d.threads != 1) {
+      table.fail("threads", found(std::to_string(d.threads)) + "1, or none, for backend \"cuda\"");
+    }
+    d.preemption = table.choice("preemption", kPreemptions, "boundary");
+    if (d.has_urgent_lanes()) {
+      table.fail("preemption", found(d.preemption) + "\"boundary\", or none, for backend \"cuda\"");
     }
   }
 

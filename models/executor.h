@@ -6,12 +6,13 @@
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "config/bytes.h"
 #include "config/result.h"
+#include "config/time.h"
 #include "models/package.h"
 
 namespace einet {
@@ -25,20 +26,22 @@ struct InputView {
 };
 
 // The trunk state of one job: memory alone, its meaning belongs to the model that the job runs. 64-byte
-// aligned, allocated once per job slot, used by one lane at a time.
+// aligned, allocated once per job slot, used by one lane at a time. Where it lies is its backend's business:
+// only the backend's lanes look into it.
 class TrunkState {
  public:
-  explicit TrunkState(ByteCount size)
-      : data_(new (std::align_val_t{64}) std::byte[size.value]), size_(size) {}
+  using Release = void (*)(std::byte*);
+
+  // In the process's own memory.
+  explicit TrunkState(ByteCount size);
+  // Takes over memory of a backend's device.
+  TrunkState(std::byte* data, ByteCount size, Release release) : data_(data, release), size_(size) {}
 
   std::byte* data() { return data_.get(); }
   ByteCount size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<std::byte[], Release> data_;
   ByteCount size_;
 };
 
@@ -70,11 +73,21 @@ class LoadedModel {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // "onednn", "aten", "synthetic".
+  // "onednn", "aten", "synthetic", "cuda".
   virtual std::string_view name() const = 0;
+  // The kind of device that its lanes are: which ET-profile of a package holds for them.
+  virtual std::string_view device_kind() const { return "cpu"; }
+  // What it runs on, as ET-profiles name it.
+  virtual std::string machine() const;
   // Once in every lane thread, before the first LaneModel runs there: thread-local library settings.
   virtual void enter_lane() {}
   virtual Result<std::unique_ptr<LoadedModel>> load(Package) = 0;
+  // Memory for a job's state. Any thread. Error: there is none left.
+  virtual Result<std::unique_ptr<TrunkState>> make_state(ByteCount size);
+  // What the calling lane thread has used of its lane so far: a block costs the difference. Processor time,
+  // so that a block that stood still for more urgent work is no longer for it; where the thread only waits
+  // for its device, time.
+  virtual Duration lane_time() const { return thread_cpu_time(); }
 };
 
 }  // namespace einet

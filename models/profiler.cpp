@@ -1,7 +1,6 @@
 #include "models/profiler.h"
 
 #include <algorithm>
-#include <fstream>
 #include <pthread.h>
 #include <sched.h>
 #include <vector>
@@ -33,14 +32,6 @@ class LaneRank {
   sched_param before_{};
   bool real_time_ = false;
 };
-
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(": ") + 2));
-  }
-  return "unknown processor";
-}
 
 // Nearest rank. Precondition: not empty.
 PartTime summary(std::vector<Duration> times) {
@@ -74,17 +65,19 @@ Result<EtProfile> measure_times(Backend& backend, const Package& package, const 
   std::vector<std::vector<Duration>> trunk(static_cast<std::size_t>(blocks)), exit(trunk);
   const std::vector<std::byte> image = noise(package.info.program.input());
   std::vector<float> scores(static_cast<std::size_t>(package.info.program.classes()));
-  TrunkState state((*model)->state_bytes());
+  const auto state_memory = backend.make_state((*model)->state_bytes());
+  if (!state_memory) return state_memory.error();
+  TrunkState& state = **state_memory;
   const LaneRank rank;
   for (int round = -kWarmUpRounds; round < options.rounds; ++round) {
     if (auto ok = (*lane)->begin({ElementType::u8, image}, state); !ok) return ok.error();
     for (int b = 0; b < blocks; ++b) {
       // As lanes account for their blocks: what others took of this core meanwhile is no part of them.
-      const Duration start = thread_cpu_time();
+      const Duration start = backend.lane_time();
       if (auto ok = (*lane)->run_trunk(b, state); !ok) return ok.error();
-      const Duration middle = thread_cpu_time();
+      const Duration middle = backend.lane_time();
       if (auto ok = (*lane)->run_exit(b, state, scores); !ok) return ok.error();
-      const Duration end = thread_cpu_time();
+      const Duration end = backend.lane_time();
       if (round < 0) continue;
       trunk[static_cast<std::size_t>(b)].push_back(middle - start);
       exit[static_cast<std::size_t>(b)].push_back(end - middle);
@@ -93,8 +86,8 @@ Result<EtProfile> measure_times(Backend& backend, const Package& package, const 
   }
   EtProfile profile;
   profile.device = options.device;
-  profile.machine = processor();
-  profile.method = std::string(backend.name()) + ", one thread, " + rank.words() + ", processor time of " +
+  profile.machine = backend.machine();
+  profile.method = std::string(backend.name()) + ", one thread, " + rank.words() + ", lane time of " +
                    std::to_string(options.rounds) + " rounds of all blocks and exits after " +
                    std::to_string(kWarmUpRounds) + " to warm up";
   for (auto& times : trunk) profile.trunk.push_back(summary(std::move(times)));

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "config/ranks.h"
+#include "config/text.h"
 
 namespace einet {
 namespace {
@@ -62,6 +63,9 @@ WorkerView Supervisor::view(DeviceId id) const {
   if (w.places == lane::Places::all && parts_.rank.real_time == Rank::RealTime::yes) {
     view.rank += "/fifo " + std::to_string(kReservedLanePriority);
     view.urgent_rank = "fifo " + std::to_string(kUrgentLanePriority);
+  }
+  if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
+    view.warning = "device " + device_name(w) + ": its worker does not run: " + escape(w.complaint, 500);
   }
   if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
     view.warning =
@@ -137,12 +141,14 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     const std::initializer_list<LogField> fields{{"device", device_name(w)}, {"text", line->text}};
     if (line->severity == lane::Severity::info) return parts_.log.info("worker says", fields);
     if (line->severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
+    w.complaint = line->text;
     return parts_.log.error("worker says", fields);
   }
   if (w.state == State::ending) return;
   if (const auto* ready = std::get_if<lane::Ready>(&message)) {
     if (w.state != State::starting) return kill(w, "it said twice that it is ready");
     w.state = State::loading;
+    w.complaint.clear();
     w.places = ready->places;
     const bool ranks = w.places == lane::Places::all && parts_.rank.real_time == Rank::RealTime::yes;
     if (ranks && !w.process->set_lane_threads(ready->threads)) {
@@ -241,7 +247,12 @@ void Supervisor::died(Worker& w) {
   }
   const bool was_well =
       w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
-  if (w.state == State::starting) settle(w);  // it cannot even say that it is ready
+  if (w.state == State::starting) {  // it cannot even say that it is ready
+    for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+      refuse(w, ModelId{m}, "the worker of device " + device_name(w) + " does not start");
+    }
+    settle(w);
+  }
   if (was_well) w.delay = parts_.config.worker.restart_delay;
   w.state = State::down;
   for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);

@@ -25,7 +25,7 @@ struct WorkerView {
   int restarts = 0;           // since the daemon started
   std::string rank{};         // of its lanes: "nice 0", or "nice 0/fifo 3" for ordinary and reserved work
   std::string urgent_rank{};  // of its urgent lanes
-  std::string warning{};      // why it cannot preempt as configured; "": it can
+  std::string warning{};      // why it does not run, or cannot preempt as configured; "": it does
 };
 
 // One thread: the io_context's.
@@ -73,6 +73,7 @@ class Supervisor {
     // Waiting on the process's descriptors; gone before they are.
     std::unique_ptr<boost::asio::posix::stream_descriptor> death, control, doorbell;
     std::unique_ptr<boost::asio::steady_timer> restart;
+    std::string complaint;        // the last error that it spoke of since it was started
     std::size_t answered = 0;     // models loaded, refused or passed over
     std::vector<ModelId> deadly;  // models that killed it while it loaded them: not tried again
     lane::Places places = lane::Places::missing;

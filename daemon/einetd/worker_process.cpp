@@ -86,7 +86,8 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
     return error(std::string("cannot watch the worker: pidfd_open: ") + std::strerror(pidfd_errno));
 
   lane::Configure configure;
-  configure.backend = std::string(name(device.backend));
+  // Of GPUs there may be several: the name says which.
+  configure.backend = device.backend == BackendKind::cuda ? device.name : std::string(name(device.backend));
   configure.lanes = device.lanes;
   configure.threads = device.threads;
   configure.cores = device.cores;

@@ -6,10 +6,12 @@
 
 namespace einet {
 
-WorkerLane::WorkerLane(int lane, LanePlace& place, const ModelTable& models, SlotTable& jobs,
-                       std::span<const std::byte> arena, std::function<void(const std::string&)> complain)
+WorkerLane::WorkerLane(int lane, LanePlace& place, const Backend& backend, const ModelTable& models,
+                       SlotTable& jobs, std::span<const std::byte> arena,
+                       std::function<void(const std::string&)> complain)
     : lane_(lane),
       place_(place),
+      backend_(backend),
       models_(models),
       jobs_(jobs),
       arena_(arena),

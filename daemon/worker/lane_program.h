@@ -17,12 +17,13 @@ namespace einet {
 // One lane's thread.
 class WorkerLane final : public lane::LaneProgram {
  public:
-  // `place` is this lane's; it, `arena` and the tables outlive it. `complain` gets a sentence for each grant
-  // that fails.
-  WorkerLane(int lane, LanePlace& place, const ModelTable&, SlotTable&, std::span<const std::byte> arena,
-             std::function<void(const std::string&)> complain);
+  // `place` is this lane's; it, `arena`, the backend and the tables outlive it. `complain` gets a sentence
+  // for each grant that fails.
+  WorkerLane(int lane, LanePlace& place, const Backend&, const ModelTable&, SlotTable&,
+             std::span<const std::byte> arena, std::function<void(const std::string&)> complain);
 
   void take_rank(lane::Rank rank) override { place_.take_rank(rank); }
+  Duration lane_time() const override { return backend_.lane_time(); }
   bool begin(const lane::GrantMessage&) override;
   bool trunk(int block) override;
   std::span<const float> exit(int block) override;
@@ -35,6 +36,7 @@ class WorkerLane final : public lane::LaneProgram {
 
   int lane_;
   LanePlace& place_;
+  const Backend& backend_;
   const ModelTable& models_;
   SlotTable& jobs_;
   std::span<const std::byte> arena_;

@@ -21,11 +21,13 @@ constexpr const char* kUsage =
     "einetd starts it. To see its lanes: einet status\n"
     "\n"
     "usage: einet-worker --control-fd N [NAME]   (einetd's way)\n"
-    "       einet-worker --profile PACKAGE…      (yours)\n"
+    "       einet-worker --profile [--device DEVICE] PACKAGE…      (yours)\n"
     "  --control-fd N      the inherited descriptor of the control socket\n"
     "  NAME                of the device, shown by ps\n"
-    "  --profile PACKAGE…  measure the blocks of these packages on this machine's processor and write the times\n"
-    "                      into them; do so once on the machine that will run them\n";
+    "  --profile PACKAGE…  measure the blocks of these packages on this machine and write the times into "
+    "them; do\n"
+    "                      so once on the machine that will run them\n"
+    "  --device DEVICE     what to measure: cpu (the default) or cuda:N\n";
 
 // -1: not a control socket.
 int control_socket(std::string_view text) {
@@ -46,7 +48,13 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc >= 3 && std::strcmp(argv[1], "--profile") == 0) {
-    return einet::profile_packages(std::vector<std::filesystem::path>(argv + 2, argv + argc));
+    const bool named = std::strcmp(argv[2], "--device") == 0;
+    if (named && argc < 5) {
+      std::fputs(kUsage, stderr);
+      return 2;
+    }
+    return einet::profile_packages(named ? argv[3] : "cpu",
+                                   std::vector<std::filesystem::path>(argv + (named ? 4 : 2), argv + argc));
   }
   if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--control-fd") != 0) {
     std::fputs(kUsage, stderr);

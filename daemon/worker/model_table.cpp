@@ -9,9 +9,6 @@ namespace einet {
 
 namespace {
 
-// The package's ET-profile that holds for our lanes.
-constexpr std::string_view kProfile = "cpu";
-
 lane::PartTime part_time(const PartTime& t) {
   return {t.p50, t.p99, t.max};
 }
@@ -30,7 +27,7 @@ Result<void> run_once(const Program& program, LaneModel& model, TrunkState& stat
 
 }  // namespace
 
-Result<lane::ModelDescription> describe(const LoadedModel& model) {
+Result<lane::ModelDescription> describe(const LoadedModel& model, const Backend& backend) {
   const PackageInfo& info = model.info();
   const Program& program = info.program;
   lane::ModelDescription out;
@@ -44,7 +41,12 @@ Result<lane::ModelDescription> describe(const LoadedModel& model) {
   out.blocks = program.block_count();
   out.classes = program.classes();
   out.labels = info.labels;
-  if (const EtProfile* times = info.times_on(kProfile)) {
+  if (const EtProfile* times = info.times_on(backend.device_kind())) {
+    // GPUs differ by far more than processors of a box do, and their names tell them apart.
+    if (backend.device_kind() == "cuda" && times->machine != backend.machine()) {
+      return error("its profile is of a GPU \"" + times->machine + "\", this is a \"" + backend.machine() +
+                   "\"; measure it here: einet-worker --profile --device cuda:N " + info.name + ".einet");
+    }
     for (std::size_t block = 0; block < times->trunk.size(); ++block) {
       out.times.push_back({part_time(times->trunk[block]), part_time(times->exit[block])});
     }
@@ -76,14 +78,15 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, const std::filesyste
   if (!loaded) return loaded.error();
   auto model = std::make_unique<WorkerModel>();
   model->loaded = std::move(*loaded);
-  auto description = describe(*model->loaded);
+  auto description = describe(*model->loaded, backend_);
   if (!description) return description.error();
-  TrunkState state(model->loaded->state_bytes());
+  const auto state = backend_.make_state(model->loaded->state_bytes());
+  if (!state) return state.error();
   for (int lane = 0; lane < lanes_; ++lane) {
     auto made = model->loaded->make_lane();
     if (!made) return made.error();
     model->lanes.push_back(std::move(*made));
-    if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), state); !ok)
+    if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), **state); !ok)
       return ok.error();
   }
   models_[id.value].store(model.release(), std::memory_order_release);

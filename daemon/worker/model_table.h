@@ -41,8 +41,8 @@ class ModelTable {
   std::array<std::atomic<const WorkerModel*>, lane::kMaxModels> models_{};
 };
 
-// What the daemon needs of a package. Error: more classes than a lane channel carries, or labels too long for
-// a message.
-Result<lane::ModelDescription> describe(const LoadedModel&);
+// What the daemon needs of a package that this backend has loaded. Error: more classes than a lane channel
+// carries, labels too long for a message, or a profile of another GPU than the backend's.
+Result<lane::ModelDescription> describe(const LoadedModel&, const Backend&);
 
 }  // namespace einet

@@ -1,6 +1,7 @@
 #include "daemon/worker/slot_table.h"
 
 #include <string>
+#include <utility>
 
 #include "config/check.h"
 
@@ -23,9 +24,14 @@ Result<TrunkState*> SlotTable::take(const lane::GrantMessage& grant, ByteCount s
                     std::to_string(grant.first_block));
     }
   }
+  if (!slot.state || slot.state->size() < size) {
+    slot.state.reset();  // first: there may be room for one only
+    auto state = backend_.make_state(size);
+    if (!state) return refuse(": " + state.error().message);
+    slot.state = std::move(*state);
+  }
   slot.job = grant.job;
   slot.model = grant.model;
-  if (!slot.state || slot.state->size() < size) slot.state = std::make_unique<TrunkState>(size);
   return slot.state.get();
 }
 

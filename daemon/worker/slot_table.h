@@ -17,9 +17,13 @@ namespace einet {
 // Any thread; nobody ever waits: an urgent lane must not wait for the lane that it keeps from running.
 class SlotTable {
  public:
+  // `backend` gives the memory, and outlives it.
+  explicit SlotTable(Backend& backend) : backend_(backend) {}
+
   // Hands out the state of the grant's job, at least `size` large: a fresh one for first_block 0, else the
   // one that an earlier grant left. Valid until put_back. Allocates when a slot is used for the first time,
-  // or for a larger model. Error: the job is not here, or not at that block, or in use by another lane.
+  // or for a larger model. Error: the job is not here, or not at that block, in use by another lane, or
+  // there is no memory left for it.
   Result<TrunkState*> take(const lane::GrantMessage&, ByteCount size);
   // The lane lets go of it; `next_block` is the first one not executed. Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
@@ -32,6 +36,7 @@ class SlotTable {
     int next_block = 0;
     std::unique_ptr<TrunkState> state;
   };
+  Backend& backend_;
   std::vector<Slot> slots_ = std::vector<Slot>(lane::kMaxJobSlots);
 };
 

@@ -11,12 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "config/device_name.h"
 #include "config/time.h"
 #include "daemon/worker/lane_place.h"
 #include "daemon/worker/lane_program.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
 #include "ipc/lane/worker_end.h"
+#include "models/cuda_backend.h"
 #include "models/synthetic/synthetic_backend.h"
 #ifdef EINET_HAS_ONEDNN
 #include "models/onednn/onednn_backend.h"
@@ -33,6 +35,7 @@ void log(lane::ControlSocket& control, lane::Severity severity, std::string text
 
 Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) {
   if (configure.backend == "synthetic") return make_synthetic_backend();
+  if (const auto index = cuda_index(configure.backend)) return make_cuda_backend(*index);
 #ifdef EINET_HAS_ONEDNN
   if (configure.backend == "onednn") return make_onednn_backend({.threads_per_lane = configure.threads});
 #endif
@@ -94,6 +97,7 @@ class Worker {
         channel_(std::move(channel)),
         arena_(std::move(arena)),
         models_(*backend_, lanes_of(configure_)),
+        jobs_(*backend_),
         lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
         placed_(lanes_of(configure_)) {
     // Models are made ready for a lane's number of threads.
@@ -115,7 +119,7 @@ class Worker {
     backend_->enter_lane();
     lane::LaneEnd end = channel_.lane(lane, clock_);
     WorkerLane program(
-        lane, place, models_, jobs_, {arena_.data(), arena_.size()},
+        lane, place, *backend_, models_, jobs_, {arena_.data(), arena_.size()},
         [this](const std::string& sentence) { log(control_, lane::Severity::warning, sentence); });
     lane::run_lane(end, program);
   }

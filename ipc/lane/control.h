@@ -28,7 +28,7 @@ namespace einet::lane {
 // ---- to the worker ----
 
 struct Configure {
-  std::string backend;  // "onednn", "synthetic"
+  std::string backend;  // "onednn", "synthetic", "cuda:N"
   int lanes = 1;        // 1 … kMaxLanes, urgent lanes not counted
   int threads = 1;      // per lane, 1 … 1024; OMP_NUM_THREADS of the worker's environment must say the same
   std::vector<int> cores;  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned

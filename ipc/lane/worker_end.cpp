@@ -222,7 +222,7 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
     };
     program.take_rank(rank());
     auto control = lane.at_boundary();
-    Duration used_before = thread_cpu_time();
+    Duration used_before = program.lane_time();
     const End at_once = control.stop != 0             ? End::stopped
                         : !is_legal(*grant)           ? End::failed
                         : control.exits >> block == 0 ? End::done
@@ -250,7 +250,7 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
       }
       control = lane.at_boundary();
       done.end = control.now;
-      const Duration used = thread_cpu_time();
+      const Duration used = program.lane_time();
       done.used = used - std::exchange(used_before, used);
       const bool finished = block + 1 == grant->blocks || control.exits >> (block + 1) == 0;
       end = finished ? End::done : control.stop != 0 ? End::stopped : End::none;

@@ -21,7 +21,7 @@ struct BlockDone {
   int block = 0;
   TimePoint start;
   TimePoint end;
-  Duration used{};  // processor time of the lane's thread between them
+  Duration used{};  // lane time between them
   std::optional<Answer> answer;
   std::span<const float> scores;  // if there is an answer: one per class
 };
@@ -109,6 +109,8 @@ class LaneProgram {
   // What follows, a block or a wait for work, has this rank. Called at every boundary: to change nothing must
   // cost next to nothing.
   virtual void take_rank(Rank) {}
+  // What this thread has used of its lane so far.
+  virtual Duration lane_time() const { return thread_cpu_time(); }
   // Finds or makes the job's state. False: the grant cannot be run here, and fails; no `end` follows.
   virtual bool begin(const GrantMessage&) = 0;
   // False: the block failed, and with it the grant.

@@ -8,6 +8,7 @@
 #include "config/check.h"
 #include "models/input.h"
 #include "models/torch/operations.h"
+#include "models/torch/state_layout.h"
 
 namespace einet {
 namespace {
@@ -16,30 +17,12 @@ namespace {
 struct Loaded {
   PackageInfo info;
   NamedTensors tensors;
-  std::vector<std::size_t> offset;  // by register, in bytes; meaningful for those that outlive their block
-  std::size_t state_bytes = 0;
+  StateLayout layout;
 
-  explicit Loaded(Package package) : info(std::move(package.info)) {
+  explicit Loaded(Package package) : info(std::move(package.info)), layout(info.program) {
     for (const auto& [name, tensor] : package.weights) {
       tensors[name] = torch::tensor(tensor.values).view(tensor.shape);
     }
-    offset.resize(static_cast<std::size_t>(info.program.register_count()), kNowhere);
-    place(0);
-    for (int b = 0; b < info.program.block_count(); ++b) {
-      for (const Register r : info.program.state_after(b)) place(r);
-    }
-  }
-
- private:
-  static constexpr std::size_t kNowhere = SIZE_MAX;
-
-  void place(Register r) {
-    std::size_t& at = offset[static_cast<std::size_t>(r)];
-    if (at != kNowhere) return;
-    at = state_bytes;
-    constexpr std::size_t kAlignment = 64;
-    const auto bytes = static_cast<std::size_t>(info.program.shape(r).elements()) * sizeof(float);
-    state_bytes += (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
 };
 
@@ -49,7 +32,7 @@ class AtenLane final : public LaneModel {
 
   Result<void> begin(const InputView& input, TrunkState& state) override {
     return normalise_input(input, loaded_->info, Layout::chw,
-                           reinterpret_cast<float*>(state.data() + loaded_->offset[0]));
+                           reinterpret_cast<float*>(state.data() + loaded_->layout.offset(0)));
   }
 
   Result<void> run_trunk(int block, TrunkState& state) override {
@@ -88,10 +71,7 @@ class AtenLane final : public LaneModel {
 
   // The register in the job's memory, as a batch of one.
   torch::Tensor in_state(Register r, TrunkState& state) const {
-    const Shape s = program().shape(r);
-    const auto sizes = s.is_vector() ? std::vector<std::int64_t>{1, s.channels}
-                                     : std::vector<std::int64_t>{1, s.channels, s.height, s.width};
-    return torch::from_blob(state.data() + loaded_->offset[static_cast<std::size_t>(r)], sizes,
+    return torch::from_blob(state.data() + loaded_->layout.offset(r), batch_of_one(program().shape(r)),
                             torch::kFloat32);
   }
 
@@ -118,7 +98,7 @@ class AtenModel final : public LoadedModel {
   explicit AtenModel(Package package) : loaded_(std::make_shared<const Loaded>(std::move(package))) {}
 
   const PackageInfo& info() const override { return loaded_->info; }
-  ByteCount state_bytes() const override { return ByteCount{loaded_->state_bytes}; }
+  ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
   Result<std::unique_ptr<LaneModel>> make_lane() const override {
     return std::unique_ptr<LaneModel>(std::make_unique<AtenLane>(loaded_));
   }

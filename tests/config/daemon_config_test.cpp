@@ -140,6 +140,25 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->tenants[2].max_bytes, ByteCount{1024});
 }
 
+TEST(DaemonConfig, KnowsGpusByTheirNames) {
+  const auto c = parse(
+      "[[device]]\nname = 'cpu'\ncores = [0]\n[[device]]\nname = 'cuda:1'\nbackend = 'cuda'\nlanes = 40\n");
+  ASSERT_TRUE(c) << c.error().message;
+  EXPECT_EQ(c->devices[1].backend, BackendKind::cuda);
+  EXPECT_EQ(c->devices[1].preemption, "boundary");
+  EXPECT_EQ(c->devices[1].all_lanes(), 40);
+  EXPECT_THAT(c->warnings, ElementsAre());  // its lanes' threads sleep
+  const auto with_gpu = [](const std::string& keys) { return "[[device]]\nbackend = 'cuda'\n" + keys; };
+  for (const char* name : {"gpu", "cuda", "cuda:", "cuda:64", "cuda:01", "cuda:1x", "cuda:-1"}) {
+    EXPECT_THAT(error_of(with_gpu("name = '" + std::string(name) + "'")),
+                HasSubstr("name: found \"" + std::string(name) + "\"; expected \"cuda:N\""));
+  }
+  EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nthreads = 2")),
+              HasSubstr("threads: found \"2\"; expected 1"));
+  EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\npreemption = 'instant'")),
+              HasSubstr("preemption: found \"instant\"; expected \"boundary\""));
+}
+
 TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {
   EXPECT_EQ(error_of(with_cpu("policy = 'edff'")),
             "/etc/einet/einetd.toml:1:10: policy: found \"edff\"; expected edf, fixed-priority, fifo or "

@@ -79,15 +79,22 @@ TEST(WorkerByHand, ProfilesAPackageOnThisMachineOrSaysWhyNot) {
   want.trunk = want.exit = {std::chrono::seconds(7), std::chrono::seconds(7)};  // what no machine needs
   const auto package = test::write_synthetic_package(folder.path(), want);
   std::string text;
-  EXPECT_EQ(run_by_hand({"--profile", package.string()}, text), measures ? 0 : 2) << text;
+  EXPECT_EQ(run_by_hand({"--profile", package.string()}, text), measures ? 0 : 1) << text;
   const auto info = read_package_info(package);
   ASSERT_TRUE(info.has_value()) << info.error().message;
   ASSERT_NE(info->times_on("cpu"), nullptr);
   EXPECT_EQ(info->times_on("cpu")->trunk[0].p50 < std::chrono::seconds(7), measures);
 
   text.clear();
-  EXPECT_EQ(run_by_hand({"--profile", (folder.path() / "none.einet").string()}, text), measures ? 1 : 2);
+  EXPECT_EQ(run_by_hand({"--profile", (folder.path() / "none.einet").string()}, text), 1);
   EXPECT_EQ(text.find("none.einet") != std::string::npos, measures) << text;
+
+  text.clear();
+  EXPECT_EQ(run_by_hand({"--profile", "--device", "cuda:63", package.string()}, text), 1);
+  EXPECT_NE(text.find("no CUDA device can be used here ("), std::string::npos) << text;
+  EXPECT_EQ(run_by_hand({"--profile", "--device", "tpu", package.string()}, text), 2);
+  EXPECT_NE(text.find("--device \"tpu\"; allowed: cpu, or cuda:N"), std::string::npos) << text;
+  EXPECT_EQ(run_by_hand({"--profile", "--device", "cpu"}, text), 2);
 }
 
 class WorkerTest : public testing::Test {
@@ -278,8 +285,36 @@ TEST_F(WorkerTest, SaysWhyItCannotStart) {
   EXPECT_EQ(worker.wait(), 1);
 }
 
+TEST_F(WorkerTest, SaysWhyThereIsNoGpu) {
+  WorkerHarness worker("cuda:63");
+  EXPECT_NE(worker.receive<LogLine>().text.find("cannot start: no CUDA device can be used here ("),
+            std::string::npos);
+  EXPECT_EQ(worker.wait(), 1);
+}
+
+// A device whose memory ends.
+class SmallBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "small"; }
+  Result<std::unique_ptr<LoadedModel>> load(Package) override { return error("is not asked for"); }
+  Result<std::unique_ptr<TrunkState>> make_state(ByteCount size) override {
+    if (size > ByteCount{100}) return error("out of device memory");
+    return std::make_unique<TrunkState>(size);
+  }
+};
+
+TEST(SlotTable, RefusesTheJobThatNoMemoryIsLeftForAndNoOther) {
+  SmallBackend backend;
+  SlotTable jobs(backend);
+  const auto refused = jobs.take(grant(1, 5, 0, 1), ByteCount{101});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("job slot 5: out of device memory"), std::string::npos);
+  EXPECT_TRUE(jobs.take(grant(2, 5, 0, 1), ByteCount{100}).has_value());
+}
+
 TEST(SlotTable, GivesAStateToOneLaneAtATime) {
-  SlotTable jobs;
+  const auto backend = make_synthetic_backend();
+  SlotTable jobs(*backend);
   const auto first = jobs.take(grant(1, 5, 0, 1), ByteCount{100});
   ASSERT_TRUE(first.has_value());
   EXPECT_GE((*first)->size(), ByteCount{100});
@@ -292,7 +327,8 @@ TEST(SlotTable, GivesAStateToOneLaneAtATime) {
 }
 
 TEST(SlotTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
-  SlotTable jobs;
+  const auto backend = make_synthetic_backend();
+  SlotTable jobs(*backend);
   GrantMessage message = grant(1, 5, 0, 1);
   TrunkState* const first = *jobs.take(message, ByteCount{100});
   jobs.put_back(5, 3);

@@ -1,4 +1,5 @@
 // Workers that die, hang or lie: the daemon goes on, jobs go on or end with a reason and their best answer.
+#include <algorithm>
 #include <csignal>
 
 #include <gmock/gmock.h>
@@ -158,6 +159,29 @@ TEST(Faults, AWorkerThatIsNotThereIsSaidSoAndTriedAgain) {
   const auto models = daemon.connect().models(kPatience);
   ASSERT_TRUE(models);
   EXPECT_THAT(models->models(0).reason(), HasSubstr("cannot be started"));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+// There is no such GPU on any machine; the build may have CUDA lanes or not.
+TEST(Faults, ADeviceThatIsNotThereIsNamedWithTheReasonAndTheOthersServe) {
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}, .tables = "[[device]]\nname = \"cuda:63\"\nbackend = \"cuda\"\n"});
+  const auto is_named = [](const wire::Status& status) {
+    return std::any_of(status.warnings().begin(), status.warnings().end(), [](const std::string& warning) {
+      return warning.starts_with(
+          "device cuda:63: its worker does not run: cannot start: no CUDA device can be "
+          "used here (");
+    });
+  };
+  EXPECT_TRUE(daemon.eventually(is_named)) << daemon.log();
+  const wire::Status status = daemon.status();
+  ASSERT_EQ(status.lanes_size(), 2);
+  EXPECT_EQ(status.lanes(1).device(), "cuda:63");
+  EXPECT_EQ(status.lanes(1).state(), "down");
+  client::Client client = daemon.connect();
+  const auto ended = client.run(job_of(model), {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED);
   EXPECT_EQ(daemon.stop(), 0);
 }
 

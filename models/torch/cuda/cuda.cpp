@@ -1,5 +1,5 @@
-// libeinet_cuda.so: streams and graphs from LibTorch's CUDA part (models/torch/device.h says what for). The
-// only file that includes CUDA headers.
+// Streams and graphs for trainings, from LibTorch's CUDA part (models/torch/device.h says what for). This
+// folder is libeinet_cuda.so, and alone includes CUDA headers.
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>

@@ -1,0 +1,299 @@
+// CUDA lanes (models/cuda_backend.h): block programs through ATen, every trunk and every exit recorded as a
+// CUDA graph on its lane's stream.
+//
+// Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
+// registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
+// it is followed by one, both on the device. A lane's thread sleeps until its block's event has happened.
+#include <cstring>
+#include <exception>
+#include <vector>
+
+#include <ATen/Context.h>
+#include <ATen/cuda/CUDAEvent.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/autograd.h>
+#include <torch/cuda.h>
+#include <torch/utils.h>
+
+#include "config/check.h"
+#include "models/cuda_backend.h"
+#include "models/input.h"
+#include "models/torch/operations.h"
+#include "models/torch/state_layout.h"
+
+namespace einet {
+namespace {
+
+namespace cuda = c10::cuda;
+using Allocator = cuda::CUDACachingAllocator::CUDAAllocator;
+
+// Blocks run so often before they are recorded: libraries set themselves up in the first runs.
+constexpr int kRunsBeforeRecording = 3;
+
+torch::TensorOptions pinned(torch::ScalarType type) {
+  return torch::TensorOptions(type).pinned_memory(true);
+}
+
+// LibTorch reports its errors as exceptions. After most errors of CUDA the process cannot use the device any
+// more: then it ends, and the daemon starts another.
+template <class F>
+Result<void> guarded(F&& body) {
+  try {
+    const torch::NoGradGuard no_grad;
+    body();
+    return {};
+  } catch (const c10::OutOfMemoryError& e) {
+    return error(std::string("out of device memory: ") + e.what_without_backtrace());
+  } catch (const c10::Error& e) {
+    if (cudaDeviceSynchronize() != cudaSuccess) {
+      std::fprintf(stderr, "einet-worker: the device cannot be used any more: %s\n",
+                   e.what_without_backtrace());
+      std::_Exit(1);
+    }
+    return error(e.what_without_backtrace());
+  }
+}
+
+// What is the same for all lanes: the program, its tensors on the device, and where in a job's state each
+// register lies.
+struct Loaded {
+  PackageInfo info;
+  torch::Device device;
+  NamedTensors tensors;
+  StateLayout layout;
+
+  Loaded(Package package, torch::Device on)
+      : info(std::move(package.info)), device(on), layout(info.program) {
+    for (const auto& [name, tensor] : package.weights) {
+      tensors[name] = torch::tensor(tensor.values).view(tensor.shape).to(device);
+    }
+  }
+};
+
+class CudaLane final : public LaneModel {
+ public:
+  explicit CudaLane(std::shared_ptr<const Loaded> loaded)
+      : loaded_(std::move(loaded)),
+        stream_(cuda::getStreamFromPool(false, loaded_->device.index())),
+        done_(cudaEventDisableTiming | cudaEventBlockingSync) {
+    const cuda::CUDAStreamGuard on(stream_);
+    const auto on_device = torch::TensorOptions(torch::kUInt8).device(loaded_->device);
+    registers_ = torch::zeros({static_cast<std::int64_t>(loaded_->layout.bytes())}, on_device);
+    input_ = torch::zeros({program().input().elements()}, pinned(torch::kFloat32));
+    scores_ = torch::zeros({program().classes()}, pinned(torch::kFloat32));
+    for (int b = 0; b < program().block_count(); ++b) {
+      trunks_.push_back(record([&] { compute_trunk(b); }));
+      exits_.push_back(record([&] { compute_exit(b); }));
+    }
+  }
+
+  Result<void> begin(const InputView& input, TrunkState&) override {
+    float* const staged = input_.mutable_data_ptr<float>();
+    if (auto ok = normalise_input(input, loaded_->info, Layout::chw, staged); !ok) return ok;
+    return guarded([&] {
+      copy(place(0), reinterpret_cast<const std::byte*>(staged), loaded_->layout.size(0),
+           cudaMemcpyHostToDevice);
+    });
+  }
+
+  Result<void> run_trunk(int block, TrunkState& state) override {
+    return guarded([&] {
+      const cuda::CUDAStreamGuard on(stream_);
+      if (block > 0) {
+        for (const Register r : program().state_after(block - 1)) {
+          copy(place(r), in_state(r, state), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+        }
+      }
+      trunks_[static_cast<std::size_t>(block)]->replay();
+      for (const Register r : program().state_after(block)) {
+        copy(in_state(r, state), place(r), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+      }
+      wait();
+    });
+  }
+
+  Result<void> run_exit(int block, TrunkState&, std::span<float> scores) override {
+    EINET_CHECK(scores.size() == static_cast<std::size_t>(program().classes()), "one place per class");
+    return guarded([&] {
+      const cuda::CUDAStreamGuard on(stream_);
+      exits_[static_cast<std::size_t>(block)]->replay();
+      wait();
+      std::memcpy(scores.data(), scores_.const_data_ptr<float>(), scores.size_bytes());
+    });
+  }
+
+ private:
+  using Graph = std::unique_ptr<at::cuda::CUDAGraph>;
+
+  const Program& program() const { return loaded_->info.program; }
+
+  // Other lanes go on meanwhile, hence the mode.
+  template <class F>
+  Graph record(F&& work) {
+    for (int run = 0; run < kRunsBeforeRecording; ++run) work();
+    stream_.synchronize();
+    auto graph = std::make_unique<at::cuda::CUDAGraph>();
+    graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    try {
+      work();
+    } catch (...) {
+      const std::exception_ptr why = std::current_exception();
+      try {
+        graph->capture_end();
+      } catch (const c10::Error&) {
+        // It follows from the first one.
+      }
+      std::rethrow_exception(why);
+    }
+    graph->capture_end();
+    return graph;
+  }
+
+  void compute_trunk(int block) {
+    const torch::NoGradGuard no_grad;
+    const auto values = compute(program().block(block).trunk);
+    for (const Register r : program().state_after(block)) {
+      const torch::Tensor& value = values[static_cast<std::size_t>(r)];
+      // Those that this trunk did not write are in their place already.
+      if (value.defined()) view(r).copy_(value);
+    }
+  }
+
+  void compute_exit(int block) {
+    const torch::NoGradGuard no_grad;
+    const auto values = compute(program().block(block).exit);
+    const torch::Tensor& answer = values[static_cast<std::size_t>(program().answer(block))];
+    scores_.copy_(answer.view({-1}), /*non_blocking=*/true);
+  }
+
+  // The registers that these operations wrote; the others stay undefined.
+  std::vector<torch::Tensor> compute(const std::vector<Operation>& operations) const {
+    std::vector<torch::Tensor> values(static_cast<std::size_t>(program().register_count()));
+    for (const Operation& operation : operations) {
+      std::vector<torch::Tensor> inputs;
+      for (const Register r : operation.inputs) {
+        const torch::Tensor& value = values[static_cast<std::size_t>(r)];
+        inputs.push_back(value.defined() ? value : view(r));
+      }
+      values[static_cast<std::size_t>(operation.output)] =
+          evaluate(operation.action, inputs, loaded_->tensors);
+    }
+    return values;
+  }
+
+  std::byte* place(Register r) const {
+    return static_cast<std::byte*>(registers_.data_ptr()) + loaded_->layout.offset(r);
+  }
+  std::byte* in_state(Register r, TrunkState& state) const {
+    return state.data() + loaded_->layout.offset(r);
+  }
+  // The lane's register as a batch of one.
+  torch::Tensor view(Register r) const {
+    return torch::from_blob(place(r), batch_of_one(program().shape(r)),
+                            torch::TensorOptions(torch::kFloat32).device(loaded_->device));
+  }
+
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes, cudaMemcpyKind kind) const {
+    C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, stream_.stream()));
+  }
+
+  // Sleeps until the device has done what was enqueued.
+  void wait() {
+    done_.record(stream_);
+    done_.synchronize();
+  }
+
+  std::shared_ptr<const Loaded> loaded_;
+  cuda::CUDAStream stream_;
+  at::cuda::CUDAEvent done_;
+  torch::Tensor registers_;       // u8, on the device, laid out as a job's state
+  torch::Tensor input_, scores_;  // f32, in pinned memory
+  std::vector<Graph> trunks_, exits_;
+};
+
+class CudaModel final : public LoadedModel {
+ public:
+  CudaModel(Package package, torch::Device device)
+      : loaded_(std::make_shared<const Loaded>(std::move(package), device)) {}
+
+  const PackageInfo& info() const override { return loaded_->info; }
+  ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
+  Result<std::unique_ptr<LaneModel>> make_lane() const override {
+    std::unique_ptr<LaneModel> lane;
+    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_); }); !ok) return ok.error();
+    return lane;
+  }
+
+ private:
+  std::shared_ptr<const Loaded> loaded_;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(int index) : device_(torch::kCUDA, static_cast<c10::DeviceIndex>(index)) {
+    // The programs are fp32: results must agree with those of other executors.
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setAllowTF32CuBLAS(false);
+    cuda::set_device(device_.index());
+  }
+
+  std::string_view name() const override { return "cuda"; }
+  std::string_view device_kind() const override { return "cuda"; }
+  std::string machine() const override {
+    cudaDeviceProp properties{};
+    if (cudaGetDeviceProperties(&properties, device_.index()) != cudaSuccess) return "unknown GPU";
+    return properties.name;
+  }
+  void enter_lane() override {
+    torch::set_num_threads(1);
+    cuda::set_device(device_.index());
+  }
+  Result<std::unique_ptr<LoadedModel>> load(Package package) override {
+    std::unique_ptr<LoadedModel> model;
+    if (auto ok = guarded([&] { model = std::make_unique<CudaModel>(std::move(package), device_); }); !ok) {
+      return ok.error();
+    }
+    return model;
+  }
+  Result<std::unique_ptr<TrunkState>> make_state(ByteCount size) override {
+    std::unique_ptr<TrunkState> state;
+    const auto ok = guarded([&] {
+      auto* const memory = static_cast<std::byte*>(cuda::CUDACachingAllocator::raw_alloc(size.value));
+      state = std::make_unique<TrunkState>(memory, size,
+                                           [](std::byte* p) { cuda::CUDACachingAllocator::raw_delete(p); });
+    });
+    if (!ok) return ok.error();
+    return state;
+  }
+  // The thread sleeps while its stream works.
+  Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
+
+ private:
+  torch::Device device_;
+};
+
+}  // namespace
+}  // namespace einet
+
+extern "C" einet::Backend* einet_cuda_backend(int index, std::string* why) {
+  try {
+    if (!torch::cuda::is_available()) {
+      *why = "the driver shows none";
+      return nullptr;
+    }
+    const auto devices = static_cast<int>(torch::cuda::device_count());
+    if (index >= devices) {
+      *why = "there is no cuda:" + std::to_string(index) + "; the driver shows " + std::to_string(devices) +
+             (devices == 1 ? " device" : " devices");
+      return nullptr;
+    }
+    return new einet::CudaBackend(index);
+  } catch (const std::exception& e) {
+    *why = e.what();
+    return nullptr;
+  }
+}
