@@ -14,6 +14,19 @@ bool gets_there_first(const Lane* a, const Lane* b) {
   return a->chooses() != b->chooses() ? a->chooses() < b->chooses() : a->id < b->id;
 }
 
+// Of these devices, at least one, the one that needs the least time for what is left of the job; the first of
+// equals.
+DeviceId fastest(const JobRecord& job, DeviceSet devices) {
+  const auto first_of = [](DeviceSet set) {
+    return DeviceId{static_cast<std::uint32_t>(std::countr_zero(set))};
+  };
+  DeviceId best = first_of(devices);
+  for (DeviceSet rest = devices & (devices - 1); rest != 0; rest &= rest - 1) {
+    if (remaining_time(job, first_of(rest)) < remaining_time(job, best)) best = first_of(rest);
+  }
+  return best;
+}
+
 // Blocks before this one are what a task has reserved.
 int reserved_blocks(const JobRecord& job) {
   if (job.urgency.tier != Tier::reserved || job.reservation == nullptr) return 0;
@@ -343,7 +356,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     }
     if (ready == nullptr) break;
     ready_.pass(*ready);
-    const DeviceId device{static_cast<std::uint32_t>(std::countr_zero(ready->devices & free_devices))};
+    const DeviceId device = fastest(*ready, ready->devices & free_devices);
     if (prepare(*ready, device, boundary, now)) take(*ready, device);
   }
 }

@@ -296,6 +296,27 @@ TEST(Core, WaitsForALaneThatComesBackAndFailsWhatNoLaneCanRun) {
   EXPECT_EQ(s.core.submit(s.spec(3, model(1, 10), at(1000)), at(9)).error(), Reason::no_lane);
 }
 
+TEST(Core, GivesAJobToTheFreeDeviceThatIsFastestForIt) {
+  Script s(Policy::edf);
+  s.core.lane_up(s.lane(1), DeviceId{1}, at(0));
+  auto faster = std::make_shared<ModelTimes>(*model(3, 10));  // on device 1
+  faster->on_device.push_back(model(3, 2)->on_device[0]);
+  auto slower = std::make_shared<ModelTimes>(*model(3, 10));
+  slower->on_device.push_back(model(3, 20)->on_device[0]);
+  ASSERT_TRUE(s.core.submit(s.spec(1, faster, at(1000)), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0");
+  ASSERT_TRUE(s.core.submit(s.spec(2, faster, at(2000)), at(1)));
+  EXPECT_EQ(s.decide(at(1)), "grant 0/1: job 2 from 0") << "no lane is idle while a job is ready";
+  for (int block = 0; block < 3; ++block) ASSERT_TRUE(s.block(1, 1, block, at(2 * (block + 1))));
+  ASSERT_TRUE(s.ended(1, 1, GrantEnd::done, at(6)));
+  for (int block = 0; block < 3; ++block) ASSERT_TRUE(s.block(0, 1, block, at(10 * (block + 1) + 1)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(31)));
+  s.decide(at(31));
+  ASSERT_TRUE(s.core.submit(s.spec(3, slower, at(1000)), at(40)));
+  ASSERT_TRUE(s.core.submit(s.spec(4, faster, at(2000)), at(40)));
+  EXPECT_EQ(s.decide(at(40)), "grant 0/2: job 3 from 0; grant 1/2: job 4 from 0");
+}
+
 TEST(Core, KeepsAJobThatHasBegunOnItsDevice) {
   Script s(Policy::edf);
   s.core.lane_up(s.lane(1), DeviceId{1}, at(0));
