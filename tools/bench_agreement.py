@@ -122,8 +122,6 @@ class Bench:
         senders = {plan: ("--plan", asked, "--deadline", f"{self.window}ns") for plan, asked in plans.items()}
         senders["rival"] = ("--plan", "last", "--priority", "10")
         with self.daemon(name, line, plans) as daemon:
-            if LANE_CORE > 0:  # where it would interrupt the lane whose answers wake it
-                os.sched_setaffinity(daemon.process.pid, range(LANE_CORE))
             start = time.monotonic_ns() + round(START_S * 1e9)
             loads = []
             for sender, options in senders.items():

@@ -46,6 +46,12 @@ TraceHeader header_of(const DaemonConfig& config, TimePoint at) {
   return header;
 }
 
+std::vector<int> lane_cores(const DaemonConfig& config) {
+  std::vector<int> out;
+  for (const DeviceConfig& d : config.devices) out.insert(out.end(), d.cores.begin(), d.cores.end());
+  return out;
+}
+
 class Daemon {
  public:
   Daemon(const DaemonConfig& config, std::filesystem::path worker, Catalog catalog,
@@ -53,6 +59,7 @@ class Daemon {
       : config_(config),
         log_(config.log_level),
         rank_(take_daemon_rank()),
+        cores_(lane_cores(config)),
         catalog_(std::move(catalog)),
         arena_(std::move(arena)),
         trace_(std::move(trace)),
@@ -62,7 +69,7 @@ class Daemon {
         tasks_({config_, catalog_, driver_, statistics_, log_}),
         intake_(catalog_, tasks_, tenants_, *arena_),
         supervisor_(
-            {io_, clock_, config_, rank_, *arena_, catalog_, driver_, tasks_, log_, std::move(worker)},
+            {io_, clock_, config_, rank_, cores_, *arena_, catalog_, driver_, tasks_, log_, std::move(worker)},
             [this] { serve(); }),
         status_({clock_, config_, rank_, catalog_, tenants_, tasks_, *arena_, driver_, supervisor_,
                  [this] { return sessions_.size(); }}),
@@ -85,6 +92,7 @@ class Daemon {
     log_.info("started", {{"version", kVersion},
                           {"policy", config_.policy},
                           {"rank", rank_.words},
+                          {"cores", cores_.words()},
                           {"models", catalog_.size()}});
     for (const std::string& words : config_.warnings) log_.warn(words);
     if (!rank_.warning.empty()) log_.warn(rank_.warning);
@@ -175,6 +183,7 @@ class Daemon {
   boost::asio::io_context io_{1};
   Log log_;
   Rank rank_;
+  DaemonCores cores_;
   Catalog catalog_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Trace> trace_;

@@ -85,6 +85,7 @@ bool Supervisor::preempts(const Worker& w) const {
 
 void Supervisor::start(Worker& w) {
   ++w.starts;
+  const DaemonCores::All all(parts_.cores);  // a worker's threads keep off no core
   auto process = WorkerProcess::start(parts_.worker, parts_.config.devices[w.device.value], parts_.rank,
                                       parts_.arena.fd());
   if (!process) {

@@ -36,6 +36,7 @@ class Supervisor {
     const Clock& clock;
     const DaemonConfig& config;
     const Rank& rank;
+    const DaemonCores& cores;
     const Arena& arena;
     Catalog& catalog;
     Driver& driver;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <sched.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -143,7 +144,8 @@ TEST(UrgentLanes, TheBlockThatATasksJobWaitsForHoldsItsCoreAtRealTimeRank) {
       client::JobRequest job = job_of(short_model());
       job.task = task;
       EXPECT_TRUE(control.post(job, {}));
-      EXPECT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.tenant("control").jobs() > 0; }));
+      EXPECT_TRUE(
+          daemon.eventually([&](const wire::Status&) { return daemon.tenant("control").jobs() > 0; }));
       const int policy = lane_policy();
       in_time = daemon.status().lanes(0).model() == slow.name;
       if (in_time) {
@@ -217,6 +219,34 @@ TEST(UrgentLanes, WithoutARealTimeRankTheDaemonSaysHowToAllowItAndWorks) {
   EXPECT_THAT(daemon.log(), says_why);
   EXPECT_EQ(daemon.connect("control").run(job_of(short_model()), {}, kPatience)->outcome, wire::COMPLETED);
   EXPECT_EQ(daemon.stop(), 0);
+}
+
+// The line of /proc/PID/status that says where a process's first thread may run.
+std::string cores_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("Cpus_allowed_list:")) return line;
+  }
+  return "";
+}
+
+TEST(UrgentLanes, LeaveTheDaemonTheOtherCoresWhereThereAreSome) {
+  const std::string everywhere = cores_of(::getpid());
+  const SyntheticPackage model = short_model();
+  {
+    RunningDaemon daemon({.models = {model}, .device = pinned("as-needed")});
+    EXPECT_EQ(cores_of(daemon.pid()) == everywhere, here().cores.size() == 1);
+    // The worker's threads other than lanes may run anywhere.
+    EXPECT_EQ(cores_of(static_cast<pid_t>(daemon.status().lanes(0).worker_pid())), everywhere);
+    EXPECT_EQ(daemon.connect().run(job_of(model), {}, kPatience)->outcome, wire::COMPLETED);
+  }
+  // With a lane on every core the daemon shares them all.
+  std::string cores;
+  for (const int core : here().cores) cores += (cores.empty() ? "" : ", ") + std::to_string(core);
+  const std::string lanes = std::to_string(here().cores.size());
+  const RunningDaemon daemon(
+      {.models = {model}, .device = "lanes = " + lanes + "\ncores = [" + cores + "]\n"});
+  EXPECT_EQ(cores_of(daemon.pid()), everywhere);
 }
 
 }  // namespace
