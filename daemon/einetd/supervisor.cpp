@@ -248,12 +248,12 @@ void Supervisor::died(Worker& w) {
   }
   const bool was_well =
       w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
-  if (w.state == State::starting) {  // it cannot even say that it is ready
+  if (w.state == State::starting && !w.settled) {  // it cannot even say that it is ready
     for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
       refuse(w, ModelId{m}, "the worker of device " + device_name(w) + " does not start");
     }
-    settle(w);
   }
+  if (w.state == State::starting) settle(w);
   if (was_well) w.delay = parts_.config.worker.restart_delay;
   w.state = State::down;
   for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);

@@ -17,6 +17,7 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
 #include "ipc/lane/control.h"
 #include "ipc/lane/daemon_end.h"
@@ -310,6 +311,42 @@ TEST(SlotTable, RefusesTheJobThatNoMemoryIsLeftForAndNoOther) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_NE(refused.error().message.find("job slot 5: out of device memory"), std::string::npos);
   EXPECT_TRUE(jobs.take(grant(2, 5, 0, 1), ByteCount{100}).has_value());
+}
+
+// The synthetic backend, taken for a GPU of this name.
+class NamedGpu final : public Backend {
+ public:
+  explicit NamedGpu(std::string machine) : machine_(std::move(machine)) {}
+  std::string_view name() const override { return "named"; }
+  std::string_view device_kind() const override { return "cuda"; }
+  std::string machine() const override { return machine_; }
+  Result<std::unique_ptr<LoadedModel>> load(Package package) override {
+    return make_synthetic_backend()->load(std::move(package));
+  }
+
+ private:
+  std::string machine_;
+};
+
+TEST(ModelTable, TakesAProfileOfTheSameGpuAndRefusesThatOfAnother) {
+  test::TemporaryFolder folder;
+  Package package = read_package(test::write_synthetic_package(folder.path(), small_package())).value();
+  EtProfile on_gpu = package.info.times.front();
+  on_gpu.device = "cuda";
+  on_gpu.machine = "GPU A";
+  on_gpu.trunk[0].p50 = std::chrono::nanoseconds(5);
+  package.info.times.push_back(on_gpu);
+  NamedGpu same("GPU A"), other("GPU B");
+  const auto model = same.load(package).value();
+  const auto described = describe(*model, same);
+  ASSERT_TRUE(described.has_value()) << described.error().message;
+  EXPECT_EQ(described->times[0].trunk.p50, std::chrono::nanoseconds(5)) << "the GPU's, not the processor's";
+  const auto refused = describe(*model, other);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(
+      refused.error().message.find("\"GPU A\", this is a \"GPU B\"; measure it here: einet-worker --profile"),
+      std::string::npos)
+      << refused.error().message;
 }
 
 TEST(SlotTable, GivesAStateToOneLaneAtATime) {
