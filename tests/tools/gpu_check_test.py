@@ -1,0 +1,52 @@
+"""tools/gpu-check, tried on CPU lanes: its report, that what it has is not run again, and what it says of a GPU that is
+not there.
+
+    gpu_check_test.py EINET_WORKER"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = pathlib.Path(sys.argv.pop()).parent
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.out = pathlib.Path(temporary.name)
+
+    def check(self, *arguments):
+        command = [sys.executable, ROOT / "tools/gpu-check", "--programs", PROGRAMS, "--out", self.out, "--seconds", "1", *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        report = self.out / "report.json"
+        return ran, json.loads(report.read_text()) if report.exists() else None
+
+    def test_reports_each_part_once(self):
+        ran, report = self.check("--device", "cpu")
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        self.assertEqual(report["tests"], "CUDA only")
+        self.assertGreater(report["profile"]["b-alexnet-digits"]["cpu"]["trunk"], 0)
+        self.assertGreater(report["lanes"]["flood"]["networks_per_s"], 0)
+        self.assertTrue(report["tasks"]["accepted"]["accepted"])
+        again, same = self.check("--device", "cpu")
+        self.assertEqual(again.stdout.count("\n"), 1, again.stdout)
+        self.assertEqual(same, report)
+
+    def test_says_that_there_is_no_such_gpu_and_tries_it_again(self):
+        for _ in range(2):
+            ran, report = self.check("--device", "cuda:63", "profile")
+            self.assertEqual(ran.returncode, 1)
+            self.assertIn("no CUDA device can be used here (", report["profile"]["error"])
+
+    def test_refuses_parts_and_programs_that_are_not_there(self):
+        self.assertIn("no part speed; there are machine", self.check("speed")[0].stderr)
+        self.assertIn("tools/setup full", self.check("--programs", "/nowhere")[0].stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
