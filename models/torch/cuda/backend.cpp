@@ -4,13 +4,13 @@
 // Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
 // registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
 // it is followed by one, both on the device. A lane's thread sleeps until its block's event has happened.
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <vector>
 
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAEvent.h>
-#include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -22,6 +22,7 @@
 #include "config/check.h"
 #include "models/cuda_backend.h"
 #include "models/input.h"
+#include "models/torch/cuda/capture.h"
 #include "models/torch/operations.h"
 #include "models/torch/state_layout.h"
 
@@ -29,7 +30,6 @@ namespace einet {
 namespace {
 
 namespace cuda = c10::cuda;
-using Allocator = cuda::CUDACachingAllocator::CUDAAllocator;
 
 // Blocks run so often before they are recorded: libraries set themselves up in the first runs.
 constexpr int kRunsBeforeRecording = 3;
@@ -137,19 +137,7 @@ class CudaLane final : public LaneModel {
     for (int run = 0; run < kRunsBeforeRecording; ++run) work();
     stream_.synchronize();
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
-    graph->capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-    try {
-      work();
-    } catch (...) {
-      const std::exception_ptr why = std::current_exception();
-      try {
-        graph->capture_end();
-      } catch (const c10::Error&) {
-        // It follows from the first one.
-      }
-      std::rethrow_exception(why);
-    }
-    graph->capture_end();
+    capture(*graph, cudaStreamCaptureModeThreadLocal, work);
     return graph;
   }
 

@@ -1,9 +1,9 @@
 // Streams and graphs for trainings, from LibTorch's CUDA part (models/torch/device.h says what for). This
 // folder is libeinet_cuda.so, and alone includes CUDA headers.
-#include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "models/torch/cuda/capture.h"
 #include "models/torch/device.h"
 
 namespace einet {
@@ -13,18 +13,7 @@ class Graph final : public CudaGraph {
  public:
   explicit Graph(const std::function<void()>& work) {
     c10::cuda::device_synchronize();
-    graph_.capture_begin();
-    try {
-      work();
-    } catch (...) {
-      try {
-        graph_.capture_end();  // so that the stream can be used again
-      } catch (const c10::Error&) {
-        // The first error is the one that says why.
-      }
-      throw;
-    }
-    graph_.capture_end();
+    capture(graph_, cudaStreamCaptureModeGlobal, work);
   }
 
   void replay() override { graph_.replay(); }
