@@ -37,6 +37,7 @@ function(einet_test name)
   add_executable(test_${name} ${A_SOURCES})
   target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
   target_link_libraries(test_${name} PRIVATE einet_flags ${A_LINK} GTest::gmock GTest::gtest_main)
+  target_compile_options(test_${name} PRIVATE -Og)  # the checks; what they check is compiled as it is shipped
   gtest_discover_tests(test_${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/" PROPERTIES TIMEOUT 300)
 endfunction()
 

@@ -156,6 +156,7 @@ std::shared_ptr<Part> linear(int in, int out, Activation);
 
 // An exit of one convolution and two fully connected layers on a square map of `side`. The map is pooled to
 // at most 8 x 8 first and to at most 4 x 4 after, so that an exit costs a fraction of a block on any map.
+constexpr int kBranchChannels = 64, kBranchHidden = 128;  // its usual size: channels convolved to, width hidden
 std::shared_ptr<Part> branch(int channels, int side, int convolved, int hidden, int classes);
 
 }  // namespace einet

@@ -13,8 +13,6 @@
 namespace einet {
 namespace {
 
-constexpr int kBranchChannels = 64, kBranchHidden = 128;
-
 std::vector<Operation> whole_trunk(const Program& program) {
   std::vector<Operation> all;
   for (const Block& block : program.blocks()) all.insert(all.end(), block.trunk.begin(), block.trunk.end());

@@ -16,7 +16,7 @@ struct ResNetBlock {
 };
 constexpr std::array<ResNetBlock, 6> kBlocks = {
     {{3, 64, 1}, {2, 128, 2}, {2, 128, 1}, {3, 256, 2}, {3, 256, 1}, {3, 512, 2}}};
-constexpr int kStem = 64, kBranchChannels = 64, kBranchHidden = 128;
+constexpr int kStem = 64;
 
 }  // namespace
 

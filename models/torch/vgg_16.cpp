@@ -19,7 +19,7 @@ struct VggStage {
   int convolutions, channels;
 };
 constexpr std::array<VggStage, 5> kStages = {{{2, 64}, {2, 128}, {3, 256}, {3, 512}, {3, 512}}};
-constexpr int kBranchChannels = 64, kBranchHidden = 128, kHidden = 512;
+constexpr int kHidden = 512;
 
 std::shared_ptr<Part> pool() {
   return make_shared<MaxPoolLayer>(2, 2, 0);
