@@ -181,6 +181,7 @@ class Reader {
       d.backend = static_cast<BackendKind>(backend - kBackends.begin());
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
+      d.memory = table.bytes("memory", d.memory);
       read_cores(table, d, pinned, c.warnings);
       if (d.backend == BackendKind::cuda) {
         read_cuda(table, d);
@@ -380,7 +381,8 @@ std::string summary(const DaemonConfig& c) {
   for (const DeviceConfig& d : c.devices) {
     out += "device " + d.name + ": " + std::string(name(d.backend)) + ", lanes " + std::to_string(d.lanes) +
            ", threads per lane " + std::to_string(d.threads) +
-           (d.cores.empty() ? ", not pinned" : ", pinned") + ", preemption " + d.preemption + "\n";
+           (d.cores.empty() ? ", not pinned" : ", pinned") +
+           (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) + ", preemption " + d.preemption + "\n";
   }
   for (const TenantConfig& t : c.tenants) {
     out +=

@@ -187,6 +187,12 @@ double CsProfile::accuracy(int exit) const {
   return static_cast<double>(right) / samples;
 }
 
+ByteCount size_of(const Weights& weights) {
+  ByteCount size;
+  for (const auto& [name, tensor] : weights) size = size + ByteCount{tensor.values.size() * sizeof(float)};
+  return size;
+}
+
 const EtProfile* PackageInfo::times_on(std::string_view device) const {
   for (const EtProfile& profile : times) {
     if (profile.device == device) return &profile;

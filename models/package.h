@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "config/bytes.h"
 #include "config/result.h"
 #include "config/time.h"
 #include "models/program.h"
@@ -25,6 +26,7 @@ struct Tensor {
 };
 
 using Weights = std::map<std::string, Tensor>;
+ByteCount size_of(const Weights&);  // of all values
 
 // x = (v - mean) / deviation per channel, where v is a byte / 255 or a float as it is.
 struct Normalisation {

@@ -393,8 +393,10 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
 
   JobRecord& job = *grant.job;
   drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
-  if (how == GrantEnd::failed && job.state != JobState::ended) {
-    end(job, Outcome::failed, Reason::lane_failed, now);
+  const bool failed = how == GrantEnd::failed || how == GrantEnd::out_of_memory;
+  if (failed && job.state != JobState::ended) {
+    const bool memory = how == GrantEnd::out_of_memory;
+    end(job, Outcome::failed, memory ? Reason::out_of_device_memory : Reason::lane_failed, now);
   }
   // By a stop; or because its exits were cut (tell).
   const bool made_room = how == GrantEnd::stopped || (how == GrantEnd::done && job.plan != 0);

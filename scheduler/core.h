@@ -121,6 +121,7 @@ enum class GrantEnd : std::uint8_t {
   done,     // the highest set exit was executed
   stopped,  // at a boundary, because of the stop word
   failed,   // the lane could not run it; the job fails, the lane lives
+  out_of_memory,  // the same, for the lane's device has no memory left for the job
 };
 
 // Whether a lost lane is expected to come back.

@@ -50,6 +50,7 @@ std::string_view name(Reason reason) {
                                                 "lane_lost",
                                                 "no_lane",
                                                 "lane_failed",
+                                                "out_of_device_memory",
                                                 "better_lane",
                                                 "cannot_wait",
                                                 "replanned",

@@ -107,6 +107,7 @@ enum class Reason : std::uint8_t {
   lane_lost,                // finish: a lane's worker died under this job again
   no_lane,                  // finish or rejected: no lane is left that can run the model
   lane_failed,              // finish: the lane reported an error for this job
+  out_of_device_memory,     // finish: the lane's device has no memory left for this job
   better_lane,              // withdraw: another lane became free earlier
   cannot_wait,              // grant on an urgent lane: the job's slack does not cover the block in progress
   replanned,                // mask: the plan changed after an answer

@@ -16,9 +16,10 @@ constexpr auto kShowEvery = std::chrono::milliseconds(20);
 constexpr int kRounds = 4;
 
 GrantEnd grant_end(lane::End end) {
-  return end == lane::End::done      ? GrantEnd::done
-         : end == lane::End::stopped ? GrantEnd::stopped
-                                     : GrantEnd::failed;
+  return end == lane::End::done            ? GrantEnd::done
+         : end == lane::End::stopped       ? GrantEnd::stopped
+         : end == lane::End::out_of_memory ? GrantEnd::out_of_memory
+                                           : GrantEnd::failed;
 }
 
 }  // namespace

@@ -38,6 +38,8 @@ std::string words_of(Reason reason) {
       return "no lane is left that can run this model";
     case Reason::lane_failed:
       return "the lane could not run this model; see the daemon's log";
+    case Reason::out_of_device_memory:
+      return "the device has no memory left for this job; try again later, or give it more `memory`";
     case Reason::cannot_deliver:
       return "no further exit could be ready before the deadline";
     default:

@@ -18,6 +18,8 @@ using Descriptor = boost::asio::posix::stream_descriptor;
 constexpr Duration kStartPatience = std::chrono::seconds(60);
 // When the daemon ends, workers may finish the block that they run.
 constexpr Duration kEndPatience = std::chrono::seconds(2);
+// A device whose worker died this often in a row is unhealthy.
+constexpr int kUnhealthyDeaths = 3;
 
 // Waits only: the descriptor stays its owner's.
 void watch(std::unique_ptr<Descriptor>& slot, boost::asio::io_context& io, int fd) {
@@ -64,16 +66,25 @@ WorkerView Supervisor::view(DeviceId id) const {
     view.rank += "/fifo " + std::to_string(kReservedLanePriority);
     view.urgent_rank = "fifo " + std::to_string(kUrgentLanePriority);
   }
-  if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
+  const bool never_ran = w.up_since == TimePoint{} && !w.complaint.empty();  // then that says more
+  if (w.deaths >= kUnhealthyDeaths && !runs_well(w) && !never_ran) {
+    view.warning = "device " + device_name(w) + " is unhealthy: its worker died " + std::to_string(w.deaths) +
+                   " times in a row, last with " + w.last_death + "; " +
+                   (w.state == State::up ? "it has run every model once and serves again"
+                                         : "it serves again when it has run every model once");
+  } else if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
     view.warning = "device " + device_name(w) + ": its worker does not run: " + escape(w.complaint, 500);
-  }
-  if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
+  } else if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
     view.warning =
         "device " + device_name(w) +
         ": urgent jobs wait for the end of the block in progress, for its worker could not take the "
         "cores or the real-time rank of its lanes; the log has the reasons";
   }
   return view;
+}
+
+bool Supervisor::runs_well(const Worker& w) const {
+  return w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
 }
 
 bool Supervisor::preempts(const Worker& w) const {
@@ -246,15 +257,22 @@ void Supervisor::died(Worker& w) {
     w.deadly.push_back(ModelId{static_cast<std::uint32_t>(w.answered)});
     refuse(w, w.deadly.back(), "the worker died while it loaded the package (" + how + ")");
   }
-  const bool was_well =
-      w.state == State::up && parts_.clock.now() - w.up_since > parts_.config.worker.restart_delay_max;
+  if (runs_well(w)) {
+    w.delay = parts_.config.worker.restart_delay;
+    w.deaths = 0;
+  }
+  if (!asked) {
+    w.last_death = how + (w.complaint.empty() ? "" : ": " + escape(w.complaint, 500));
+    if (++w.deaths == kUnhealthyDeaths) {
+      parts_.log.error("device unhealthy", {{"device", device_name(w)}, {"deaths", w.deaths}, {"how", how}});
+    }
+  }
   if (w.state == State::starting && !w.settled) {  // it cannot even say that it is ready
     for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
       refuse(w, ModelId{m}, "the worker of device " + device_name(w) + " does not start");
     }
   }
   if (w.state == State::starting) settle(w);
-  if (was_well) w.delay = parts_.config.worker.restart_delay;
   w.state = State::down;
   for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);
   w.process.reset();

@@ -25,7 +25,7 @@ struct WorkerView {
   int restarts = 0;           // since the daemon started
   std::string rank{};         // of its lanes: "nice 0", or "nice 0/fifo 3" for ordinary and reserved work
   std::string urgent_rank{};  // of its urgent lanes
-  std::string warning{};      // why it does not run, or cannot preempt as configured; "": it does
+  std::string warning{};      // why it does not run or is unhealthy, or cannot preempt as configured; "": none
 };
 
 // One thread: the io_context's.
@@ -82,6 +82,8 @@ class Supervisor {
     TimePoint up_since{};
     std::vector<Patience> patience;  // by lane
     Duration delay{};                // before the next restart
+    int deaths = 0;                  // in a row: without having run well in between
+    std::string last_death;          // how, for people
     int starts = 0;
     bool settled = false;
   };
@@ -103,6 +105,8 @@ class Supervisor {
   void check_hangs();
   bool hangs(Worker&, TimePoint now);
   bool hangs(Worker&, int lane, TimePoint now, Duration limit);
+  // Whether it has been up for so long that its last failure is forgotten.
+  bool runs_well(const Worker&) const;
   // Whether it has urgent lanes that work as they should.
   bool preempts(const Worker&) const;
   const std::string& device_name(const Worker& w) const { return parts_.config.devices[w.device.value].name; }

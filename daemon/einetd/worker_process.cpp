@@ -94,6 +94,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
   configure.nice = rank.lane_nice;
   if (real_time) configure.reserved_priority = kReservedLanePriority;
   if (real_time && device.has_urgent_lanes()) configure.urgent_priority = kUrgentLanePriority;
+  configure.memory = device.memory;
   configure.down = UniqueFd(::dup(worker->channel_.down_fd()));
   configure.up = UniqueFd(::dup(worker->channel_.up_fd()));
   configure.doorbell = UniqueFd(::dup(worker->channel_.doorbell_fd()));

@@ -19,22 +19,25 @@ WorkerLane::WorkerLane(int lane, LanePlace& place, const Backend& backend, const
   scores_.reserve(lane::kMaxClasses);
 }
 
-bool WorkerLane::begin(const lane::GrantMessage& grant) {
+lane::End WorkerLane::begin(const lane::GrantMessage& grant) {
   grant_ = grant;
-  return succeeded(prepare(grant));
+  const auto prepared = prepare(grant);
+  if (prepared) return lane::End::none;
+  complain(prepared.error().message);
+  return prepared.error().end;
 }
 
-Result<void> WorkerLane::prepare(const lane::GrantMessage& grant) {
+boost::system::result<void, SlotRefusal> WorkerLane::prepare(const lane::GrantMessage& grant) {
   const WorkerModel* model = models_.find(grant.model);
-  if (model == nullptr) return error("model " + std::to_string(grant.model.value) + " is not loaded");
+  if (model == nullptr) return SlotRefusal{"model " + std::to_string(grant.model.value) + " is not loaded"};
   const Program& program = model->loaded->info().program;
   if (grant.blocks != program.block_count() || grant.classes != program.classes()) {
-    return error("the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
-                 std::to_string(grant.classes) + " classes; this one has " +
-                 std::to_string(program.block_count()) + " and " + std::to_string(program.classes()));
+    return SlotRefusal{"the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
+                       std::to_string(grant.classes) + " classes; this one has " +
+                       std::to_string(program.block_count()) + " and " + std::to_string(program.classes())};
   }
   if (grant.input_offset > arena_.size() || grant.input_bytes > arena_.size() - grant.input_offset) {
-    return error("the input lies outside of the arena");
+    return SlotRefusal{"the input lies outside of the arena"};
   }
   auto state = jobs_.take(grant, model->loaded->state_bytes());
   if (!state) return state.error();
@@ -44,9 +47,11 @@ Result<void> WorkerLane::prepare(const lane::GrantMessage& grant) {
   if (grant.first_block != 0) return {};
   const InputView input{grant.input_type == lane::InputType::u8 ? ElementType::u8 : ElementType::f32,
                         arena_.subspan(grant.input_offset, grant.input_bytes)};
-  auto begun = model_->begin(input, *state_);
-  if (!begun) jobs_.put_back(grant.job_slot, 0);
-  return begun;
+  if (auto begun = model_->begin(input, *state_); !begun) {
+    jobs_.put_back(grant.job_slot, 0);
+    return SlotRefusal{begun.error().message};
+  }
+  return {};
 }
 
 bool WorkerLane::trunk(int block) {
@@ -73,10 +78,12 @@ void WorkerLane::end(int next_block) {
 }
 
 bool WorkerLane::succeeded(const Result<void>& result) {
-  if (result) return true;
-  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " +
-            result.error().message);
-  return false;
+  if (!result) complain(result.error().message);
+  return result.has_value();
+}
+
+void WorkerLane::complain(const std::string& why) {
+  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " + why);
 }
 
 }  // namespace einet

@@ -24,15 +24,17 @@ class WorkerLane final : public lane::LaneProgram {
 
   void take_rank(lane::Rank rank) override { place_.take_rank(rank); }
   Duration lane_time() const override { return backend_.lane_time(); }
-  bool begin(const lane::GrantMessage&) override;
+  lane::End begin(const lane::GrantMessage&) override;
   bool trunk(int block) override;
   std::span<const float> exit(int block) override;
   void end(int next_block) override;
 
  private:
-  Result<void> prepare(const lane::GrantMessage&);
+  // Error: and how the grant ends.
+  boost::system::result<void, SlotRefusal> prepare(const lane::GrantMessage&);
   Result<void> check_scores();
   bool succeeded(const Result<void>&);
+  void complain(const std::string& why);
 
   int lane_;
   LanePlace& place_;

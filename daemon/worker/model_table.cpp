@@ -74,7 +74,15 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, const std::filesyste
   if (find(id) != nullptr) return error("model " + std::to_string(id.value) + " is loaded already");
   auto package = read_package(path);
   if (!package) return package.error();
-  auto loaded = backend_.load(std::move(*package));
+  const ByteCount weights = size_of(package->weights);
+  if (auto ok = memory_.take(weights); !ok) return within("its weights", ok.error());
+  auto description = load(id, std::move(*package));
+  if (!description) memory_.give_back(weights);
+  return description;
+}
+
+Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package) {
+  auto loaded = backend_.load(std::move(package));
   if (!loaded) return loaded.error();
   auto model = std::make_unique<WorkerModel>();
   model->loaded = std::move(*loaded);

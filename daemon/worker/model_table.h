@@ -10,6 +10,7 @@
 
 #include "config/ids.h"
 #include "config/result.h"
+#include "daemon/worker/device_memory.h"
 #include "ipc/lane/control.h"
 #include "models/executor.h"
 
@@ -22,7 +23,9 @@ struct WorkerModel {
 
 class ModelTable {
  public:
-  ModelTable(Backend& backend, int lanes) : backend_(backend), lanes_(lanes) {}
+  // `memory` counts the weights; it and `backend` outlive this.
+  ModelTable(Backend& backend, DeviceMemory& memory, int lanes)
+      : backend_(backend), memory_(memory), lanes_(lanes) {}
   ~ModelTable();
   ModelTable(const ModelTable&) = delete;
   ModelTable& operator=(const ModelTable&) = delete;
@@ -36,7 +39,11 @@ class ModelTable {
   const WorkerModel* find(ModelId) const;
 
  private:
+  // The same, its memory taken already.
+  Result<lane::ModelDescription> load(ModelId, Package);
+
   Backend& backend_;
+  DeviceMemory& memory_;
   int lanes_;
   std::array<std::atomic<const WorkerModel*>, lane::kMaxModels> models_{};
 };

@@ -7,15 +7,15 @@
 
 namespace einet {
 
-Result<TrunkState*> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
+boost::system::result<TrunkState*, SlotRefusal> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
   Slot& slot = slots_[grant.job_slot];
-  const auto complaint = [&](const std::string& why) {
-    return error("job slot " + std::to_string(grant.job_slot) + why);
+  const auto complaint = [&](const std::string& why, lane::End end = lane::End::failed) {
+    return SlotRefusal{"job slot " + std::to_string(grant.job_slot) + why, end};
   };
   if (slot.in_use.exchange(true, std::memory_order_acquire)) return complaint(" is in use by another lane");
-  const auto refuse = [&](const std::string& why) {
+  const auto refuse = [&](const std::string& why, lane::End end = lane::End::failed) {
     slot.in_use.store(false, std::memory_order_release);
-    return complaint(why);
+    return complaint(why, end);
   };
   if (grant.first_block != 0) {
     if (slot.job != grant.job || slot.model != grant.model) return refuse(" holds another job");
@@ -25,14 +25,26 @@ Result<TrunkState*> SlotTable::take(const lane::GrantMessage& grant, ByteCount s
     }
   }
   if (!slot.state || slot.state->size() < size) {
-    slot.state.reset();  // first: there may be room for one only
-    auto state = backend_.make_state(size);
-    if (!state) return refuse(": " + state.error().message);
-    slot.state = std::move(*state);
+    if (auto ok = make_state(slot, size); !ok) return refuse(": " + ok.error().message, lane::End::out_of_memory);
   }
   slot.job = grant.job;
   slot.model = grant.model;
   return slot.state.get();
+}
+
+Result<void> SlotTable::make_state(Slot& slot, ByteCount size) {
+  if (slot.state) {  // first: there may be room for one only
+    memory_.give_back(slot.state->size());
+    slot.state.reset();
+  }
+  if (auto ok = memory_.take(size); !ok) return ok;
+  auto state = backend_.make_state(size);
+  if (state) {
+    slot.state = std::move(*state);
+    return {};
+  }
+  memory_.give_back(size);
+  return state.error();
 }
 
 void SlotTable::put_back(std::uint32_t number, int next_block) {

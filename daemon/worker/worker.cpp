@@ -13,6 +13,7 @@
 
 #include "config/device_name.h"
 #include "config/time.h"
+#include "daemon/worker/device_memory.h"
 #include "daemon/worker/lane_place.h"
 #include "daemon/worker/lane_program.h"
 #include "daemon/worker/model_table.h"
@@ -96,8 +97,9 @@ class Worker {
         backend_(std::move(backend)),
         channel_(std::move(channel)),
         arena_(std::move(arena)),
-        models_(*backend_, lanes_of(configure_)),
-        jobs_(*backend_),
+        memory_(configure_.memory),
+        models_(*backend_, memory_, lanes_of(configure_)),
+        jobs_(*backend_, memory_),
         lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
         placed_(lanes_of(configure_)) {
     // Models are made ready for a lane's number of threads.
@@ -130,6 +132,7 @@ class Worker {
   const std::unique_ptr<Backend> backend_;
   const lane::WorkerEnd channel_;
   const lane::Mapping arena_;
+  DeviceMemory memory_;
   ModelTable models_;
   SlotTable jobs_;
   std::vector<int> lane_threads_;  // the kernel's numbers; each written by its lane

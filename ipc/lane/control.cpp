@@ -262,6 +262,7 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
         "given for " + std::to_string(to.lanes) + " lanes on " + std::to_string(to.cores.size()) + " cores",
         "with pinned lanes, at most " + std::to_string(kMaxLanes / 2));
   }
+  to.memory = ByteCount{from.memory()};
   if (fds.size() != kConfigureFds) {
     return bad("configure", "sent with " + std::to_string(fds.size()) + " descriptors", "4");
   }
@@ -305,6 +306,7 @@ Result<std::string> encode(const ToWorker& message) {
                    configure.set_nice(from.nice);
                    configure.set_reserved_priority(static_cast<std::uint32_t>(from.reserved_priority));
                    configure.set_urgent_priority(static_cast<std::uint32_t>(from.urgent_priority));
+                   configure.set_memory(from.memory.value);
                  },
                  [&](const LoadModel& from) {
                    to.mutable_load_model()->set_model(from.model.value);

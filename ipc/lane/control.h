@@ -38,6 +38,7 @@ struct Configure {
   // 0: no urgent lanes. Else the channel has 2 * lanes lanes, and lane `lanes` + i is the urgent lane of lane
   // i: on its cores, always with this SCHED_FIFO priority.
   int urgent_priority = 0;  // 0, or reserved_priority + 1 … 99 where lanes are pinned
+  ByteCount memory{};         // of the device, for weights and jobs' states; zero: as much as there is
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
 };

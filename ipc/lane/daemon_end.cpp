@@ -35,6 +35,7 @@ TimePoint from_ns(std::int64_t ns) {
 End end_of(std::uint8_t flags) {
   if ((flags & kDone) != 0) return End::done;
   if ((flags & kStopped) != 0) return End::stopped;
+  if ((flags & kOutOfMemory) != 0) return End::out_of_memory;
   return (flags & kFailed) != 0 ? End::failed : End::none;
 }
 
@@ -49,6 +50,7 @@ bool are_legal(std::uint8_t flags) {
     case kDone:
     case kStopped:
     case kFailed:
+    case kOutOfMemory:
       return true;
     default:
       return false;

@@ -16,7 +16,7 @@
 
 namespace einet::lane {
 
-inline constexpr std::uint32_t kVersion = 0x454c'0002;  // *down* begins with it; any change here counts it up
+inline constexpr std::uint32_t kVersion = 0x454c'0003;  // *down* begins with it; any change here counts it up
 inline constexpr int kMaxLanes = 128;                   // of one worker, urgent lanes included
 inline constexpr int kMaxClasses = 1024;
 // Grants posted to a lane and not ended, at most.

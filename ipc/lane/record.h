@@ -12,8 +12,8 @@
 namespace einet::lane {
 
 // What a record says happened, as a set of these bits. Legal: block alone or with exit, each alone or with
-// done or stopped; without a block done, stopped (or given up) or failed alone.
-enum RecordFlag : std::uint8_t { kBlock = 1, kExit = 2, kDone = 4, kStopped = 8, kFailed = 16 };
+// done or stopped; without a block done, stopped (or given up), failed or out of memory alone.
+enum RecordFlag : std::uint8_t { kBlock = 1, kExit = 2, kDone = 4, kStopped = 8, kFailed = 16, kOutOfMemory = 32 };
 
 // A record as it is passed around in private memory.
 struct RecordData {

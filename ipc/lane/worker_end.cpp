@@ -27,6 +27,8 @@ std::uint8_t flag_of(End end) {
       return kStopped;
     case End::failed:
       return kFailed;
+    case End::out_of_memory:
+      return kOutOfMemory;
   }
   return kFailed;
 }
@@ -226,8 +228,7 @@ void run_lane(LaneEnd& lane, LaneProgram& program) {
     const End at_once = control.stop != 0             ? End::stopped
                         : !is_legal(*grant)           ? End::failed
                         : control.exits >> block == 0 ? End::done
-                        : !program.begin(*grant)      ? End::failed
-                                                      : End::none;
+                                                      : program.begin(*grant);
     if (at_once != End::none) {
       lane.report_end(at_once, block);
       continue;

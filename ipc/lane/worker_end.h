@@ -111,8 +111,9 @@ class LaneProgram {
   virtual void take_rank(Rank) {}
   // What this thread has used of its lane so far.
   virtual Duration lane_time() const { return thread_cpu_time(); }
-  // Finds or makes the job's state. False: the grant cannot be run here, and fails; no `end` follows.
-  virtual bool begin(const GrantMessage&) = 0;
+  // Finds or makes the job's state. None, or how the grant ends, for it cannot be run here: failed or
+  // out_of_memory; no `end` follows.
+  virtual End begin(const GrantMessage&) = 0;
   // False: the block failed, and with it the grant.
   virtual bool trunk(int block) = 0;
   // The scores, one per class, valid until the next call; empty: like false.

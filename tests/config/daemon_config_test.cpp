@@ -103,6 +103,7 @@ lanes = 2
 threads = 2
 cores = [0, 1, 2, 5]
 preemption = "instant"
+memory = "512MiB"
 [tenant.camera]
 max_priority = 7
 max_tasks = 3
@@ -125,6 +126,7 @@ max_bytes = "1KiB"
   EXPECT_THAT(c->devices[0].cores, ElementsAre(0, 1, 2, 5));
   EXPECT_EQ(c->devices[0].preemption, "instant");
   EXPECT_EQ(c->devices[0].all_lanes(), 4);
+  EXPECT_EQ(c->devices[0].memory, ByteCount{512u << 20});
   EXPECT_THAT(c->warnings, ElementsAre());
   ASSERT_EQ(c->tenants.size(), 3u);
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
@@ -208,6 +210,7 @@ TEST(DaemonConfig, ChecksAcrossKeys) {
   EXPECT_THAT(error_of(std::string(kCpu) + "cores = [7]"),
               HasSubstr("core 7 is not there; this process may use 0-2, 5"));
   EXPECT_THAT(error_of(std::string(kCpu) + "lanes = 2\ncores = [1]"), HasSubstr("found 1 cores; expected 2"));
+  EXPECT_THAT(error_of(std::string(kCpu) + "memory = '512 MB'"), HasSubstr("device[0].memory: "));
   EXPECT_THAT(error_of(with_cpu("[tenant.nobody-here]")), HasSubstr("there is no user \"nobody-here\""));
   EXPECT_THAT(error_of(with_cpu("[tenant.x]\nuser = 'zed'")),
               HasSubstr("2:8: tenant.x.user: there is no user \"zed\""));

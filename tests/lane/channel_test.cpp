@@ -341,7 +341,7 @@ void run_deaf_lane(LaneEnd& lane, LaneProgram& program) {
 class GatedProgram final : public LaneProgram {
  public:
   explicit GatedProgram(const std::atomic<bool>& stopped) : stopped_(stopped) {}
-  bool begin(const GrantMessage&) override { return true; }
+  End begin(const GrantMessage&) override { return End::none; }
   bool trunk(int) override {
     while (!stopped_.load()) std::this_thread::yield();
     return true;

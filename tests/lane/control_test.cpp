@@ -73,6 +73,7 @@ Configure some_configuration() {
   configure.nice = 5;
   configure.reserved_priority = 3;
   configure.urgent_priority = 5;
+  configure.memory = ByteCount{1u << 30};
   configure.down = some_file();
   configure.up = some_file();
   configure.doorbell = some_file();
@@ -90,6 +91,7 @@ TEST(Control, ConfigurationArrivesWithItsDescriptors) {
   EXPECT_EQ(out.nice, 5);
   EXPECT_EQ(out.reserved_priority, 3);
   EXPECT_EQ(out.urgent_priority, 5);
+  EXPECT_EQ(out.memory, ByteCount{1u << 30});
   for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
   }

@@ -61,9 +61,9 @@ class LoggingProgram final : public LaneProgram {
  public:
   explicit LoggingProgram(Log& log) : log_(&log) {}
 
-  bool begin(const GrantMessage& grant) override {
+  End begin(const GrantMessage& grant) override {
     job_ = grant.job.value;
-    return grant.model.value == 0;  // other models are not here
+    return grant.model.value == 0 ? End::none : End::failed;  // other models are not here
   }
   bool trunk(int block) override {
     for (int i = 0; i < 100; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);

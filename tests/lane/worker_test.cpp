@@ -104,6 +104,39 @@ class WorkerTest : public testing::Test {
   std::filesystem::path package = test::write_synthetic_package(folder.path(), small_package());
 };
 
+TEST_F(WorkerTest, RefusesAModelThatIsTooLargeForTheDevice) {
+  Configure configure;
+  configure.backend = "synthetic";
+  configure.memory = ByteCount{100};
+  WorkerHarness worker(std::move(configure));
+  worker.receive<Ready>();
+  worker.send(LoadModel{ModelId{0}, package.string()});
+  const std::string reason = worker.receive<ModelRefused>().reason;
+  EXPECT_NE(reason.find("its weights: "), std::string::npos) << reason;
+  EXPECT_NE(reason.find(" is more than the 100B left of this device's `memory`, 100B"), std::string::npos)
+      << reason;
+}
+
+// Room for the state of one job; each slot keeps its own.
+TEST_F(WorkerTest, FailsAJobForWhoseStateNoMemoryIsLeftAndRunsTheOthers) {
+  Configure configure;
+  configure.backend = "synthetic";
+  configure.lanes = 1;
+  configure.memory = size_of(read_package(package).value().weights) + ByteCount{12};
+  WorkerHarness worker(std::move(configure));
+  worker.receive<Ready>();
+  worker.load(ModelId{0}, package);
+  const auto ends = [&](std::uint64_t number, std::uint64_t job) {
+    worker.channel->post(0, grant(number, job, 0, 0b111));
+    return worker.finish().back().finished;
+  };
+  EXPECT_EQ(ends(1, 1), End::done);
+  EXPECT_EQ(ends(2, 2), End::out_of_memory);
+  EXPECT_NE(worker.receive<LogLine>().text.find("job 2 failed on lane 0: job slot 2: 8B is more than the 4B left"),
+            std::string::npos);
+  EXPECT_EQ(ends(3, 1), End::done);
+}
+
 TEST_F(WorkerTest, DescribesWhatItLoaded) {
   WorkerHarness worker;
   worker.receive<Ready>();
@@ -306,11 +339,31 @@ class SmallBackend final : public Backend {
 
 TEST(SlotTable, RefusesTheJobThatNoMemoryIsLeftForAndNoOther) {
   SmallBackend backend;
-  SlotTable jobs(backend);
+  DeviceMemory memory{ByteCount{}};
+  SlotTable jobs(backend, memory);
   const auto refused = jobs.take(grant(1, 5, 0, 1), ByteCount{101});
   ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().end, End::out_of_memory);
   EXPECT_NE(refused.error().message.find("job slot 5: out of device memory"), std::string::npos);
   EXPECT_TRUE(jobs.take(grant(2, 5, 0, 1), ByteCount{100}).has_value());
+}
+
+TEST(SlotTable, StaysWithinTheMemoryThatTheDeviceMayUse) {
+  const auto backend = make_synthetic_backend();
+  DeviceMemory memory(ByteCount{250});
+  SlotTable jobs(*backend, memory);
+  EXPECT_TRUE(jobs.take(grant(1, 1, 0, 1), ByteCount{100}).has_value());
+  EXPECT_TRUE(jobs.take(grant(2, 2, 0, 1), ByteCount{100}).has_value());
+  const auto refused = jobs.take(grant(3, 3, 0, 1), ByteCount{51});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().end, End::out_of_memory);
+  EXPECT_EQ(refused.error().message,
+            "job slot 3: 51B is more than the 50B left of this device's `memory`, 250B");
+  EXPECT_TRUE(jobs.take(grant(4, 3, 0, 1), ByteCount{50}).has_value());
+  // A slot that grows gives its old memory back first; one whose job is refused has none.
+  jobs.put_back(1, 3);
+  EXPECT_FALSE(jobs.take(grant(5, 1, 0, 1), ByteCount{101}).has_value());
+  EXPECT_TRUE(jobs.take(grant(6, 1, 0, 1), ByteCount{100}).has_value());
 }
 
 // The synthetic backend, taken for a GPU of this name.
@@ -351,7 +404,8 @@ TEST(ModelTable, TakesAProfileOfTheSameGpuAndRefusesThatOfAnother) {
 
 TEST(SlotTable, GivesAStateToOneLaneAtATime) {
   const auto backend = make_synthetic_backend();
-  SlotTable jobs(*backend);
+  DeviceMemory memory{ByteCount{}};
+  SlotTable jobs(*backend, memory);
   const auto first = jobs.take(grant(1, 5, 0, 1), ByteCount{100});
   ASSERT_TRUE(first.has_value());
   EXPECT_GE((*first)->size(), ByteCount{100});
@@ -365,7 +419,8 @@ TEST(SlotTable, GivesAStateToOneLaneAtATime) {
 
 TEST(SlotTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
   const auto backend = make_synthetic_backend();
-  SlotTable jobs(*backend);
+  DeviceMemory memory{ByteCount{}};
+  SlotTable jobs(*backend, memory);
   GrantMessage message = grant(1, 5, 0, 1);
   TrunkState* const first = *jobs.take(message, ByteCount{100});
   jobs.put_back(5, 3);

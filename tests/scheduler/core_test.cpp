@@ -296,6 +296,15 @@ TEST(Core, WaitsForALaneThatComesBackAndFailsWhatNoLaneCanRun) {
   EXPECT_EQ(s.core.submit(s.spec(3, model(1, 10), at(1000)), at(9)).error(), Reason::no_lane);
 }
 
+TEST(Core, FailsTheJobAloneThatADeviceHasNoMemoryFor) {
+  Script s(Policy::edf);
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(1, 10), at(1000)), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, model(1, 10), at(2000)), at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::out_of_memory, at(1)));
+  EXPECT_EQ(s.decide(at(1)), "finish 1 failed (out_of_device_memory); release 1; grant 0/2: job 2 from 0");
+}
+
 TEST(Core, GivesAJobToTheFreeDeviceThatIsFastestForIt) {
   Script s(Policy::edf);
   s.core.lane_up(s.lane(1), DeviceId{1}, at(0));

@@ -86,6 +86,54 @@ TEST(Faults, AHungWorkerIsKilledAndStartedAgain) {
   EXPECT_EQ(daemon.stop(), 0);
 }
 
+TEST(Faults, AWorkerThatDiesAgainAndAgainMakesItsDeviceUnhealthyUntilItRunsWell) {
+  RunningDaemon daemon({.models = {short_model()},
+                        .tables = "[worker]\nrestart_delay = \"1ms\"\nrestart_delay_max = \"300ms\"\n"});
+  const auto up_again = [](const wire::Status& s) { return s.lanes(0).state() == "idle"; };
+  const auto warns = [](const wire::Status& s) {
+    return std::any_of(s.warnings().begin(), s.warnings().end(), [](const std::string& warning) {
+      return warning.starts_with(
+          "device cpu is unhealthy: its worker died 3 times in a row, last with signal 9 (Killed); it ");
+    });
+  };
+  std::uint32_t deaths = 0;
+  while (deaths < 3) {
+    EXPECT_FALSE(warns(daemon.status()));
+    ::kill(worker_of(daemon), SIGKILL);
+    ++deaths;
+    ASSERT_TRUE(daemon.eventually(
+        [&](const wire::Status& s) { return s.lanes(0).restarts() == deaths && up_again(s); }));
+  }
+  EXPECT_TRUE(daemon.wait_log("device unhealthy"));
+  // Once it has run for restart_delay_max its past is forgotten.
+  EXPECT_TRUE(daemon.eventually([&](const wire::Status& s) { return !warns(s); }));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
+// Room for the weights and one job's state.
+TEST(Faults, AJobForWhichItsDeviceHasNoMemoryFailsWithThatReasonAndOthersGoOn) {
+  const SyntheticPackage model = long_model();
+  TemporaryFolder folder;
+  const auto package = read_package(write_synthetic_package(folder.path(), model));
+  ASSERT_TRUE(package) << package.error().message;
+  const std::string memory = std::to_string(size_of(package->weights).value + 12) + "B";
+  RunningDaemon daemon({.models = {model}, .device = "lanes = 2\nmemory = \"" + memory + "\"\n"});
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  const auto first = client.post(job, {}), second = client.post(job, {});
+  ASSERT_TRUE(first && second);
+  const auto stays = client.wait(*first, kPatience), fails = client.wait(*second, kPatience);
+  ASSERT_TRUE(stays && fails);
+  EXPECT_EQ(stays->outcome, wire::COMPLETED) << stays->reason;
+  EXPECT_EQ(fails->outcome, wire::FAILED);
+  EXPECT_EQ(fails->reason, "out_of_device_memory");
+  EXPECT_THAT(daemon.connect().run(job, {}, kPatience)->reason, testing::Ne("out_of_device_memory"));
+  EXPECT_TRUE(daemon.is_idle());
+  EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
 TEST(Faults, OneDevicesWorkerIsNotAnothers) {
   const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
   RunningDaemon daemon(

@@ -39,9 +39,9 @@ constexpr int kLaneNice = 5;
 // Blocks that burn CPU time and walk through more memory than a core's first cache holds.
 class BurningProgram final : public LaneProgram {
  public:
-  bool begin(const GrantMessage& grant) override {
+  End begin(const GrantMessage& grant) override {
     block_time_ = grant.model == kUrgent ? microseconds(20) : microseconds(1000);
-    return true;
+    return End::none;
   }
   bool trunk(int) override {
     const Duration end = thread_cpu_time() + block_time_;
