@@ -2,9 +2,12 @@
 # targets that link the layer: each layer's include root is a folder under build/layers that holds a link to it alone
 # (the same for every preset, so that ccache shares objects between them).
 #
-#   einet_layer(NAME [PATH folder] SOURCES a.cpp … LINK public-libraries… PRIVATE_LINK …)   -> target einet_NAME
+# Files of a target are compiled some at a time (CMAKE_UNITY_BUILD of the presets), for what they include takes longer to
+# read than they do; those under ALONE are not, for others use the same private names.
+#
+#   einet_layer(NAME [PATH folder] SOURCES a.cpp … ALONE b.cpp … LINK public-libraries… PRIVATE_LINK …)   -> target einet_NAME
 #   einet_program(NAME SOURCES … LINK …)        -> program NAME in bin/
-#   einet_test(NAME SOURCES … LINK …)           -> GoogleTest program test_NAME, its cases in ctest
+#   einet_test(NAME SOURCES … ALONE … LINK …)   -> GoogleTest program test_NAME, its cases in ctest
 #   einet_fuzzer(NAME SOURCES … LINK …)         -> libFuzzer program fuzz_NAME (fuzz preset only)
 function(einet_include_root out folder)
   set(root "${CMAKE_SOURCE_DIR}/build/layers/${folder}")
@@ -15,12 +18,13 @@ function(einet_include_root out folder)
 endfunction()
 
 function(einet_layer name)
-  cmake_parse_arguments(A "" "PATH" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(A "" "PATH" "SOURCES;ALONE;LINK;PRIVATE_LINK" ${ARGN})
+  set_source_files_properties(${A_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(NOT A_PATH)
     set(A_PATH "${name}")
   endif()
   einet_include_root(root "${A_PATH}")
-  add_library(einet_${name} STATIC ${A_SOURCES})
+  add_library(einet_${name} STATIC ${A_SOURCES} ${A_ALONE})
   target_include_directories(einet_${name} PUBLIC "${root}")
   target_link_libraries(einet_${name} PUBLIC ${A_LINK} PRIVATE einet_flags ${A_PRIVATE_LINK})
 endfunction()
@@ -33,8 +37,9 @@ function(einet_program name)
 endfunction()
 
 function(einet_test name)
-  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
-  add_executable(test_${name} ${A_SOURCES})
+  cmake_parse_arguments(A "" "" "SOURCES;ALONE;LINK" ${ARGN})
+  set_source_files_properties(${A_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  add_executable(test_${name} ${A_SOURCES} ${A_ALONE})
   target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
   target_link_libraries(test_${name} PRIVATE einet_flags ${A_LINK} GTest::gmock GTest::gtest_main)
   target_compile_options(test_${name} PRIVATE -Og)  # the checks; what they check is compiled as it is shipped

@@ -21,7 +21,7 @@ endif()
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=true
-    CCACHE_ABSSTDERR=true "${CCACHE}")
+    CCACHE_ABSSTDERR=true CCACHE_DEPEND=true "${CCACHE}")
 endif()
 
 add_library(einet_flags INTERFACE)

@@ -3,13 +3,10 @@
 #include <dlfcn.h>
 
 namespace einet {
-namespace {
 
 Error no_cuda(const std::string& why) {
   return error("no CUDA device can be used here (" + why + ")");
 }
-
-}  // namespace
 
 Result<std::unique_ptr<Backend>> make_cuda_backend(int index) {
   void* const library = ::dlopen("libeinet_cuda.so", RTLD_NOW | RTLD_LOCAL);

@@ -14,6 +14,9 @@ namespace einet {
 // block is a CUDA graph. Error: no library, no driver, or no such device, and what to do.
 Result<std::unique_ptr<Backend>> make_cuda_backend(int index);
 
+// "no CUDA device can be used here (WHY)".
+Error no_cuda(const std::string& why);
+
 // What libeinet_cuda.so exports as "einet_cuda_backend". Null: `why` says why not.
 using MakeCudaBackend = Backend* (*)(int index, std::string* why);
 

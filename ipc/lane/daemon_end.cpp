@@ -21,10 +21,6 @@ namespace einet::lane {
 
 namespace {
 
-constexpr auto kAcquire = std::memory_order_acquire;
-constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr auto kRelease = std::memory_order_release;
-
 // A lane rings at most a few times for what another drain has taken already.
 constexpr int kMaxIdleRings = 1000;
 

@@ -25,6 +25,10 @@ inline constexpr std::size_t kSlots = 8;
 inline constexpr std::size_t kRing = 256;
 inline constexpr std::size_t kLine = 64;
 
+inline constexpr auto kRelaxed = std::memory_order_relaxed;
+inline constexpr auto kAcquire = std::memory_order_acquire;
+inline constexpr auto kRelease = std::memory_order_release;
+
 template <class T>
 using Word = std::atomic<T>;
 static_assert(Word<std::uint64_t>::is_always_lock_free && Word<std::uint32_t>::is_always_lock_free &&

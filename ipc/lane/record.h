@@ -49,12 +49,11 @@ constexpr std::uint64_t pack_answer(const RecordData& r) {
 // there); the product passes nothing.
 template <class Step>
 void commit(LaneUp& up, const RecordData& data, std::span<const float> scores, Step step) {
-  constexpr auto relaxed = std::memory_order_relaxed;
   Record& to = up.ring[data.sequence % kRing];
   ScoreRow& row = up.scores[data.sequence % kRing];
   auto put = [&](auto& word, auto value) {
     step();
-    word.store(value, relaxed);
+    word.store(value, kRelaxed);
   };
   for (std::size_t i = 0; i < scores.size(); ++i) put(row[i], scores[i]);
   put(to.grant, data.grant);
@@ -65,7 +64,7 @@ void commit(LaneUp& up, const RecordData& data, std::span<const float> scores, S
   put(to.answer, pack_answer(data));
   put(to.checksum, checksum(data, scores));
   step();
-  to.sequence.store(data.sequence, std::memory_order_release);  // the only commit point
+  to.sequence.store(data.sequence, kRelease);  // the only commit point
 }
 
 enum class Fetched : std::uint8_t {

@@ -14,9 +14,6 @@ namespace einet::lane {
 
 namespace {
 
-constexpr auto kAcquire = std::memory_order_acquire;
-constexpr auto kRelaxed = std::memory_order_relaxed;
-
 std::uint8_t flag_of(End end) {
   switch (end) {
     case End::none:

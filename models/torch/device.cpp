@@ -6,17 +6,12 @@
 #include <ATen/autocast_mode.h>
 #include <torch/cuda.h>
 
+#include "models/cuda_backend.h"
+
 namespace einet {
 namespace {
 
-Error no_cuda(const std::string& why) {
-  return error("no CUDA device can be used here (" + why + "); use --device cpu");
-}
-
-}  // namespace
-
-Result<OpenDevice> open_device(Compute::Device device) {
-  if (device == Compute::Device::cpu) return OpenDevice{};
+Result<OpenDevice> open_cuda() {
   void* const library = ::dlopen("libeinet_cuda.so", RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) return no_cuda(::dlerror());
   if (!torch::cuda::is_available()) return no_cuda("the driver shows none");
@@ -25,6 +20,15 @@ Result<OpenDevice> open_device(Compute::Device device) {
   at::globalContext().setAllowTF32CuDNN(false);
   OpenDevice open{torch::Device(torch::kCUDA, 0), get()};
   open.cuda->enter();
+  return open;
+}
+
+}  // namespace
+
+Result<OpenDevice> open_device(Compute::Device device) {
+  if (device == Compute::Device::cpu) return OpenDevice{};
+  auto open = open_cuda();
+  if (!open) return error(open.error().message + "; use --device cpu");
   return open;
 }
 

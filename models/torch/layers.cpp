@@ -179,23 +179,23 @@ Register FlattenLayer::lower(Lowering& to, Register x, const std::string&) const
   return to.builder().add(Flatten{}, {x});
 }
 
-Chain::Chain(std::vector<std::shared_ptr<Part>> parts) : parts_(std::move(parts)) {
+Sequence::Sequence(std::vector<std::shared_ptr<Part>> parts) : parts_(std::move(parts)) {
   for (std::size_t i = 0; i < parts_.size(); ++i) register_module(std::to_string(i), parts_[i]);
 }
 
-torch::Tensor Chain::forward(const torch::Tensor& x) {
+torch::Tensor Sequence::forward(const torch::Tensor& x) {
   torch::Tensor y = x;
   for (const auto& part : parts_) y = part->forward(y);
   return y;
 }
 
-Register Chain::lower(Lowering& to, Register x, const std::string& name) const {
+Register Sequence::lower(Lowering& to, Register x, const std::string& name) const {
   for (std::size_t i = 0; i < parts_.size(); ++i) x = parts_[i]->lower(to, x, name + "." + std::to_string(i));
   return x;
 }
 
 std::shared_ptr<Part> chain(Parts parts) {
-  return std::make_shared<Chain>(std::move(parts));
+  return std::make_shared<Sequence>(std::move(parts));
 }
 
 std::shared_ptr<Part> convolution(int in, int out, int kernel, int stride, Norm norm) {

@@ -136,9 +136,9 @@ class LinearLayer final : public Part {
 };
 
 // Parts one after the other, named 0, 1, ….
-class Chain final : public Part {
+class Sequence final : public Part {
  public:
-  explicit Chain(std::vector<std::shared_ptr<Part>> parts);
+  explicit Sequence(std::vector<std::shared_ptr<Part>> parts);
 
   torch::Tensor forward(const torch::Tensor& x) override;
   Register lower(Lowering& to, Register x, const std::string& name) const override;

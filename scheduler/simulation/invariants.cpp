@@ -3,7 +3,6 @@
 #include <algorithm>
 
 namespace einet {
-namespace {
 
 std::string job_words(JobId id) {
   return "job " + std::to_string(id.value);
@@ -11,6 +10,8 @@ std::string job_words(JobId id) {
 std::string lane_words(std::size_t lane) {
   return "lane " + std::to_string(lane);
 }
+
+namespace {
 
 bool nothing_surprises(const Scenario& s) {
   return s.times == TrueTimes::expected && s.late_reports == 0 && s.races == 0 &&

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <vector>
 
 #include "scheduler/outlook.h"
@@ -30,6 +31,10 @@
 #include "scheduler/simulation/simulated_lane.h"
 
 namespace einet {
+
+// "job 7", "lane 0": for the words of a violation.
+std::string job_words(JobId);
+std::string lane_words(std::size_t lane);
 
 class Invariants {
  public:

@@ -5,16 +5,6 @@
 #include "scheduler/simulation/invariants.h"
 
 namespace einet {
-namespace {
-
-std::string job_words(JobId id) {
-  return "job " + std::to_string(id.value);
-}
-std::string lane_words(std::size_t lane) {
-  return "lane " + std::to_string(lane);
-}
-
-}  // namespace
 
 void Invariants::instant_over(TimePoint now, bool all_told) {
   if (now < last_) violation("time", now, "time goes back");

@@ -52,7 +52,7 @@ class Player final : private Commands, private Observer {
     best_.resize(recording.jobs.size());
   }
 
-  Replay run() {
+  ReplayedRecording run() {
     for (TimePoint now = next_instant(); now < kNever; now = next_instant()) {
       now_ = now;
       for (; next_ < recording_.inputs.size() && recording_.inputs[next_].at == now; ++next_) {
@@ -181,12 +181,12 @@ class Player final : private Commands, private Observer {
   JobId reported_;                // whose block the core was told of last
   std::size_t next_ = 0;          // of the inputs
   TimePoint now_{};
-  Replay replay_;
+  ReplayedRecording replay_;
 };
 
 }  // namespace
 
-Replay replay(const Recording& recording) {
+ReplayedRecording replay(const Recording& recording) {
   return Player(recording).run();
 }
 

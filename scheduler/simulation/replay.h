@@ -97,12 +97,12 @@ struct ReplayedBlock {
   TimePoint finish{};
 };
 
-struct Replay {
+struct ReplayedRecording {
   std::vector<ReplayedBlock> blocks;  // by start, then lane
   std::vector<std::optional<JobEnd>>
       jobs;  // as Recording::jobs; absent: it waits for a lane that never comes
 };
 
-Replay replay(const Recording&);
+ReplayedRecording replay(const Recording&);
 
 }  // namespace einet

@@ -277,7 +277,7 @@ RC_GTEST_PROP(Recording, WhatIsAcceptedCanBeReplayedAndWhatIsNotNamesItsLine, ()
   for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::fifo, Policy::imprecise}) {
     Recording recording = r->recording;
     recording.options.policy = policy;
-    const Replay played = replay(recording);
+    const ReplayedRecording played = replay(recording);
     RC_ASSERT(played.jobs.size() == recording.jobs.size());
     for (const ReplayedBlock& b : played.blocks) RC_ASSERT(b.finish > b.start);
   }
@@ -286,7 +286,7 @@ RC_GTEST_PROP(Recording, WhatIsAcceptedCanBeReplayedAndWhatIsNotNamesItsLine, ()
 TEST(Replay, KeepsToAStaticPlan) {
   const auto r = read(lines({kHeader, kModel, kLane, submit(1, 200, 300, R"(,"exits":2)")}));
   ASSERT_TRUE(r) << r.error().message;
-  const Replay played = replay(r->recording);
+  const ReplayedRecording played = replay(r->recording);
   EXPECT_EQ(played.jobs[0]->best.exit, 1);
   EXPECT_EQ(played.jobs[0]->at, TimePoint{Duration{235}}) << "10, and 20 + 5";
 }
@@ -294,7 +294,7 @@ TEST(Replay, KeepsToAStaticPlan) {
 TEST(Replay, RunsTheRecordedArrivalsWithProfiledTimes) {
   const auto r = read(lines(sample()));
   ASSERT_TRUE(r) << r.error().message;
-  const Replay played = replay(r->recording);
+  const ReplayedRecording played = replay(r->recording);
   ASSERT_EQ(played.jobs.size(), 4u);
   // Job 2 has the earlier deadline: it takes the lane at the end of block 0 of job 1 (10 + 5) and runs all.
   EXPECT_EQ(played.jobs[0]->outcome, Outcome::completed);
@@ -313,7 +313,7 @@ TEST(Replay, AnswersOfUnknownExitsAreAsConfidentAsTheyAreAccurate) {
   const auto r = read(lines({kHeader, kModel, kLane, submit(1, 200, 0, R"(,"target_confidence":0.5)"),
                              submit(2, 300, 0, R"(,"target_confidence":0.51)")}));
   ASSERT_TRUE(r) << r.error().message;
-  const Replay played = replay(r->recording);
+  const ReplayedRecording played = replay(r->recording);
   EXPECT_EQ(played.jobs[0]->best.exit, 0);
   EXPECT_EQ(played.jobs[1]->best.exit, 1);
 }

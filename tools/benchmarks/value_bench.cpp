@@ -164,7 +164,7 @@ struct Score {
 };
 
 Score score(const Recording& recording) {
-  const Replay played = replay(recording);
+  const ReplayedRecording played = replay(recording);
   Score s;
   int answered = 0;
   int right = 0;

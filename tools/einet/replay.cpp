@@ -117,7 +117,7 @@ std::vector<BlockRow> compare_blocks(const Recording& recording) {
   return rows;
 }
 
-Comparison compare(const Recording& recording, const Replay& replay) {
+Comparison compare(const Recording& recording, const ReplayedRecording& replay) {
   Comparison c;
   c.blocks = compare_blocks(recording);
   struct Responses {
@@ -275,7 +275,7 @@ std::string ns(TimePoint t) {
   return std::to_string(t.time_since_epoch().count());
 }
 
-std::string blocks_csv(const Recording& recording, const Replay& replay) {
+std::string blocks_csv(const Recording& recording, const ReplayedRecording& replay) {
   std::string text = "job,model,block,lane,start_ns,finish_ns\n";
   for (const ReplayedBlock& b : replay.blocks) {
     const RecordedJob& job = recording.jobs[b.job];
@@ -293,7 +293,7 @@ std::string end_csv(const std::optional<JobEnd>& end) {
          ',' + ns(end->at);
 }
 
-std::string jobs_csv(const Recording& recording, const Replay& replay) {
+std::string jobs_csv(const Recording& recording, const ReplayedRecording& replay) {
   std::string text =
       "job,tenant,model,release_ns,deadline_ns,predicted,predicted_exit,predicted_ns,actual,actual_exit,"
       "actual_ns\n";
@@ -315,7 +315,7 @@ Result<void> run(const ReplayArguments& arguments, std::ostream& out) {
   if (!read) return read.error();
   Recording& recording = read->recording;
   if (arguments.policy) recording.options.policy = *arguments.policy;
-  const Replay replayed = replay(recording);
+  const ReplayedRecording replayed = replay(recording);
   if (!arguments.csv.empty()) {
     const std::filesystem::path jobs = arguments.csv.string() + ".jobs";
     if (auto ok = write_file(jobs, jobs_csv(recording, replayed)); !ok) return ok.error();
