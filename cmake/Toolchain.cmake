@@ -16,8 +16,8 @@ else()
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-Og -g1")
 endif()
 
-# Objects are shared between the presets (full compiles what runtime does) and between clones: paths below the source
-# folder are relative for ccache.
+# Objects are shared between the presets (full compiles what runtime does): paths below the source folder are relative
+# for ccache. Not between clones: files compiled together are named in full.
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=true

@@ -27,17 +27,17 @@ lane::End WorkerLane::begin(const lane::GrantMessage& grant) {
   return prepared.error().end;
 }
 
-boost::system::result<void, SlotRefusal> WorkerLane::prepare(const lane::GrantMessage& grant) {
+boost::system::result<void, GrantRefusal> WorkerLane::prepare(const lane::GrantMessage& grant) {
   const WorkerModel* model = models_.find(grant.model);
-  if (model == nullptr) return SlotRefusal{"model " + std::to_string(grant.model.value) + " is not loaded"};
+  if (model == nullptr) return GrantRefusal{"model " + std::to_string(grant.model.value) + " is not loaded"};
   const Program& program = model->loaded->info().program;
   if (grant.blocks != program.block_count() || grant.classes != program.classes()) {
-    return SlotRefusal{"the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
+    return GrantRefusal{"the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
                        std::to_string(grant.classes) + " classes; this one has " +
                        std::to_string(program.block_count()) + " and " + std::to_string(program.classes())};
   }
   if (grant.input_offset > arena_.size() || grant.input_bytes > arena_.size() - grant.input_offset) {
-    return SlotRefusal{"the input lies outside of the arena"};
+    return GrantRefusal{"the input lies outside of the arena"};
   }
   auto state = jobs_.take(grant, model->loaded->state_bytes());
   if (!state) return state.error();
@@ -49,7 +49,7 @@ boost::system::result<void, SlotRefusal> WorkerLane::prepare(const lane::GrantMe
                         arena_.subspan(grant.input_offset, grant.input_bytes)};
   if (auto begun = model_->begin(input, *state_); !begun) {
     jobs_.put_back(grant.job_slot, 0);
-    return SlotRefusal{begun.error().message};
+    return GrantRefusal{begun.error().message};
   }
   return {};
 }

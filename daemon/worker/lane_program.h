@@ -31,7 +31,7 @@ class WorkerLane final : public lane::LaneProgram {
 
  private:
   // Error: and how the grant ends.
-  boost::system::result<void, SlotRefusal> prepare(const lane::GrantMessage&);
+  boost::system::result<void, GrantRefusal> prepare(const lane::GrantMessage&);
   Result<void> check_scores();
   bool succeeded(const Result<void>&);
   void complain(const std::string& why);

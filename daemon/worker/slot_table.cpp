@@ -7,10 +7,10 @@
 
 namespace einet {
 
-boost::system::result<TrunkState*, SlotRefusal> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
+boost::system::result<TrunkState*, GrantRefusal> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
   Slot& slot = slots_[grant.job_slot];
   const auto complaint = [&](const std::string& why, lane::End end = lane::End::failed) {
-    return SlotRefusal{"job slot " + std::to_string(grant.job_slot) + why, end};
+    return GrantRefusal{"job slot " + std::to_string(grant.job_slot) + why, end};
   };
   if (slot.in_use.exchange(true, std::memory_order_acquire)) return complaint(" is in use by another lane");
   const auto refuse = [&](const std::string& why, lane::End end = lane::End::failed) {

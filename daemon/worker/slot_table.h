@@ -17,8 +17,8 @@
 
 namespace einet {
 
-// Why a grant gets no state: for the log, and for the daemon.
-struct SlotRefusal {
+// Why a grant cannot be run: for the log, and for the daemon.
+struct GrantRefusal {
   std::string message;
   lane::End end = lane::End::failed;  // or out_of_memory
 };
@@ -33,7 +33,7 @@ class SlotTable {
   // one that an earlier grant left. Valid until put_back. Allocates when a slot is used for the first time,
   // or for a larger model. Error: the job is not here, or not at that block, in use by another lane, or
   // there is no memory left for it.
-  boost::system::result<TrunkState*, SlotRefusal> take(const lane::GrantMessage&, ByteCount size);
+  boost::system::result<TrunkState*, GrantRefusal> take(const lane::GrantMessage&, ByteCount size);
   // The lane lets go of it; `next_block` is the first one not executed. Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
 
