@@ -33,7 +33,7 @@ import tomllib
 
 import agreement
 import bench_daemon
-from results import quantile, read_jobs
+from results import block_times_ns, duration_ns, quantile, read_jobs
 
 PRETRAINED = pathlib.Path(__file__).resolve().parent.parent / "models/pretrained"
 CONFIGS = ("", 'planner.survival = ["deadline", "demand", "lived"]')
@@ -44,11 +44,6 @@ WARM_UP = 100  # jobs of each plan that do not count
 SHORTEST_SLOT_NS = 1.2e6  # the daemon and the senders share what cores are left
 FEWEST_ANSWERED = 0.1  # of the jobs that execute every exit
 FEW_EXITS = 4  # of so few, every static plan is tried
-
-
-def duration_ns(text):
-    number = text.rstrip("nums")
-    return float(number) * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[text[len(number) :]]
 
 
 def sha256(text):
@@ -73,9 +68,7 @@ class Bench:
         self.model = self.package.stem
         subprocess.run([self.programs / "einet-worker", "--profile", package], check=True, stderr=subprocess.DEVNULL)
         self.times = package / "et.profile"
-        device = next(d for d in tomllib.loads(self.times.read_text())["device"] if d["kind"] == "cpu")
-        self.trunk = [duration_ns(t) for t in device["trunk"]["p50"]]
-        self.exit = [duration_ns(t) for t in device["exit"]["p50"]]
+        self.trunk, self.exit = block_times_ns(package, "p50")
         self.idle = self.trunk, self.exit  # on a lane that has nothing else to do
         self.window = round(self.deadline * self.whole())
         self.slot = round(max(2.5 * self.window, SHORTEST_SLOT_NS))

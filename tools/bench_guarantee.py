@@ -24,11 +24,10 @@ import statistics
 import subprocess
 import sys
 import time
-import tomllib
 from collections import Counter
 
 import bench_daemon
-from results import quantile, read_jobs
+from results import block_times_ns, duration_ns, network_time_ns, quantile, read_jobs
 
 PRETRAINED = pathlib.Path(__file__).resolve().parent.parent / "models/pretrained"
 MARGIN, OVERHEAD_NS = 1.2, 50e3  # [admission]: of worst times; added to every block
@@ -49,11 +48,6 @@ BEFORE_NS = 5e6  # what a pause left undone may be in the way for so long
 PACE = 1.02  # senders keep so much below the rate that they reserved, so that their jitter is not throttled
 
 
-def duration_ns(text):
-    number = text.rstrip("nums")
-    return float(number) * {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[text[len(number) :]]
-
-
 class Setup:
     def __init__(self, arguments):
         self.programs, self.out, self.share = arguments.programs, arguments.out, arguments.share
@@ -68,24 +62,23 @@ class Setup:
         """The packages with this machine's times, measured on the lane's core: promises rest on them."""
         shutil.rmtree(self.models, ignore_errors=True)
         for model in {model for _, model, *_ in TASKS} | {BEST_EFFORT}:
-            package = self.models / f"{model}.einet"
+            package = self.package(model)
             shutil.copytree(PRETRAINED / package.name, package)
             subprocess.run(["taskset", "-c", str(LANE_CORE), self.programs / "einet-worker", "--profile", package],
                            check=True, capture_output=True)
 
-    def times_ns(self, model, which):
-        """Per block: trunk and exit."""
-        device = tomllib.loads((self.models / f"{model}.einet/et.profile").read_text())["device"][0]
-        return [duration_ns(t) for t in device["trunk"][which]], [duration_ns(t) for t in device["exit"][which]]
+    def package(self, model):
+        return self.models / f"{model}.einet"
 
     def whole_ns(self, model, which):
-        """All trunks and the last exit."""
-        trunks, exits = self.times_ns(model, which)
-        return sum(trunks) + exits[-1]
+        return network_time_ns(self.package(model), which)
+
+    def last_exit(self, model):
+        return len(block_times_ns(self.package(model), "max")[1]) - 1
 
     def worst_ns(self, model):
         """As admission counts it."""
-        return MARGIN * self.whole_ns(model, "max") + OVERHEAD_NS * len(self.times_ns(model, "max")[0])
+        return MARGIN * self.whole_ns(model, "max") + OVERHEAD_NS * (self.last_exit(model) + 1)
 
     def period(self, units):
         return f"{units * self.unit_ns}ns"
@@ -223,7 +216,7 @@ def overload(setup):
         right = sum(j["top_class"] == j["label"] for j in answered)
         depth = statistics.mean(int(j["exit"]) for j in answered) if answered else float("nan")
         line = f"  {name} (priority {priority}): {len(jobs)} jobs, answered {len(answered) / len(jobs):.3f},"
-        line += f" right {right / len(jobs):.3f}, mean exit {depth:.1f} of {len(setup.times_ns(BEST_EFFORT, 'p50')[0]) - 1}"
+        line += f" right {right / len(jobs):.3f}, mean exit {depth:.1f} of {setup.last_exit(BEST_EFFORT)}"
         if rejected:
             line += f"; {len(rejected)} rejected after p50 {quantile(rejected, 0.5):.2f}, p99 {quantile(rejected, 0.99):.2f} ms"
         print(line)

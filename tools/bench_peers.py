@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """How long an urgent network takes beside a saturating one, in einetd and in plain LibTorch processes. On every core runs a
-load (a wide residual network of about 20 ms), one inference right after the other; every 50 ms an urgent network (one of about 3 ms) is due. Per variant:
+load (a wide residual network of about 20 ms), one inference right after the other; every 50 ms an urgent network (one of about 3 ms) is due. Each kind
+has networks of its own, of a depth that takes so long on this machine. Per variant:
 the urgent one's response time over that when it runs alone, and the load's throughput over that when it runs alone, each
 against its own kind (einetd, LibTorch). All variants are run in one order, then in the reverse (ABBA), in several rounds.
 
@@ -12,14 +13,16 @@ has under SCHED_FIFO, since it stands for the same program."""
 
 import argparse
 import collections
+import dataclasses
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import time
 
 import bench_daemon
-from results import quantile, read_jobs
+from results import network_time_ns, quantile, read_jobs
 
 PERIOD_MS = 50
 CORES = os.cpu_count()
@@ -28,10 +31,8 @@ START_S = 3  # a load is under way by then
 END_S = 2  # the urgent program starts within this
 FIFO = ("chrt", "-f", "5")
 
-# Of about 3 ms and 20 ms in each kind: networks of different depth, because einetd's lanes take half of LibTorch's time.
-PLAIN_URGENT, PLAIN_LOAD = "wrn-10-4", "wrn-40-4"
-EINETD_URGENT, EINETD_LOAD = "wrn-16-4", "wrn-76-4"
-LAST_EXIT = {EINETD_URGENT: 6, EINETD_LOAD: 36}
+ROLES = {"urgent": (2, 3), "load": (4, 20)}  # width of the network, and how many ms it should take
+DEEPEST = 21  # residual blocks in each of three stages: 64 blocks
 
 # Name: (prefix of the urgent one, prefix of the loads); None: it does not run.
 PLAIN = {
@@ -51,7 +52,41 @@ EINETD = {
 }
 
 
-def run_plain(setup, variant, run):
+@dataclasses.dataclass
+class Network:
+    package: pathlib.Path
+    last_exit: int
+    ms: float
+
+
+def choose(setup, kind, role, measure):
+    """The network of this role that takes about as long as it should on this machine: its time grows by the same with each residual
+    block, so two of them tell how many it takes."""
+    width, wanted_ms = ROLES[role]
+    tried, kept = setup.out / "tried", setup.out / "models" / kind
+
+    def network(per_stage):
+        shutil.rmtree(tried, ignore_errors=True)
+        tried.mkdir()
+        subprocess.run([setup.programs / "bench_networks", tried, str(per_stage), str(width)], check=True)
+        (package,) = tried.iterdir()
+        return Network(package, 3 * per_stage, measure(setup, package))
+
+    one, two = network(1), network(2)
+    per_stage = 1 + round((wanted_ms - one.ms) / max(two.ms - one.ms, 1e-3))
+    chosen = network(min(max(1, per_stage), DEEPEST))
+    chosen.package = pathlib.Path(shutil.move(chosen.package, kept))
+    print(f"{kind}, {role}: {chosen.package.stem}, {chosen.ms:.1f} ms (wanted: about {wanted_ms})", flush=True)
+    return chosen
+
+
+def measure_plain(setup, package):
+    csv = setup.out / "measure.csv"
+    subprocess.run([setup.programs / "bench_peer", package, csv, "2"], check=True)
+    return statistics.median(int(r["finished_ns"]) - int(r["started_ns"]) for r in read_jobs(csv)) / 1e6
+
+
+def run_plain(setup, networks, variant, run):
     urgent_prefix, load_prefix = PLAIN[variant]
     peer = setup.programs / "bench_peer"
     loads, urgent = [], None
@@ -59,12 +94,12 @@ def run_plain(setup, variant, run):
         for core in range(CORES):
             csv = setup.out / f"{run}-load-{core}.csv"
             pin = ("taskset", "-c", str(core))
-            command = [*pin, *load_prefix, peer, setup.models / f"{PLAIN_LOAD}.einet", csv, str(setup.seconds + START_S + END_S)]
+            command = [*pin, *load_prefix, peer, networks["load"].package, csv, str(setup.seconds + START_S + END_S)]
             loads.append((subprocess.Popen(command), csv))
         time.sleep(START_S)
     if urgent_prefix is not None:
         csv = setup.out / f"{run}-urgent.csv"
-        command = [*urgent_prefix, peer, setup.models / f"{PLAIN_URGENT}.einet", csv, str(setup.seconds), str(PERIOD_MS)]
+        command = [*urgent_prefix, peer, networks["urgent"].package, csv, str(setup.seconds), str(PERIOD_MS)]
         urgent = (subprocess.Popen(command), csv)
     for process, _ in [*loads, *([urgent] if urgent else [])]:
         bench_daemon.wait(process)
@@ -75,23 +110,28 @@ def run_plain(setup, variant, run):
     return times(urgent[1]) if urgent else None, [times(csv) for _, csv in loads]
 
 
-def whole(model):
+def measure_einetd(setup, package):
+    subprocess.run([setup.programs / "einet-worker", "--profile", package], check=True, stdout=subprocess.DEVNULL)
+    return network_time_ns(package, "p50") / 1e6
+
+
+def whole(network):
     """Options for jobs that are one whole network, as in a plain process: only the last exit, and no less is an answer."""
-    return "--plan", "last", "--mandatory-exit", str(LAST_EXIT[model])
+    return "--model", network.package.stem, "--plan", "last", "--mandatory-exit", str(network.last_exit)
 
 
-def run_einetd(setup, variant, run):
+def run_einetd(setup, networks, variant, run):
     preemption, has_urgent, has_load = EINETD[variant]
     config = bench_daemon.device(CORES, preemption=preemption)
     config += bench_daemon.tenant("urgent", max_priority=10) + bench_daemon.tenant("load")
     urgent = load = None
-    with bench_daemon.Daemon(setup.programs, setup.out, run, setup.models, config) as daemon:
+    with bench_daemon.Daemon(setup.programs, setup.out, run, setup.out / "models/einetd", config) as daemon:
         if has_load:
-            arguments = ("--tenant", "load", "--model", EINETD_LOAD, "--in-flight", str(2 * CORES), *whole(EINETD_LOAD))
+            arguments = ("--tenant", "load", "--in-flight", str(2 * CORES), *whole(networks["load"]))
             load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + START_S + END_S}s")
             time.sleep(START_S)
         if has_urgent:
-            arguments = ("--tenant", "urgent", "--model", EINETD_URGENT, "--priority", "10", *whole(EINETD_URGENT))
+            arguments = ("--tenant", "urgent", "--priority", "10", *whole(networks["urgent"]))
             arguments += ("--every", f"{PERIOD_MS}ms", "--deadline", f"{PERIOD_MS}ms", "--length", f"{setup.seconds}s")
             urgent = daemon.load(f"{run}-urgent", *arguments, prefix=FIFO)
         for process in (load, urgent):
@@ -107,7 +147,14 @@ def run_einetd(setup, variant, run):
     return times(f"{run}-urgent") if urgent else None, [times(f"{run}-load")] if load else []
 
 
-KINDS = {"LibTorch": (PLAIN, run_plain), "einetd": (EINETD, run_einetd)}
+@dataclasses.dataclass
+class Kind:
+    variants: dict
+    measure: collections.abc.Callable  # (setup, package): ms of the whole network
+    run: collections.abc.Callable  # (setup, networks, variant, name of the run): times of the urgent one, of each load
+
+
+KINDS = {"LibTorch": Kind(PLAIN, measure_plain, run_plain), "einetd": Kind(EINETD, measure_einetd, run_einetd)}
 
 
 class Measured:
@@ -151,20 +198,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", choices=KINDS)
     setup = parser.parse_args()
-    setup.models = setup.out / "models"
-    setup.models.mkdir(parents=True, exist_ok=True)
-    if not (setup.models / f"{EINETD_LOAD}.einet").exists():
-        subprocess.run([setup.programs / "bench_networks", setup.models], check=True)
-        packages = [setup.models / f"{model}.einet" for model in LAST_EXIT]
-        subprocess.run([setup.programs / "einet-worker", "--profile", *packages], check=True)
+    kinds = {name: kind for name, kind in KINDS.items() if setup.only in (None, name)}
+    shutil.rmtree(setup.out, ignore_errors=True)
+    for kind in kinds:
+        (setup.out / "models" / kind).mkdir(parents=True)
+    networks = {name: {role: choose(setup, name, role, kind.measure) for role in ROLES} for name, kind in kinds.items()}
 
-    order = [(k, v) for k, (variants, _) in KINDS.items() if setup.only in (None, k) for v in variants]
+    order = [(k, v) for k, kind in kinds.items() for v in kind.variants]
     measured = collections.OrderedDict((variant, Measured()) for variant in order)
     for round_number in range(setup.rounds):
         for turn, sequence in enumerate((order, order[::-1])):
             for kind, variant in sequence:
                 run = f"{kind}-{variant.replace(' ', '-')}-{2 * round_number + turn}"
-                measured[kind, variant].add(*KINDS[kind][1](setup, variant, run))
+                measured[kind, variant].add(*kinds[kind].run(setup, networks[kind], variant, run))
     report(measured)
 
 

@@ -123,14 +123,13 @@ Package resnet50(Shape input) {
   return std::move(net).finish();
 }
 
-Package wide_resnet(Shape input, int per_stage) {
-  constexpr int kWidth = 4;
-  Network net("wrn-" + std::to_string(6 * per_stage + 4) + "-" + std::to_string(kWidth), input, 10);
+Package wide_resnet(Shape input, int per_stage, int width) {
+  Network net("wrn-" + std::to_string(6 * per_stage + 4) + "-" + std::to_string(width), input, 10);
   net.begin_block();
   Register x = net.convolution(net.input(), 16, 3);
   net.exit(x);
   for (const auto& [channels, first_stride] :
-       {std::pair{16 * kWidth, 1}, {32 * kWidth, 2}, {64 * kWidth, 2}}) {
+       {std::pair{16 * width, 1}, {32 * width, 2}, {64 * width, 2}}) {
     for (int i = 0; i < per_stage; ++i) {
       net.begin_block();
       const int stride = i == 0 ? first_stride : 1;
