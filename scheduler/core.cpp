@@ -73,7 +73,9 @@ Core::Impl::Impl(const CoreOptions& options, Commands& commands, Observer& obser
       observer_(observer),
       jobs_(options.max_jobs),
       planner_(options.survival),
-      lives_(options.survival.lived ? Lives::kMaxClasses : 0) {}
+      lives_(options.survival.lived ? Lives::kMaxClasses : 0) {
+  waiting_.reserve(kMostWaiting);
+}
 
 Core::Impl::~Impl() {
   departing_.clear();
@@ -447,6 +449,10 @@ void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
                            searches ? time_ahead(job, device, start) : Duration{});
 }
 
+Duration Core::Impl::time_before_others(const JobRecord& job, DeviceId device) const {
+  return options_.policy == Policy::imprecise ? mandatory_time(job, device) : remaining_time(job, device);
+}
+
 // What the queue says is more urgent than `job` takes the device's lanes first. A look at the most urgent few
 // is enough: what matters is whether they fill the time until the deadline.
 Duration Core::Impl::time_ahead(const JobRecord& job, DeviceId device, TimePoint start) const {
@@ -460,8 +466,7 @@ Duration Core::Impl::time_ahead(const JobRecord& job, DeviceId device, TimePoint
   int looked = 0;
   ready_.for_each(device_bit(device), [&](const JobRecord& other) {
     if (!(other.urgency < job.urgency) || ahead / lanes >= slack || ++looked > kLook) return false;
-    ahead +=
-        options_.policy == Policy::imprecise ? mandatory_time(other, device) : remaining_time(other, device);
+    ahead += time_before_others(other, device);
     return true;
   });
   return std::min(slack, ahead / lanes);
@@ -493,6 +498,7 @@ std::optional<Core::JobView> Core::Impl::job(JobId id) {
                  .plan = job->plan,
                  .best = job->best,
                  .lane = job->lane,
+                 .awaits = job->lane ? std::nullopt : job->awaits,
                  .preemptions = job->preemptions};
 }
 

@@ -207,6 +207,7 @@ class Core {
     ExitMask plan;
     ExitAnswer best;
     std::optional<LaneId> lane;  // of its grant
+    std::optional<DeviceId> awaits;  // on no lane: it is expected to be done sooner on this busy device than on a free one
     int preemptions;
   };
   std::optional<JobView> job(JobId) const;

@@ -1,6 +1,6 @@
 // The inside of the decision core: its state, and how the work divides. core.cpp and reservations.cpp turn
-// events into state; decide.cpp and urgent_lanes.cpp turn state into commands. Nothing outside these includes
-// this.
+// events into state; decide.cpp, device_choice.cpp and urgent_lanes.cpp turn state into commands. Nothing
+// outside these includes this.
 #pragma once
 
 #include <array>
@@ -59,7 +59,8 @@ struct Lane {
   bool overdue = false;       // should have been there before
   bool helps = false;         // would go on with reserved work of another lane that is up
   JobRecord* next = nullptr;  // what should run there from that boundary on
-  JobRecord* successor = nullptr;  // if that is the job that it runs: what should follow the job's end
+  TimePoint end{};                 // if that is the job that it runs: when the job's end is expected,
+  JobRecord* successor = nullptr;  // and what should follow it
   Urgency key;                     // of the job that it runs, as it will be at the boundary
   bool closed = false;             // takes no other job at that boundary
   bool suspended = false;          // its block stands still: it is told nothing but that its job is over
@@ -133,6 +134,8 @@ class Core::Impl {
   std::size_t base_lanes() const;
   void count_homes();
   Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it
+  // How long it keeps a lane from less urgent jobs.
+  Duration time_before_others(const JobRecord&, DeviceId) const;
   Duration time_ahead(const JobRecord&, DeviceId, TimePoint start) const;
 
   // Steps of a decision (decide.cpp).
@@ -158,7 +161,16 @@ class Core::Impl {
   bool takes_now(JobRecord&, const Lane& urgent, const JobRecord* away, TimePoint boundary, TimePoint now);
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
+  // The walk through the ready jobs, and which devices they wait for (device_choice.cpp).
+  void rewind();
   JobRecord* next_for(DeviceSet);
+  void pass(JobRecord&);  // that next_for returned
+  // Of these devices, at least one, the one that needs the least time for what the job is wanted for; the
+  // first of equals.
+  static DeviceId fastest(const JobRecord&, DeviceSet);
+  DeviceSet open_to(const JobRecord&);
+  bool waits_for_better(JobRecord&, DeviceSet free, TimePoint start);
+  TimePoint expected_finish(const JobRecord&, DeviceId, TimePoint start) const;
   bool is_awaited(const JobRecord&);
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
@@ -205,6 +217,16 @@ class Core::Impl {
   std::vector<Lane*> order_;
   std::vector<Lane*> holders_;
   std::vector<Choice> chosen_;
+  // Jobs that a lane could have had, and that are expected to be done sooner elsewhere.
+  struct Waiting {
+    JobRecord* job;
+    DeviceSet not_on;  // these are not for it
+  };
+  static constexpr std::size_t kMostWaiting = 32;  // further ones take what is free
+  static constexpr int kSettled = 4;               // projections of one decision; in later ones nobody begins to wait
+  int projections_ = 0;
+  std::vector<Waiting> waiting_;
+  Waiting* find_waiting(const JobRecord&);
   std::array<int, kMaxDevices> free_lanes_{};
   bool contended_ = false;  // more mandatory work than idle lanes
 };

@@ -2,6 +2,7 @@
 // otherwise, post the rest, tell the running grants, announce what has ended.
 #include <algorithm>
 #include <bit>
+#include <tuple>
 #include <utility>
 
 #include "scheduler/core_impl.h"
@@ -12,19 +13,6 @@ namespace {
 // The order in which lanes choose: by boundary, then by number.
 bool gets_there_first(const Lane* a, const Lane* b) {
   return a->chooses() != b->chooses() ? a->chooses() < b->chooses() : a->id < b->id;
-}
-
-// Of these devices, at least one, the one that needs the least time for what is left of the job; the first of
-// equals.
-DeviceId fastest(const JobRecord& job, DeviceSet devices) {
-  const auto first_of = [](DeviceSet set) {
-    return DeviceId{static_cast<std::uint32_t>(std::countr_zero(set))};
-  };
-  DeviceId best = first_of(devices);
-  for (DeviceSet rest = devices & (devices - 1); rest != 0; rest &= rest - 1) {
-    if (remaining_time(job, first_of(rest)) < remaining_time(job, best)) best = first_of(rest);
-  }
-  return best;
 }
 
 // Blocks before this one are what a task has reserved.
@@ -45,6 +33,7 @@ void Core::Impl::decide(TimePoint now) {
   hurry(now);
   // An idle lane begins what it is given at once; then its coming boundary is known, and what follows there
   // is posted too.
+  projections_ = 0;
   do {
     // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each
     // can happen once per grant.
@@ -88,7 +77,7 @@ void Core::Impl::hurry(TimePoint now) {
   });
   contended_ = options_.policy == Policy::imprecise && ready_.mandatory() > static_cast<std::size_t>(idle);
   if (!contended_) return;
-  ready_.rewind();
+  rewind();
   for (Lane& lane : lanes_) {
     if (!lane.front || lane.front.block > lane.front.last_block()) continue;
     JobRecord& job = *lane.front.job;
@@ -128,6 +117,7 @@ bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
 // boundaries. A job that has to make room is a candidate for other lanes only once its lane has reported so:
 // until then it cannot be granted.
 void Core::Impl::project(TimePoint now) {
+  ++projections_;
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
@@ -153,7 +143,7 @@ void Core::Impl::project(TimePoint now) {
     order_.push_back(&lane);
   }
   std::sort(order_.begin(), order_.end(), gets_there_first);
-  ready_.rewind();
+  rewind();
   const bool reserving = !tasks_.empty() || !shares_.servers().empty();
   bool cores_taken = false;
   for (auto first = order_.begin(); first != order_.end();) {
@@ -178,11 +168,6 @@ void Core::Impl::project(TimePoint now) {
     return lane->front && lane->urgent && !lane->overdue && lane->boundary == now && displaced(*lane);
   });
   look_again_ = expected_now ? now + Duration{1} : kNever;
-}
-
-// The most urgent job that no lane has taken yet, but for reserved work whose home is up.
-JobRecord* Core::Impl::next_for(DeviceSet devices) {
-  return ready_.peek(devices, [this](LaneId home) { return lanes_[home.value].status == Lane::Status::up; });
 }
 
 // --- Reserved work ---
@@ -294,21 +279,25 @@ void Core::Impl::choose_successors() {
     // A lane that was told to stop for a job that has gone since stops all the same, and decides anew.
     if (lane->next == nullptr || lane->next != lane->front.job || lane->front.stop_told) continue;
     if (lane->closed || lane->is_urgent()) continue;
-    lane->boundary = end_of(*lane);
+    lane->end = end_of(*lane);
     holders_.push_back(lane);
   }
-  std::sort(holders_.begin(), holders_.end(), gets_there_first);
+  std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
+    return std::tuple(a->end, a->overdue, a->id) < std::tuple(b->end, b->overdue, b->id);
+  });
   for (Lane* lane : holders_) {
-    JobRecord* ready = ready_.peek_home(lane->id, device_bit(lane->device));
-    if (ready == nullptr) ready = next_for(device_bit(lane->device));
+    const DeviceSet here = device_bit(lane->device);
+    JobRecord* ready = ready_.peek_home(lane->id, here);
+    if (ready == nullptr) ready = next_for(here);
+    while (ready != nullptr && waits_for_better(*ready, here, lane->end)) ready = next_for(here);
     if (ready == nullptr || away_from(*lane, Away::runs_or_follows) != nullptr) continue;
-    ready_.pass(*ready);
-    if (ready->stops_at(lane->boundary)) continue;
+    pass(*ready);
+    if (ready->stops_at(lane->end)) continue;
     // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane
     // may have begun it unseen. So it keeps its plan.
     const ExitMask plan = ready->plan;
-    if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, lane->boundary)) {
-      replan(*ready, lane->device, lane->boundary);
+    if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, lane->end)) {
+      replan(*ready, lane->device, lane->end);
     }
     if (ready->plan != 0) {
       lane->successor = ready;
@@ -355,8 +344,9 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
       }
     }
     if (ready == nullptr) break;
-    ready_.pass(*ready);
-    const DeviceId device = fastest(*ready, ready->devices & free_devices);
+    if (waits_for_better(*ready, free_devices, boundary)) continue;
+    const DeviceId device = fastest(*ready, open_to(*ready) & free_devices);
+    pass(*ready);
     if (prepare(*ready, device, boundary, now)) take(*ready, device);
   }
 }
@@ -465,6 +455,7 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
            .block = job.next_block,
            .exits = job.plan};
   job.lane = lane.id;
+  job.awaits.reset();
   set_state(job, JobState::granted, now);
   const Lane& base = lanes_[lane.base.value];
   const bool takes_core = lane.is_urgent() && base.front;

@@ -106,6 +106,10 @@ Duration remaining_time(const JobRecord& job, DeviceId device) {
   return ready_at(job, device, TimePoint{}, exit_bit(last), last).time_since_epoch();
 }
 
+Duration planned_time(const JobRecord& job, DeviceId device) {
+  return ready_at(job, device, TimePoint{}, job.plan, deepest(job.plan)).time_since_epoch();
+}
+
 double age(const JobRecord& job, DeviceId device, Duration had) {
   return static_cast<double>(had.count()) / static_cast<double>(whole_time(job, device).count());
 }

@@ -68,6 +68,7 @@ struct JobRecord {
   Duration used{};                           // lane time of its blocks
   std::optional<LaneId> last_lane;           // ran its last block
   std::optional<LaneId> lane;                // of its grant
+  std::optional<DeviceId> awaits;            // since its last grant: it waits for this busy device, beside a free one
   int preemptions = 0;
   int lost_lanes = 0;  // lanes lost while it ran there
   // Set when the job must not start another block although its outcome is open: the deadline is this instant.

@@ -86,7 +86,7 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
   if (serves_reserved_only(base)) {
     if (JobRecord* job = ready_.find_homed(base.id, consider)) next = job;
   } else if (other != nullptr && consider(*other)) {
-    ready_.pass(*other);
+    pass(*other);
     next = other;
   }
   lane.next = next;
@@ -132,7 +132,7 @@ void Core::Impl::take_cores(TimePoint now) {
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
-      const bool may_run = (job->devices & devices & device_bit(base.device)) != 0;
+      const bool may_run = (open_to(*job) & devices & device_bit(base.device)) != 0;
       if (!may_run || !open(base) || serves_reserved_only(base)) continue;
       if (!outranks(*job, job->urgency, *base.front.job)) continue;
       const bool least =
@@ -149,7 +149,8 @@ void Core::Impl::take_cores(TimePoint now) {
       devices &= ~job->devices;
       continue;
     }
-    ready_.pass(*job);
+    if (waits_for_better(*job, device_bit(victim->device), now)) continue;
+    pass(*job);
     if (prepare(*job, victim->device, now, now)) take(*victim, *job);
   }
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How long an urgent network takes beside a saturating one, in einetd and in plain LibTorch processes. On every core runs a
-load (a wide residual network of about 20 ms), one inference right after the other; every 50 ms an urgent network (one of about 3 ms) is due. Each kind
-has networks of its own, of a depth that takes so long on this machine. Per variant:
-the urgent one's response time over that when it runs alone, and the load's throughput over that when it runs alone, each
-against its own kind (einetd, LibTorch). All variants are run in one order, then in the reverse (ABBA), in several rounds.
+load (a wide residual network of about 20 ms), one inference right after the other; in every second phase of 2 s an urgent network
+(one of about 3 ms) is due every 50 ms. Each kind has networks of its own, of a depth that takes so long on this machine. Per variant:
+the urgent one's response time over that when it runs alone, and the load's throughput in a phase with the urgent one over the
+mean of the phases before and after: a shared machine's speed drifts by more than what is measured here. All variants are run
+in one order, then in the reverse (ABBA), in several rounds.
 
     tools/bench_peers.py PROGRAMS OUT [--seconds N] [--rounds N] [--only KIND]
 
@@ -26,29 +27,28 @@ from results import network_time_ns, quantile, read_jobs
 
 PERIOD_MS = 50
 CORES = os.cpu_count()
-WARM_UP_S = 1
+PHASE_S = 2
+EDGE_S = 0.25  # at the beginning of a phase with the urgent one and at both ends of one without: programs come and go there
 START_S = 3  # a load is under way by then
-END_S = 2  # the urgent program starts within this
+END_S = 5  # the last phase without the urgent one, and what programs take to start
 FIFO = ("chrt", "-f", "5")
 
 ROLES = {"urgent": (2, 3), "load": (4, 20)}  # width of the network, and how many ms it should take
 DEEPEST = 21  # residual blocks in each of three stages: 64 blocks
 
-# Name: (prefix of the urgent one, prefix of the loads); None: it does not run.
+# Name: (prefix of the urgent one, prefix of the loads; None: no load).
 PLAIN = {
     "urgent alone": ((), None),
-    "load alone": (None, ()),
     "equal rank": ((), ()),
     "load at nice 19": ((), ("nice", "-n", "19")),
     "urgent under SCHED_FIFO": (FIFO, ()),
 }
-# Name: (preemption, whether the urgent one runs, whether the load runs).
+# Name: (preemption, whether the load runs).
 EINETD = {
-    "urgent alone": ("instant", True, False),
-    "load alone": ("instant", False, True),
-    "boundary": ("boundary", True, True),
-    "as-needed": ("as-needed", True, True),
-    "instant": ("instant", True, True),
+    "urgent alone": ("instant", False),
+    "boundary": ("boundary", True),
+    "as-needed": ("as-needed", True),
+    "instant": ("instant", True),
 }
 
 
@@ -89,25 +89,25 @@ def measure_plain(setup, package):
 def run_plain(setup, networks, variant, run):
     urgent_prefix, load_prefix = PLAIN[variant]
     peer = setup.programs / "bench_peer"
-    loads, urgent = [], None
+    loads, csv = [], setup.out / f"{run}-urgent.csv"
     if load_prefix is not None:
         for core in range(CORES):
-            csv = setup.out / f"{run}-load-{core}.csv"
-            pin = ("taskset", "-c", str(core))
-            command = [*pin, *load_prefix, peer, networks["load"].package, csv, str(setup.seconds + START_S + END_S)]
-            loads.append((subprocess.Popen(command), csv))
+            load = setup.out / f"{run}-load-{core}.csv"
+            command = ["taskset", "-c", str(core), *load_prefix, peer, networks["load"].package, load, str(setup.load_s())]
+            loads.append((subprocess.Popen(command), load))
         time.sleep(START_S)
-    if urgent_prefix is not None:
-        csv = setup.out / f"{run}-urgent.csv"
-        command = [*urgent_prefix, peer, networks["urgent"].package, csv, str(setup.seconds), str(PERIOD_MS)]
-        urgent = (subprocess.Popen(command), csv)
-    for process, _ in [*loads, *([urgent] if urgent else [])]:
+    phases = str(2 * PHASE_S * setup.phases), str(PERIOD_MS), str(PHASE_S)
+    subprocess.run([*urgent_prefix, peer, networks["urgent"].package, csv, *phases], check=True)
+    for process, _ in loads:
         bench_daemon.wait(process)
 
-    def times(csv):
-        return [(int(r["due_ns"]), int(r["finished_ns"])) for r in read_jobs(csv)]
-
-    return times(urgent[1]) if urgent else None, [times(csv) for _, csv in loads]
+    phases = []
+    for row in read_jobs(csv):
+        due = int(row["due_ns"])
+        if not phases or due - phases[-1][-1][0] > PHASE_S * 1e9 / 2:
+            phases.append([])
+        phases[-1].append((due, int(row["finished_ns"])))
+    return phases, [int(r["finished_ns"]) for _, load in loads for r in read_jobs(load)]
 
 
 def measure_einetd(setup, package):
@@ -121,37 +121,37 @@ def whole(network):
 
 
 def run_einetd(setup, networks, variant, run):
-    preemption, has_urgent, has_load = EINETD[variant]
+    preemption, has_load = EINETD[variant]
     config = bench_daemon.device(CORES, preemption=preemption)
     config += bench_daemon.tenant("urgent", max_priority=10) + bench_daemon.tenant("load")
-    urgent = load = None
     with bench_daemon.Daemon(setup.programs, setup.out, run, setup.out / "models/einetd", config) as daemon:
         if has_load:
             arguments = ("--tenant", "load", "--in-flight", str(2 * CORES), *whole(networks["load"]))
-            load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.seconds + START_S + END_S}s")
+            load = daemon.load(f"{run}-load", *arguments, "--length", f"{setup.load_s()}s")
             time.sleep(START_S)
-        if has_urgent:
+        for phase in range(setup.phases):
+            time.sleep(PHASE_S)
             arguments = ("--tenant", "urgent", "--priority", "10", *whole(networks["urgent"]))
-            arguments += ("--every", f"{PERIOD_MS}ms", "--deadline", f"{PERIOD_MS}ms", "--length", f"{setup.seconds}s")
-            urgent = daemon.load(f"{run}-urgent", *arguments, prefix=FIFO)
-        for process in (load, urgent):
-            if process:
-                bench_daemon.wait(process)
+            arguments += ("--every", f"{PERIOD_MS}ms", "--deadline", f"{PERIOD_MS}ms", "--length", f"{PHASE_S}s")
+            bench_daemon.wait(daemon.load(f"{run}-urgent-{phase}", *arguments, prefix=FIFO))
+        if has_load:
+            bench_daemon.wait(load)
 
-    def times(csv):
+    def jobs(csv):
         rows = read_jobs(setup.out / f"{csv}.csv")
         if any(r["outcome"] != "completed" for r in rows):
             print(f"{csv}: {sum(r['outcome'] != 'completed' for r in rows)} of {len(rows)} jobs not completed")
-        return [(int(r["nominal_ns"]), int(r["answered_ns"])) for r in rows]
+        return [(int(r["nominal_ns"]), int(r["answered_ns"])) for r in rows if r["outcome"] == "completed"]
 
-    return times(f"{run}-urgent") if urgent else None, [times(f"{run}-load")] if load else []
+    phases = [jobs(f"{run}-urgent-{phase}") for phase in range(setup.phases)]
+    return phases, [answered for _, answered in jobs(f"{run}-load")] if has_load else []
 
 
 @dataclasses.dataclass
 class Kind:
     variants: dict
     measure: collections.abc.Callable  # (setup, package): ms of the whole network
-    run: collections.abc.Callable  # (setup, networks, variant, name of the run): times of the urgent one, of each load
+    run: collections.abc.Callable  # (setup, networks, variant, name of the run): (due, finished) per phase; the load's finishes
 
 
 KINDS = {"LibTorch": Kind(PLAIN, measure_plain, run_plain), "einetd": Kind(EINETD, measure_einetd, run_einetd)}
@@ -159,46 +159,58 @@ KINDS = {"LibTorch": Kind(PLAIN, measure_plain, run_plain), "einetd": Kind(EINET
 
 class Measured:
     def __init__(self):
-        self.responses = []  # ms; a list per run
-        self.rates = []  # inferences per second, of all loads; per run
+        self.responses = []  # ms
+        self.kept = []  # per phase: the load's throughput over that around it
 
-    def add(self, urgent, loads):
-        begin = max([rows[0][1] for rows in loads] + ([urgent[0][0]] if urgent else []))
-        end = min([rows[-1][1] for rows in loads] + ([urgent[-1][1]] if urgent else []))
-        begin += int(WARM_UP_S * 1e9)
-        if urgent:
-            self.responses.append([(answered - due) / 1e6 for due, answered in urgent if due >= begin])
-        if loads:
-            finished = sum(begin <= finish < end for rows in loads for _, finish in rows)
-            self.rates.append(finished / ((end - begin) / 1e9))
+    def add(self, phases, finished):
+        """`phases`: (due, finished) of the urgent one in each; `finished`: of all loads. All in ns."""
+        edge, length = EDGE_S * 1e9, PHASE_S * 1e9
+        phases = [[(due, end) for due, end in phase if due >= phase[0][0] + edge] for phase in phases]
+        self.responses += [(end - due) / 1e6 for phase in phases for due, end in phase]
+        if not finished:
+            return
+
+        def rate(begin, end):
+            return sum(begin <= f < end for f in finished) / (end - begin)
+
+        begins, ends = [p[0][0] for p in phases], [p[-1][0] + PERIOD_MS * 1e6 for p in phases]
+        pauses = zip([begins[0] - edge - length, *ends], [b - edge for b in begins] + [ends[-1] + length])
+        around = [rate(begin + edge, end - edge) for begin, end in pauses]
+        for i, (begin, end) in enumerate(zip(begins, ends)):
+            self.kept.append(rate(begin, end) / statistics.mean(around[i : i + 2]))
 
 
 def report(measured):
-    print(f"{'kind':9} {'variant':24} {'n':>5} {'p50 ms':>7} {'p99 ms':>7} {'p99/alone':>9} {'load/s':>7} {'of alone':>8}")
+    print(f"{'kind':9} {'variant':24} {'n':>5} {'p50 ms':>7} {'p99 ms':>7} {'p99/alone':>9} {'load kept':>9}")
     for (kind, variant), m in measured.items():
-        alone, load = measured[kind, "urgent alone"].responses, measured[kind, "load alone"].rates
-        line = f"{kind:9} {variant:24} "
-        if m.responses:
-            pooled, base = sum(m.responses, []), sum(alone, [])
-            ratio = quantile(pooled, 0.99) / quantile(base, 0.99)
-            line += f"{len(pooled):5} {quantile(pooled, 0.5):7.2f} {quantile(pooled, 0.99):7.2f} {ratio:9.3f} "
-        else:
-            line += f"{'':31} "
-        if m.rates:
-            line += f"{statistics.mean(m.rates):7.1f} {statistics.mean(m.rates) / statistics.mean(load):8.3f}"
+        p99, alone = quantile(m.responses, 0.99), quantile(measured[kind, "urgent alone"].responses, 0.99)
+        line = f"{kind:9} {variant:24} {len(m.responses):5} {quantile(m.responses, 0.5):7.2f} {p99:7.2f} {p99 / alone:9.3f} "
+        if m.kept:
+            interval = 1.96 * statistics.stdev(m.kept) / len(m.kept) ** 0.5
+            line += f"{statistics.mean(m.kept):9.3f} +- {interval:.3f}"
         print(line.rstrip())
-    print("goal of einetd's instant: p99/alone <= 1.05, load >= 0.95 of alone")
+    print("goal of einetd's instant: p99/alone <= 1.05, load kept >= 0.95")
+
+
+class Setup:
+    def __init__(self, arguments):
+        self.programs, self.out = arguments.programs, arguments.out
+        self.phases = max(2, round(arguments.seconds / PHASE_S))
+
+    def load_s(self):
+        return START_S + 2 * PHASE_S * self.phases + END_S
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--seconds", type=int, default=10, help="of each run")
+    parser.add_argument("--seconds", type=int, default=10, help="with the urgent network in each run")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", choices=KINDS)
-    setup = parser.parse_args()
-    kinds = {name: kind for name, kind in KINDS.items() if setup.only in (None, name)}
+    arguments = parser.parse_args()
+    setup = Setup(arguments)
+    kinds = {name: kind for name, kind in KINDS.items() if arguments.only in (None, name)}
     shutil.rmtree(setup.out, ignore_errors=True)
     for kind in kinds:
         (setup.out / "models" / kind).mkdir(parents=True)
@@ -206,7 +218,7 @@ def main():
 
     order = [(k, v) for k, kind in kinds.items() for v in kind.variants]
     measured = collections.OrderedDict((variant, Measured()) for variant in order)
-    for round_number in range(setup.rounds):
+    for round_number in range(arguments.rounds):
         for turn, sequence in enumerate((order, order[::-1])):
             for kind, variant in sequence:
                 run = f"{kind}-{variant.replace(' ', '-')}-{2 * round_number + turn}"

@@ -149,6 +149,8 @@ class Invariants {
   Candidate waiting_candidate(const Truth&) const;
   Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
   bool may_run(const Truth&, const LaneTruth&) const;
+  enum class Lane : std::uint8_t { free, busy };
+  bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
   bool goes_on(const Truth&, const LaneTruth&, TimePoint now) const;
   bool mandatory_done(const Truth&, int next_block, int best_exit) const;

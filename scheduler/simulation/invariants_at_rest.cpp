@@ -130,6 +130,24 @@ bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
   return j.next_block == 0 || !j.last_lane || lanes_[*j.last_lane].device == l.device;
 }
 
+// Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a faster one if
+// the lane could begin it now, any if it could only later. How soon it would be there is the core's guess.
+bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane) const {
+  if (scenario_.policy == Policy::fifo || (j.reservation && !mandatory_done(j, j.next_block, j.best_exit))) return false;
+  return std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
+    if (!other.up || other.base || other.urgent || other.device == l.device || !may_run(j, other)) return false;
+    if (lane == Lane::busy) return true;
+    const auto& here = j.spec.times->on_device[l.device.value];
+    const auto& there = j.spec.times->on_device[other.device.value];
+    Duration gained{};
+    for (std::size_t b = static_cast<std::size_t>(j.next_block); b < here.size(); ++b) {
+      if (gained + here[b].trunk + here[b].exit > there[b].trunk + there[b].exit) return true;
+      gained += here[b].trunk - there[b].trunk;
+    }
+    return false;
+  });
+}
+
 bool Invariants::has_home_work(std::size_t lane) const {
   if (std::find(budget_homes_.begin(), budget_homes_.end(), id_of(lane)) != budget_homes_.end()) return true;
   return std::any_of(tasks_.begin(), tasks_.end(),
@@ -167,6 +185,7 @@ void Invariants::check_starts(TimePoint now) {
       const Truth& other = jobs_[x];
       // What a lane has only just let go of could not be given to another in time.
       if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
+      if (may_await_device(other, l, Lane::free)) continue;
       if (prefers(i, waiting_candidate(other), begun)) {
         violation("rule", now,
                   lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
@@ -239,6 +258,7 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (posted != nullptr && (!posted->urgent || expected_end(*posted) == now || posted->begun == now))
         continue;
       if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
+      if (may_await_device(other, base, Lane::free)) continue;
       const Candidate waiting = waiting_candidate(other);
       // That only refinement is in progress is no reason to interrupt a block, at equal priority.
       const bool refines = in_progress.work == Candidate::Work::optional &&
@@ -282,6 +302,7 @@ void Invariants::check_quiet(TimePoint now) {
     for (const std::size_t x : present_) {
       const Truth& ready = jobs_[x];
       if (ready.state != JobState::ready || !may_run(ready, l)) continue;
+      if (may_await_device(ready, l, running == nullptr ? Lane::free : Lane::busy)) continue;
       const std::string what = job_words(ready.spec.id) + " is ready, and " + lane_words(i);
       const bool only_helped =
           waiting_candidate(ready).open || (ready.reservation && ready.reservation->home.value != i);

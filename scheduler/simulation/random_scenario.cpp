@@ -46,6 +46,7 @@ class Maker {
       s_.races = dice_.chance(70) ? 20 : 0;
     }
     lanes();
+    faster_ = devices_ == 2 && learns_.chance(30) ? learns_.from_to(2, 5) : 1;
     s_.survival.lived = learns_.chance(30);
     for (int i = dice_.from_to(1, 4); i > 0; --i) s_.models.push_back(model());
     for (int i = dice_.from_to(1, 3); i > 0; --i) s_.tenants.push_back(tenant());
@@ -89,7 +90,11 @@ class Maker {
       for (int b = 0; b < blocks; ++b) {
         BlockTime time{.trunk = Duration{dice_.from_to(1, 8)},
                        .exit = Duration{exits ? dice_.from_to(0, 3) : 0}};
-        time.worst_trunk = time.trunk + Duration{dice_.from_to(0, 4)};
+        Duration more{dice_.from_to(0, 4)};
+        if (d == 1) {
+          for (Duration* part : {&time.trunk, &time.exit, &more}) *part = (*part + Duration{faster_ - 1}) / faster_;
+        }
+        time.worst_trunk = time.trunk + more;
         time.worst_exit = time.exit;
         model->on_device[static_cast<std::size_t>(d)].push_back(time);
       }
@@ -208,6 +213,7 @@ class Maker {
   Dice learns_;  // its own, so that a world stays what it was otherwise
   Scenario s_;
   int devices_ = 1;
+  int faster_ = 1;  // the second device, by so much
   bool wild_ = false;
 };
 

@@ -1,8 +1,9 @@
 // A network in a plain process, as one would run it with LibTorch and no daemon: whole inferences on one
-// thread, either one at each multiple of a period or one right after the other. tools/bench peers compares
-// einetd with it; the rank comes from outside (chrt, nice, taskset).
+// thread, either one right after the other, or one at each multiple of a period in every second of phases of a
+// given length, the first being a pause. tools/bench peers compares einetd with it; the rank comes from outside
+// (chrt, nice, taskset).
 //
-//   bench_peer PACKAGE.einet CSV SECONDS [PERIOD_MS]
+//   bench_peer PACKAGE.einet CSV SECONDS [PERIOD_MS PHASE_S]
 //
 // Writes a row per inference: due_ns,started_ns,finished_ns (CLOCK_MONOTONIC).
 #include <cstdio>
@@ -58,29 +59,45 @@ void sleep_until(TimePoint t) {
   }
 }
 
-std::vector<Inference> run(Peer& peer, Duration length, Duration period) {
+Inference infer(Peer& peer, TimePoint due) {
   const SystemClock clock;
-  for (int i = 0; i < 5; ++i) peer.infer();
+  const TimePoint started = clock.now();
+  peer.infer();
+  return {due, started, clock.now()};
+}
+
+std::vector<Inference> saturate(Peer& peer, TimePoint end) {
   std::vector<Inference> done;
-  const TimePoint end = clock.now() + length;
-  for (TimePoint due = clock.now(); due<end; due = period> Duration{} ? due + period : clock.now()) {
-    if (period > Duration{}) sleep_until(due);
-    const TimePoint started = clock.now();
-    peer.infer();
-    done.push_back({due, started, clock.now()});
+  for (TimePoint now = SystemClock().now(); now < end; now = done.back().finished) {
+    done.push_back(infer(peer, now));
   }
   return done;
 }
+
+std::vector<Inference> repeat(Peer& peer, TimePoint begin, TimePoint end, Duration period, Duration phase) {
+  std::vector<Inference> done;
+  for (TimePoint due = begin; due < end; due += period) {
+    if ((due - begin) / phase % 2 == 0) continue;
+    sleep_until(due);
+    done.push_back(infer(peer, due));
+  }
+  return done;
+}
+
+Duration seconds(double s) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s)); }
 
 }  // namespace
 }  // namespace einet
 
 int main(int argc, char** argv) {
   using namespace einet;
-  const int seconds = argc > 3 ? std::atoi(argv[3]) : 0;
-  const double period_ms = argc > 4 ? std::atof(argv[4]) : 0;
-  if (argc < 4 || argc > 5 || seconds < 1 || period_ms < 0) {
-    std::fputs("usage: bench_peer PACKAGE.einet CSV SECONDS [PERIOD_MS]\n", stderr);
+  const bool periodic = argc == 6;
+  const Duration length = seconds(argc > 3 ? std::atof(argv[3]) : 0);
+  const Duration period = seconds(periodic ? std::atof(argv[4]) / 1e3 : 0);
+  const Duration phase = seconds(periodic ? std::atof(argv[5]) : 0);
+  const Duration none{};
+  if ((argc != 4 && !periodic) || length <= none || (periodic && (period <= none || phase <= none))) {
+    std::fputs("usage: bench_peer PACKAGE.einet CSV SECONDS [PERIOD_MS PHASE_S]\n", stderr);
     return 2;
   }
   ::prctl(PR_SET_TIMERSLACK, 1);
@@ -93,9 +110,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   Peer peer(std::move(*model));
-  const auto done =
-      run(peer, std::chrono::seconds(seconds),
-          std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(period_ms)));
+  for (int i = 0; i < 5; ++i) peer.infer();
+  const TimePoint begin = SystemClock().now(), end = begin + length;
+  const auto done = periodic ? repeat(peer, begin, end, period, phase) : saturate(peer, end);
   std::ofstream csv(argv[2]);
   csv << "due_ns,started_ns,finished_ns\n";
   for (const Inference& i : done) {
