@@ -96,14 +96,16 @@ TEST(DeviceChoice, DoesNotWaitUnderFifo) {
 TEST(DeviceChoice, DoesNotKeepReservedWorkFromItsHome) {
   TwoDevices s;
   const auto times = on_both(10, 2);
-  s.core.reserve(TaskId{1},
-                 Reservation{.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
-                 at(0));
   s.submit(1, times, at(1000), at(0));
-  JobSpec job = s.spec(2, times, kNever);
-  job.task = TaskId{1};
-  ASSERT_TRUE(s.core.submit(job, at(0)));
-  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0");
+  for (const std::uint32_t task : {1, 2}) {
+    s.core.reserve(TaskId{task},
+                   {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
+                   at(0));
+    JobSpec job = s.spec(1 + task, times, kNever);
+    job.task = TaskId{task};
+    ASSERT_TRUE(s.core.submit(job, at(0)));
+  }
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0; grant 0/2: job 3 from 0");
 }
 
 }  // namespace
