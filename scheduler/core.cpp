@@ -197,6 +197,7 @@ void Core::Impl::rank(JobRecord& job) {
 
 void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now) {
   if (ReadyQueues::contains(job)) ready_.erase(job);
+  std::erase_if(waiting_, [&](const Waiting& w) { return w.job == &job; });
   timers_.clear(job);
   if (job.server != nullptr) put_down(job);
   job.by_server.unlink();
@@ -248,6 +249,8 @@ void Core::Impl::forget_state(JobRecord& job) {
     job.plan = 0;
     job.used = {};
     job.last_lane.reset();
+    job.at.reset();
+    job.stranded = job.stays = false;
     job.devices = devices_of(*job.spec.times);
   });
 }
@@ -295,7 +298,12 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     let_go(job, now);
   }
   jobs_.for_each([&](JobRecord& job) {
-    if (job.last_lane == id && !job.lane && job.state != JobState::ended) forget_state(job);
+    if (job.last_lane != id || job.state == JobState::ended) return;
+    if (!job.lane) {
+      forget_state(job);
+    } else if (lanes_[job.lane->value].device != lane->device) {
+      job.stranded = true;  // unless its state has left already: its new lane will say
+    }
   });
 
   if (loss == LaneLoss::for_good) abandon_home(id);
@@ -348,14 +356,17 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   job.next_block = report.block + 1;
   job.plan &= ~exit_bit(report.block);
   job.last_lane = lane->id;
-  job.devices = device_bit(lane->device);
+  job.at = lane->device;
+  job.stranded = false;
   observer_.block_done(lane->id, job.spec.id, report.block, report.start, report.end);
   if (lane->is_urgent()) stand_still(report);
   const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
   charge(job, report, now);
   if (job.state != JobState::ended) after_block(job, report, now);
   if (reserved && job.used > job.reservation->budget) overran(job, now);
-  if (job.state != JobState::ended) rank(job);
+  if (job.state == JobState::ended) return true;
+  job.devices = where_to_go_on(job);
+  rank(job);
   return true;
 }
 
@@ -392,6 +403,7 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   const bool given_up = grant.withdrawn_late && grant.block == grant.first_block;
   if (how == GrantEnd::stopped && !grant.stop_told && !given_up) return false;
   if (how == GrantEnd::done && grant.block == grant.first_block) return false;
+  if (how == GrantEnd::not_moved && (!grant.moves || grant.block != grant.first_block)) return false;
 
   JobRecord& job = *grant.job;
   drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
@@ -399,6 +411,10 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   if (failed && job.state != JobState::ended) {
     const bool memory = how == GrantEnd::out_of_memory;
     end(job, Outcome::failed, memory ? Reason::out_of_device_memory : Reason::lane_failed, now);
+  }
+  if (how == GrantEnd::not_moved) {
+    job.stays = true;
+    job.devices = where_to_go_on(job);
   }
   // By a stop; or because its exits were cut (tell).
   const bool made_room = how == GrantEnd::stopped || (how == GrantEnd::done && job.plan != 0);
@@ -416,8 +432,8 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
 void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
   if (grant.begun) return;
   grant.begun = true;
-  grant.block_start = start;
   JobRecord& job = *grant.job;
+  grant.block_start = grant.moves ? std::max(start, job.arrives) : start;
   if (ReadyQueues::contains(job)) ready_.erase(job);
   job.by_server.unlink();
   if (options_.policy == Policy::imprecise && job.next_block == 0) shares_.begin(job);
@@ -432,6 +448,7 @@ void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
 
 void Core::Impl::let_go(JobRecord& job, TimePoint now) {
   job.lane.reset();
+  if (job.stranded && job.state != JobState::ended) forget_state(job);
   if (job.state == JobState::ended) {
     if (!job.departing.is_linked()) departing_.push_back(job);
   } else if (job.leaving != Reason::none || job.stops_at(now)) {

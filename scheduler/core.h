@@ -53,6 +53,8 @@ struct Grant {
   JobId job;
   int first_block = 0;
   ExitMask exits = 0;  // at least one bit at or after first_block
+  // The device that holds the job's state, if it is another: from there it must be brought first.
+  std::optional<DeviceId> from{};
   // Blocks below this one are reserved work: the lane's thread should run them with a rank that other
   // processes cannot take the core from. 0: none.
   int reserved_blocks = 0;
@@ -121,7 +123,8 @@ enum class GrantEnd : std::uint8_t {
   done,     // the highest set exit was executed
   stopped,  // at a boundary, because of the stop word
   failed,   // the lane could not run it; the job fails, the lane lives
-  out_of_memory,  // the same, for the lane's device has no memory left for the job
+  not_moved,  // before its first block: the job's state could not be brought there; it stays where it is
+  out_of_memory,  // as failed, for the lane's device has no memory left for the job
 };
 
 // Whether a lost lane is expected to come back.

@@ -29,6 +29,7 @@ struct HeldGrant {
   bool stop_told = false;
   bool ends_here = false;       // must not go on after the block in progress, whatever is more urgent then
   bool withdrawn_late = false;  // the lane has begun it, or gives it up and says so
+  bool moves = false;           // its job's state is brought from another device first
 
   explicit operator bool() const { return job != nullptr; }
   int last_block() const;  // where it ends by itself
@@ -57,6 +58,7 @@ struct Lane {
   // Scratch of a decision.
   TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
   bool overdue = false;       // should have been there before
+  bool waiting = false;       // has nothing to do until its job's state arrives
   bool helps = false;         // would go on with reserved work of another lane that is up
   JobRecord* next = nullptr;  // what should run there from that boundary on
   TimePoint end{};                 // if that is the job that it runs: when the job's end is expected,
@@ -64,7 +66,7 @@ struct Lane {
   Urgency key;                     // of the job that it runs, as it will be at the boundary
   bool closed = false;             // takes no other job at that boundary
   bool suspended = false;          // its block stands still: it is told nothing but that its job is over
-  bool yields = false;             // stops there although nothing follows
+  bool yields = false;             // stops there, whatever follows
 
   bool is_urgent() const { return base != id; }
   // Lanes with the same value choose together. Whether an overdue lane is about to be there is not known: it
@@ -125,6 +127,7 @@ class Core::Impl {
   // Reservations and budgets.
   void charge(JobRecord&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
+  void drop_reservation(JobRecord&);
   void carry(TimePoint now);                  // jobs that budgets have room for
   void abandon_home(LaneId);                  // nobody can keep what was promised there
   bool takes_core(const Reservation&) const;  // at its home, at least from some blocks
@@ -169,11 +172,17 @@ class Core::Impl {
   // first of equals.
   static DeviceId fastest(const JobRecord&, DeviceSet);
   DeviceSet open_to(const JobRecord&);
+  bool can_move(const JobRecord&, DeviceId from, DeviceId to) const;
+  DeviceSet where_to_go_on(const JobRecord&) const;
+  TimePoint could_begin(const JobRecord&, DeviceId, TimePoint boundary) const;
+  void call_over();
+  bool set_aside(JobRecord&);  // false: there is no more room
   bool waits_for_better(JobRecord&, DeviceSet free, TimePoint start);
   TimePoint expected_finish(const JobRecord&, DeviceId, TimePoint start) const;
   bool is_awaited(const JobRecord&);
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
+  void expect_boundary(Lane&, TimePoint now);
   TimePoint boundary_of(const Lane&, TimePoint now, bool& overdue) const;
   TimePoint end_of(const Lane&) const;
   bool ends_there(const HeldGrant&, TimePoint boundary) const;
@@ -220,7 +229,8 @@ class Core::Impl {
   // Jobs that a lane could have had, and that are expected to be done sooner elsewhere.
   struct Waiting {
     JobRecord* job;
-    DeviceSet not_on;  // these are not for it
+    DeviceSet not_on;    // these are not for it
+    bool aside = false;  // nothing is for it while urgent lanes choose
   };
   static constexpr std::size_t kMostWaiting = 32;  // further ones take what is free
   static constexpr int kSettled = 4;               // projections of one decision; in later ones nobody begins to wait

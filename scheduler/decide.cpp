@@ -113,6 +113,17 @@ bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
   return job.is_over() || job.stops_at(boundary) || (job.plan >> grant.block) <= 1;
 }
 
+void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
+  lane.boundary = boundary_of(lane, now, lane.overdue);
+  // Reserved work that cannot wait does not wait for a boundary that is only expected.
+  if (lane.front && lane.urgent && lane.homed > 0 && lane.boundary == now) lane.overdue = true;
+  if (!lane.front || lane.front.block >= lane.front.job->blocks()) return;
+  const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
+  lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
+  lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base &&
+               up_lane(lane.front.job->home()) != nullptr;
+}
+
 // Fills in `next` for every lane that something can be posted to. Lanes choose in the order of their
 // boundaries. A job that has to make room is a candidate for other lanes only once its lane has reported so:
 // until then it cannot be granted.
@@ -121,24 +132,23 @@ void Core::Impl::project(TimePoint now) {
   order_.clear();
   for (Lane& lane : lanes_) {
     lane.next = lane.successor = nullptr;
-    lane.closed = lane.yields = lane.overdue = lane.suspended = lane.helps = false;
+    lane.closed = lane.yields = lane.overdue = lane.waiting = lane.suspended = lane.helps = false;
     lane.key = {};
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
-    lane.boundary = boundary_of(lane, now, lane.overdue);
-    // Reserved work that cannot wait does not wait for a boundary that is only expected.
-    if (lane.front && lane.urgent && lane.homed > 0 && lane.boundary == now) lane.overdue = true;
-    if (lane.front && lane.front.block < lane.front.job->blocks()) {
-      const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
-      lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
-      lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base &&
-                   up_lane(lane.front.job->home()) != nullptr;
+    lane.waiting = lane.front && lane.front.moves && !lane.front.certain && lane.front.block_start >= now;
+    if (lane.waiting) {
+      lane.boundary = now;
+      lane.key = urgency(options_.policy, *lane.front.job, standing(*lane.front.job), lane.device);
+    } else {
+      expect_boundary(lane, now);
     }
     if (lane.urgent && lanes_[lane.urgent->value].front) {
       // Stands still: its boundary comes when the urgent lane has gone.
       lane.boundary = kNever;
       lane.next = lane.front.job;
       lane.closed = lane.suspended = true;
+      lane.waiting = false;
     }
     order_.push_back(&lane);
   }
@@ -152,7 +162,10 @@ void Core::Impl::project(TimePoint now) {
     const auto last = std::find_if(first, order_.end(), [&](Lane* lane) { return lane->chooses() != when; });
     // Idle lanes first: what they have room for takes no core from anybody.
     const bool busy = boundary > now || when.second;
-    if (busy && !std::exchange(cores_taken, true)) take_cores(now);
+    if (busy && !std::exchange(cores_taken, true)) {
+      take_cores(now);
+      call_over();
+    }
     if (reserving) choose_reserved({first, last}, boundary, now);
     choose({first, last}, boundary, now);
     assign({first, last});
@@ -160,7 +173,17 @@ void Core::Impl::project(TimePoint now) {
       help({first, last}, now);
       keep_homes_free({first, last});
     }
-    first = last;
+    // A lane that goes on waiting for its job's state chooses again at the end of the block that comes then.
+    first = std::stable_partition(first, last, [](const Lane* lane) {
+      return !lane->waiting || lane->next == nullptr || lane->next != lane->front.job;
+    });
+    if (first == last) continue;
+    std::for_each(first, last, [&](Lane* lane) {
+      lane->waiting = false;
+      lane->next = nullptr;
+      expect_boundary(*lane, now);
+    });
+    std::sort(first, order_.end(), gets_there_first);
   }
   choose_successors();
   // A boundary that was expected now and does not come is overdue from the next instant on.
@@ -263,8 +286,9 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
 
 // When a lane that goes on with its job at the coming boundary is expected to have finished it.
 TimePoint Core::Impl::end_of(const Lane& lane) const {
-  TimePoint end = lane.boundary;
   const HeldGrant& grant = lane.front;
+  TimePoint end = lane.boundary;
+  if (lane.waiting) end = grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits);
   for (int block = grant.block + 1; block <= deepest(grant.job->plan); ++block) {
     end = std::min(kNever, end + block_time(*grant.job, lane.device, block, grant.job->plan));
   }
@@ -292,12 +316,13 @@ void Core::Impl::choose_successors() {
     while (ready != nullptr && waits_for_better(*ready, here, lane->end)) ready = next_for(here);
     if (ready == nullptr || away_from(*lane, Away::runs_or_follows) != nullptr) continue;
     pass(*ready);
-    if (ready->stops_at(lane->end)) continue;
+    const TimePoint start = could_begin(*ready, lane->device, lane->end);
+    if (ready->stops_at(start)) continue;
     // Only a prediction: a job that would come too late there may still be in time elsewhere, and its lane
     // may have begun it unseen. So it keeps its plan.
     const ExitMask plan = ready->plan;
-    if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, lane->end)) {
-      replan(*ready, lane->device, lane->end);
+    if (ready->state == JobState::ready || !can_deliver(*ready, lane->device, start)) {
+      replan(*ready, lane->device, start);
     }
     if (ready->plan != 0) {
       lane->successor = ready;
@@ -321,7 +346,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     }
     ++free_lanes_[lane->device.value];
     free_devices |= device_bit(lane->device);
-    if (lane->front && !ends_there(lane->front, boundary)) holders_.push_back(lane);
+    if (lane->front && !lane->yields && (lane->waiting || !ends_there(lane->front, boundary))) holders_.push_back(lane);
   }
   std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
     return std::pair(a->helps, a->key) < std::pair(b->helps, b->key);
@@ -355,6 +380,7 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
 // gets its plan here.
 bool Core::Impl::prepare(JobRecord& job, DeviceId device, TimePoint start, TimePoint now) {
   if (contended_ && !job.hurried) job.hurried = is_awaited(job);
+  start = could_begin(job, device, start);
   if (job.state == JobState::ready || !can_deliver(job, device, start)) replan(job, device, start);
   if (job.plan == 0) end_without_plan(job, now);
   return job.plan != 0;
@@ -394,7 +420,10 @@ Reason Core::Impl::why_withdrawn(const Lane& lane, const JobRecord& job) const {
 bool Core::Impl::withdraw_misplaced(TimePoint now) {
   bool changed = false;
   for (Lane* lane : order_) {
-    if (lane->back && lane->back.job != lane->behind()) changed |= !withdraw(*lane, lane->back, now);
+    if (lane->back && lane->back.job != lane->behind()) {
+      changed |= lane->back.job->stranded;  // it has to begin again
+      changed |= !withdraw(*lane, lane->back, now);
+    }
     // A running job that has to make room may not have begun yet: then nothing needs to be waited for. One
     // that only has to make room once its block is done would be chosen again.
     HeldGrant& front = lane->front;
@@ -405,6 +434,8 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     const bool outranked =
         displaced(*lane) && lane->next != nullptr && rank_here(*lane->next) < rank_here(*front.job);
     if (!outranked && !front.job->is_over()) continue;
+    // What follows was chosen for later.
+    if (front.moves && lane->back) withdraw(*lane, lane->back, now);
     withdraw(*lane, front, now);
     changed = true;
   }
@@ -449,11 +480,14 @@ bool Core::Impl::post_all(TimePoint now) {
 }
 
 void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint now) {
+  const bool moves = job.at && *job.at != lane.device;
   place = {.job = &job,
            .number = GrantNumber{++lane.grants},
            .first_block = job.next_block,
            .block = job.next_block,
-           .exits = job.plan};
+           .exits = job.plan,
+           .moves = moves};
+  if (moves) job.arrives = now + move_time(job, lane.device);
   job.lane = lane.id;
   job.awaits.reset();
   set_state(job, JobState::granted, now);
@@ -464,8 +498,9 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
                    .job = job.spec.id,
                    .first_block = place.first_block,
                    .exits = place.exits,
+                   .from = moves ? job.at : std::nullopt,
                    .reserved_blocks = reserved_blocks(job)},
-                  takes_core ? Reason::cannot_wait : Reason::most_urgent);
+                  takes_core ? Reason::cannot_wait : moves ? Reason::done_sooner : Reason::most_urgent);
   if (takes_core) observer_.suspended(base.id, base.front.job->spec.id, job.spec.id, now);
 }
 
@@ -475,6 +510,7 @@ bool Core::Impl::displaced(const Lane& lane) const {
   // A deadline that is expected to end it there does not count where it must not stay: perhaps its block ends
   // earlier.
   const bool last_block = lane.front.job->is_over() || (lane.front.job->plan >> lane.front.block) <= 1;
+  if (lane.waiting) return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
   if (lane.yields) return !last_block;
   return lane.next != nullptr && lane.next != lane.front.job && !ends_there(lane.front, lane.boundary);
 }

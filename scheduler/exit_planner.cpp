@@ -106,6 +106,10 @@ Duration remaining_time(const JobRecord& job, DeviceId device) {
   return ready_at(job, device, TimePoint{}, exit_bit(last), last).time_since_epoch();
 }
 
+Duration move_time(const JobRecord& job, DeviceId to) {
+  return !job.at || *job.at == to ? Duration{} : job.spec.times->move_time(*job.at, to, job.next_block);
+}
+
 Duration planned_time(const JobRecord& job, DeviceId device) {
   return ready_at(job, device, TimePoint{}, job.plan, deepest(job.plan)).time_since_epoch();
 }

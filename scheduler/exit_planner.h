@@ -27,6 +27,8 @@ Duration worst_block_time(const JobRecord& job, DeviceId, int block);
 // mandatory answer could be had, with that exit only (zero once it is there).
 Duration remaining_time(const JobRecord& job, DeviceId);
 Duration mandatory_time(const JobRecord& job, DeviceId);
+// Until its state can be on that device; zero where it is, or if it has none yet.
+Duration move_time(const JobRecord& job, DeviceId to);
 // Median time of what its plan has left there.
 Duration planned_time(const JobRecord& job, DeviceId);
 // The worst that all of its blocks may take that are left, with their exits, by the profile.

@@ -2,6 +2,11 @@
 
 namespace einet {
 
+Duration ModelTimes::move_time(DeviceId from, DeviceId to, int block) const {
+  const auto b = static_cast<std::size_t>(block);
+  return moves[from.value][b].out + moves[to.value][b].in;
+}
+
 int ModelTimes::blocks() const {
   for (const std::vector<BlockTime>& blocks : on_device) {
     if (!blocks.empty()) return static_cast<int>(blocks.size());
@@ -52,6 +57,7 @@ std::string_view name(Reason reason) {
                                                 "lane_failed",
                                                 "out_of_device_memory",
                                                 "better_lane",
+                                                "done_sooner",
                                                 "cannot_wait",
                                                 "replanned",
                                                 "queue_full",

@@ -22,16 +22,26 @@ struct BlockTime {
   Duration worst_exit{};   // profile maximum (>= exit)
 };
 
+// What it takes to bring a job's state from a device, and to a device, at a block boundary.
+struct MoveTime {
+  Duration out{}, in{};
+};
+
 // What the core needs of a model, per device kind it can run on. Immutable, shared by its jobs.
 struct ModelTimes {
   // One entry per device (DeviceId.value); an empty vector: the model cannot run on this device.
   std::vector<std::vector<BlockTime>> on_device;
+  // One entry per device with one per block, at the boundary before it. No entry, or an empty one: a job stays
+  // where it has begun.
+  std::vector<std::vector<MoveTime>> moves{};
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
   std::vector<double> accuracy;
   // What a job's own answers say of those to come. Null: every job is expected to do as well as the mean.
   std::shared_ptr<const Forecast> forecast{};
   int blocks() const;
+  // Of a job's state at the boundary before that block. Precondition: it can leave the one and come to the other.
+  Duration move_time(DeviceId from, DeviceId to, int block) const;
 };
 
 // What to do when a deadline passes.
@@ -109,6 +119,7 @@ enum class Reason : std::uint8_t {
   lane_failed,              // finish: the lane reported an error for this job
   out_of_device_memory,     // finish: the lane's device has no memory left for this job
   better_lane,              // withdraw: another lane became free earlier
+  done_sooner,              // grant: the job's state moves to this device, where it is done sooner
   cannot_wait,              // grant on an urgent lane: the job's slack does not cover the block in progress
   replanned,                // mask: the plan changed after an answer
   queue_full,               // rejected: the bounded queue has no place

@@ -89,7 +89,7 @@ void Core::Impl::unreserve(TaskId id, TimePoint now) {
   const auto task = tasks_.find(id);
   EINET_CHECK(task != tasks_.end(), "only a task that is there can go");
   jobs_.for_each([&](JobRecord& job) {
-    if (job.reservation == &task->second.reservation) rank(job, [&] { job.reservation = nullptr; });
+    if (job.reservation == &task->second.reservation) drop_reservation(job);
   });
   // The others' jobs under way have met this task's: they must not meet a new one's, too.
   Lane& home = lanes_[task->second.reservation.home.value];
@@ -113,6 +113,14 @@ void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
     });
   }
   count_homes();
+}
+
+// From here on it is best-effort work, which may go where it is done soonest.
+void Core::Impl::drop_reservation(JobRecord& job) {
+  rank(job, [&] {
+    job.reservation = nullptr;
+    if (job.at) job.devices = where_to_go_on(job);
+  });
 }
 
 Duration Core::Impl::longest_block(const JobRecord& job, DeviceId device, int block) const {
@@ -144,7 +152,7 @@ void Core::Impl::overran(JobRecord& job, TimePoint now) {
   task->second.next_release =
       std::min(kNever, task->second.next_release + Duration{static_cast<std::int64_t>(wait)});
   observer_.overran(job.spec.id, job.spec.task, job.used, now);
-  rank(job, [&] { job.reservation = nullptr; });
+  drop_reservation(job);
 }
 
 // Has the budgets carry what they have room for, and put down what they have none for.
@@ -183,7 +191,7 @@ void Core::Impl::carry(TimePoint now) {
 void Core::Impl::abandon_home(LaneId home) {
   jobs_.for_each([&](JobRecord& job) {
     if (job.reservation == nullptr || job.reservation->home != home) return;
-    rank(job, [&] { job.reservation = nullptr; });
+    drop_reservation(job);
   });
   for (Server* server : shares_.servers()) {
     if (server->budget.home == home && server->carried != nullptr) put_down(*server->carried);

@@ -25,6 +25,7 @@ bool Core::Impl::serves_reserved_only(const Lane& base) const {
 
 bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const Lane& urgent) const {
   if ((job.devices & device_bit(urgent.device)) == 0) return false;
+  if (job.at && *job.at != urgent.device) return false;
   if (!serves_reserved_only(lanes_[urgent.base.value])) return key.tier != Tier::optional;
   if (key.tier != Tier::reserved || job.reservation == nullptr || job.home() != urgent.base) return false;
   return takes_core(*job.reservation);
@@ -130,9 +131,11 @@ void Core::Impl::take_cores(TimePoint now) {
   }
   // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
+    const DeviceSet its = job->at ? device_bit(*job->at) : job->devices;  // a core is not taken to wait for a state
+    if ((its & devices) == 0 && set_aside(*job)) continue;
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
-      const bool may_run = (open_to(*job) & devices & device_bit(base.device)) != 0;
+      const bool may_run = (open_to(*job) & its & devices & device_bit(base.device)) != 0;
       if (!may_run || !open(base) || serves_reserved_only(base)) continue;
       if (!outranks(*job, job->urgency, *base.front.job)) continue;
       const bool least =
@@ -146,13 +149,14 @@ void Core::Impl::take_cores(TimePoint now) {
                        !can_wait(*job, lanes_[victim->urgent->value], now);
     if (!takes) {
       // Less urgent work cannot either, but for work of other devices.
-      devices &= ~job->devices;
+      devices &= (its & devices) != 0 ? ~its : ~job->devices;
       continue;
     }
     if (waits_for_better(*job, device_bit(victim->device), now)) continue;
     pass(*job);
     if (prepare(*job, victim->device, now, now)) take(*victim, *job);
   }
+  for (Waiting& w : waiting_) w.aside = false;
 }
 
 // A block has run on an urgent lane: the base lane's block in progress ends later by that.

@@ -14,7 +14,7 @@ std::string lane_words(std::size_t lane) {
 namespace {
 
 bool nothing_surprises(const Scenario& s) {
-  return s.times == TrueTimes::expected && s.late_reports == 0 && s.races == 0 &&
+  return s.times == TrueTimes::expected && s.late_reports == 0 && s.races == 0 && s.failed_moves == 0 &&
          std::all_of(s.jobs.begin(), s.jobs.end(),
                      [](const Scenario::Job& j) { return j.overrun == Duration{}; });
 }
@@ -228,13 +228,21 @@ void Invariants::lane_lost(LaneId id, LaneLoss loss) {
     if (lanes_[lane].gone && j.reservation && j.reservation->home == id) j.reservation.reset();
     if (j.running == lane) j.running.reset();
     const bool here = j.holder ? j.holder == lane : j.last_lane == lane;
-    if (!here) continue;
-    j.holder.reset();
-    j.last_lane.reset();
-    j.next_block = 0;
-    j.stop_told = false;
-    j.used = {};
+    if (here) {
+      j.holder.reset();
+      j.stop_told = false;
+      begin_again(j);
+    } else if (!j.running && j.last_lane == lane && lanes_[*j.holder].device != lanes_[lane].device) {
+      j.stranded = true;
+    }
   }
+}
+
+void Invariants::begin_again(Truth& j) {
+  j.last_lane.reset();
+  j.next_block = 0;
+  j.used = {};
+  j.stranded = j.stays = false;
 }
 
 Invariants::Truth* Invariants::holder_of(LaneId lane, GrantNumber number) {
@@ -253,6 +261,11 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
     held->holder.reset();
     held->stop_told = false;
     held->let_go_at = now;
+    if (*record.ended == GrantEnd::not_moved) {
+      ++counts_.failed_moves;
+      held->stays = true;
+    }
+    if (held->stranded) begin_again(*held);
     return;
   }
   const BlockReport& block = *record.block;
@@ -308,7 +321,13 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   if (j.running) violation("one-lane", now, what + " is granted while it runs");
   if (j.finished) violation("outcome", now, what + " is granted after its outcome");
   if (j.spec.release > now) violation("time", now, what + " is granted before its release");
-  if (!lanes_[g.lane.value].up) violation("protocol", now, what + " is granted to a lost lane");
+  const LaneTruth& l = lanes_[g.lane.value];
+  if (!l.up) violation("protocol", now, what + " is granted to a lost lane");
+  if (is_away(j, l) != g.from.has_value()) violation("order", now, what + " is granted far from its state");
+  if (is_away(j, l)) {
+    ++counts_.moved;
+    if (!may_move(j, lanes_[*j.last_lane].device, l.device)) violation("order", now, what + " must not move");
+  }
   j.holder = g.lane.value;
   j.grant = g.number;
   j.told_exits = g.exits;
@@ -319,8 +338,12 @@ void Invariants::stop_told(LaneId lane, GrantNumber number) {
   if (Truth* const j = holder_of(lane, number)) j->stop_told = true;
 }
 
-void Invariants::taken_back(LaneId lane, GrantNumber number) {
-  if (Truth* const j = holder_of(lane, number)) j->holder.reset();
+void Invariants::taken_back(LaneId lane, GrantNumber number, TimePoint now) {
+  Truth* const j = holder_of(lane, number);
+  if (j == nullptr) return;
+  j->holder.reset();
+  j->taken_back_at = now;
+  if (j->stranded) begin_again(*j);
 }
 
 void Invariants::exits_set(LaneId lane, GrantNumber number, ExitMask exits) {
@@ -459,13 +482,11 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   if (block != j.next_block) {
     violation("order", now, what + " out of order, expected " + std::to_string(j.next_block));
   }
-  if (block > 0 && j.last_lane && lanes_[*j.last_lane].device != l.device) {
-    violation("order", now, what + " runs far from its state");
-  }
   if (now > j.spec.deadline && j.spec.on_miss == OnMiss::stop) {
     violation("time", now, what + " begun after the deadline");
   }
   j.running = lane.value;
+  j.stranded = false;
   l.current = id;
   l.block = block;
   l.begun = now;

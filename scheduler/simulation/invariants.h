@@ -62,7 +62,7 @@ class Invariants {
   // --- Out of it. ---
   void granted(const Grant&, TimePoint now);
   void stop_told(LaneId, GrantNumber);
-  void taken_back(LaneId, GrantNumber);
+  void taken_back(LaneId, GrantNumber, TimePoint now);
   void exits_set(LaneId, GrantNumber, ExitMask);
   void finished(JobId, Outcome, Reason, TimePoint now);
   void freed(JobId, TimePoint now);
@@ -101,7 +101,10 @@ class Invariants {
     std::optional<Reservation> reservation;  // of its task, while it may use it
     Duration used{};                         // told
     TimePoint let_go_at = kNever;            // when its newest grant ended on its lane
+    TimePoint taken_back_at = kNever;        // when its newest grant that was taken back was
     TimePoint demoted_at = kNever;           // when the core noticed that it had overrun
+    bool stays = false;                      // its state could not be moved
+    bool stranded = false;                   // its lane was lost while another device had its grant
     bool exempt = false;                     // its own blocks, or the world, have broken the terms
     std::optional<TimePoint> mandatory_at;   // when its mandatory part was truly ready
   };
@@ -149,6 +152,10 @@ class Invariants {
   Candidate waiting_candidate(const Truth&) const;
   Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
   bool may_run(const Truth&, const LaneTruth&) const;
+  bool may_move(const Truth&, DeviceId from, DeviceId to) const;
+  bool is_away(const Truth&, const LaneTruth&) const;  // its state is on another device
+  Duration move_time(const Truth&, const LaneTruth& to) const;
+  static void begin_again(Truth&);
   enum class Lane : std::uint8_t { free, busy };
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;

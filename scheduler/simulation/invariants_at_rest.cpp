@@ -127,7 +127,26 @@ bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
   if (j.freed || j.finished || j.running) return false;
   const auto& on_device = j.spec.times->on_device;
   if (l.device.value >= on_device.size() || on_device[l.device.value].empty()) return false;
-  return j.next_block == 0 || !j.last_lane || lanes_[*j.last_lane].device == l.device;
+  return !is_away(j, l) || may_move(j, lanes_[*j.last_lane].device, l.device);
+}
+
+bool Invariants::is_away(const Truth& j, const LaneTruth& l) const {
+  return j.next_block > 0 && j.last_lane && lanes_[*j.last_lane].device != l.device;
+}
+
+// Not what is reserved or may become so.
+bool Invariants::may_move(const Truth& j, DeviceId from, DeviceId to) const {
+  const auto& moves = j.spec.times->moves;
+  const auto has = [&](DeviceId d) { return d.value < moves.size() && !moves[d.value].empty(); };
+  const bool reserved = j.reservation && !mandatory_done(j, j.next_block, j.best_exit);
+  return has(from) && has(to) && !j.stays && !reserved && !has_budget(j) && scenario_.policy != Policy::fifo;
+}
+
+Duration Invariants::move_time(const Truth& j, const LaneTruth& to) const {
+  if (!is_away(j, to) || (j.holder && lanes_[*j.holder].device == to.device)) return {};  // or on its way
+  const auto b = static_cast<std::size_t>(j.next_block);
+  return j.spec.times->moves[lanes_[*j.last_lane].device.value][b].out +
+         j.spec.times->moves[to.device.value][b].in;
 }
 
 // Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a faster one if
@@ -139,7 +158,7 @@ bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane)
     if (lane == Lane::busy) return true;
     const auto& here = j.spec.times->on_device[l.device.value];
     const auto& there = j.spec.times->on_device[other.device.value];
-    Duration gained{};
+    Duration gained = move_time(j, l) - move_time(j, other);
     for (std::size_t b = static_cast<std::size_t>(j.next_block); b < here.size(); ++b) {
       if (gained + here[b].trunk + here[b].exit > there[b].trunk + there[b].exit) return true;
       gained += here[b].trunk - there[b].trunk;
@@ -186,6 +205,10 @@ void Invariants::check_starts(TimePoint now) {
       // What a lane has only just let go of could not be given to another in time.
       if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
       if (may_await_device(other, l, Lane::free)) continue;
+      // Nor what a lane of another device had to give back, for a job that was let go of there.
+      const auto devices = std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
+                                         [](const auto& blocks) { return !blocks.empty(); });
+      if (devices > 1 && other.taken_back_at == now) continue;
       if (prefers(i, waiting_candidate(other), begun)) {
         violation("rule", now,
                   lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
@@ -257,7 +280,8 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const LaneTruth* const posted = other.holder ? &lanes_[*other.holder] : nullptr;
       if (posted != nullptr && (!posted->urgent || expected_end(*posted) == now || posted->begun == now))
         continue;
-      if (!waits(other, now) || !may_run(other, base) || !may_use_urgent(other, *urgent.base)) continue;
+      if (!waits(other, now) || !may_run(other, base) || is_away(other, base)) continue;
+      if (!may_use_urgent(other, *urgent.base)) continue;
       if (may_await_device(other, base, Lane::free)) continue;
       const Candidate waiting = waiting_candidate(other);
       // That only refinement is in progress is no reason to interrupt a block, at equal priority.
@@ -285,6 +309,7 @@ void Invariants::check_quiet(TimePoint now) {
     const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
     const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
     const Candidate continues = goes_on ? running_candidate(*running, l) : Candidate{};
+    const Truth* arriving = nullptr;  // its state is on its way here
     bool posted_behind = false;
     bool waits_for_home = false;
     for (const std::size_t x : present_) {
@@ -293,6 +318,7 @@ void Invariants::check_quiet(TimePoint now) {
       waits_for_home |= at_home && other.holder && other.holder != i;
       if (other.holder != i || &other == running) continue;
       posted_behind = true;
+      if (running == nullptr && is_away(other, l)) arriving = &other;
       if (goes_on && prefers_to_run(i, waiting_candidate(other), continues)) {
         violation("preemption", now,
                   job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +
@@ -306,7 +332,11 @@ void Invariants::check_quiet(TimePoint now) {
       const std::string what = job_words(ready.spec.id) + " is ready, and " + lane_words(i);
       const bool only_helped =
           waiting_candidate(ready).open || (ready.reservation && ready.reservation->home.value != i);
-      if (running == nullptr) {
+      if (arriving != nullptr) {
+        if (prefers_to_run(i, waiting_candidate(ready), waiting_candidate(*arriving))) {
+          violation("preemption", now, what + " waits for the less urgent " + job_words(arriving->spec.id));
+        }
+      } else if (running == nullptr) {
         if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
       } else if (goes_on && prefers_to_run(i, waiting_candidate(ready), continues)) {
         violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));

@@ -46,7 +46,11 @@ class Maker {
       s_.races = dice_.chance(70) ? 20 : 0;
     }
     lanes();
-    faster_ = devices_ == 2 && learns_.chance(30) ? learns_.from_to(2, 5) : 1;
+    if (devices_ == 2) {
+      faster_ = learns_.chance(30) ? learns_.from_to(2, 5) : 1;
+      moves_ = learns_.chance(60);
+      s_.failed_moves = wild_ && moves_ && learns_.chance(50) ? 40 : 0;
+    }
     s_.survival.lived = learns_.chance(30);
     for (int i = dice_.from_to(1, 4); i > 0; --i) s_.models.push_back(model());
     for (int i = dice_.from_to(1, 3); i > 0; --i) s_.tenants.push_back(tenant());
@@ -97,6 +101,12 @@ class Maker {
         time.worst_trunk = time.trunk + more;
         time.worst_exit = time.exit;
         model->on_device[static_cast<std::size_t>(d)].push_back(time);
+      }
+    }
+    if (moves_ && only == -1) {
+      model->moves.resize(2);
+      for (auto& on : model->moves) {
+        for (int b = 0; b < blocks; ++b) on.push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
       }
     }
     if (exits) {
@@ -214,6 +224,7 @@ class Maker {
   Scenario s_;
   int devices_ = 1;
   int faster_ = 1;  // the second device, by so much
+  bool moves_ = false;  // jobs between them
   bool wild_ = false;
 };
 

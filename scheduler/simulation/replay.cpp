@@ -153,7 +153,11 @@ class Player final : private Commands, private Observer {
 
   void grant(const Grant& g, Reason) override {
     newest_[g.lane] = g.number;
-    lanes_.at(g.lane).lane.post(g);
+    Lane& lane = lanes_.at(g.lane);
+    const ModelTimes& times = *recording_.jobs[g.job.value - 1].spec.times;
+    const TimePoint arrives =
+        g.from ? now_ + times.move_time(*g.from, lane.device, g.first_block) : TimePoint{};
+    lane.lane.post(g, arrives);
   }
   void stop(LaneId id, GrantNumber number, Reason) override { lanes_.at(id).lane.stop(number); }
   bool withdraw(LaneId id, GrantNumber number, Reason) override {

@@ -44,6 +44,7 @@ class Reader {
     s_.times = choice<TrueTimes>(root_, "times", kTrueTimes, s_.times);
     s_.late_reports = static_cast<int>(root_.integer("late_reports", 0, 100, 0));
     s_.races = static_cast<int>(root_.integer("races", 0, 100, 0));
+    s_.failed_moves = static_cast<int>(root_.integer("failed_moves", 0, 100, 0));
     each("model", [&](TomlTable& t) { s_.models.push_back(model(t)); });
     each("lane", [&](TomlTable& t) { s_.lanes.push_back(lane(t)); });
     each("tenant", [&](TomlTable& t) { s_.tenants.push_back(tenant(t)); });
@@ -108,6 +109,11 @@ class Reader {
       const std::vector<Duration> exit = durations(on, "exit", Duration{}, trunk.size());
       const std::vector<Duration> worst_trunk = durations(on, "worst_trunk", kShortest, trunk.size());
       const std::vector<Duration> worst_exit = durations(on, "worst_exit", Duration{}, trunk.size());
+      const bool moves = on.has("move_out") || on.has("move_in");
+      const auto move_times = [&](std::string_view key) {
+        return moves ? durations(on, key, Duration{}, trunk.size()) : std::vector<Duration>{};
+      };
+      const std::vector<Duration> out = move_times("move_out"), in = move_times("move_in");
       on.close();
       if (!document_.finish()) return times;
       if (times->blocks() != 0 && static_cast<std::size_t>(times->blocks()) != trunk.size()) {
@@ -120,6 +126,10 @@ class Reader {
         if (worst_exit[b] < exit[b]) on.fail("worst_exit", "the worst time is at least the expected one");
         times->on_device[device].push_back({trunk[b], exit[b], worst_trunk[b], worst_exit[b]});
       }
+      if (!moves) continue;
+      if (times->moves.size() <= device) times->moves.resize(device + 1);
+      times->moves[device].clear();
+      for (std::size_t b = 0; b < trunk.size(); ++b) times->moves[device].push_back({out[b], in[b]});
     }
     if (times->blocks() == 0) t.fail("on", "a model has at least one [[model.on]] with blocks");
     times->accuracy = t.numbers("accuracy", 0, 1, kMaxBlocks);
@@ -297,6 +307,12 @@ void write_model(Writer& w, const ModelTimes& model) {
     times("exit", &BlockTime::exit);
     times("worst_trunk", &BlockTime::worst_trunk);
     times("worst_exit", &BlockTime::worst_exit);
+    if (d >= model.moves.size() || model.moves[d].empty()) continue;
+    const auto moves = [&](std::string_view key, Duration MoveTime::*which) {
+      w.list(key, model.moves[d], [&](const MoveTime& m) { return '"' + format_duration(m.*which) + '"'; });
+    };
+    moves("move_out", &MoveTime::out);
+    moves("move_in", &MoveTime::in);
   }
 }
 
@@ -362,6 +378,7 @@ std::string to_toml(const Scenario& s) {
   w.word("times", kTrueTimes, s.times, TrueTimes::expected);
   w.number("late_reports", s.late_reports);
   w.number("races", s.races);
+  w.number("failed_moves", s.failed_moves);
   for (const auto& model : s.models) write_model(w, *model);
   for (const Scenario::Lane& l : s.lanes) {
     w.table("lane");

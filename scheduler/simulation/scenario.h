@@ -79,6 +79,7 @@ struct Scenario {
   TrueTimes times = TrueTimes::expected;
   int late_reports = 0;  // percent of the lanes' records that are read up to kLatestReport late
   int races = 0;         // percent of withdrawals that the lane gets ahead of
+  int failed_moves = 0;  // percent of moves between devices, by which the state does not arrive
   std::vector<std::shared_ptr<const ModelTimes>> models;
   std::vector<Lane> lanes;
   std::vector<Tenant> tenants;

@@ -25,7 +25,9 @@ enum class Draw : std::uint64_t {
   race_kind,
   order,
   advance,
-  mad
+  mad,
+  move,
+  failed_move
 };
 
 std::uint64_t mix(std::uint64_t x) {  // splitmix64 (Steele, Lea, Flood 2014)
@@ -93,6 +95,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
     }
     Duration trunk(JobId job, int block) override {
       if (run.check_) run.check_->block_begun(id, job, block, run.now_);
+      run.jobs_[job.value - 1].last_lane = id;
       const BlockTime& time = run.time(job, device, block);
       const Duration d = run.truly(Draw::trunk, job, block, time.trunk, time.worst_trunk, Duration{1});
       return d + run.scenario_.jobs[job.value - 1].overrun;
@@ -133,6 +136,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
   struct JobRun {
     std::shared_ptr<const ModelTimes> times;
     bool accepted = false;
+    LaneId last_lane{};  // of its newest block
   };
 
   // In the order of one instant.
@@ -202,6 +206,11 @@ class Run final : private Commands, private Observer, private Promises::Listener
     const auto span = static_cast<std::uint64_t>((worst - low).count()) + 1;
     return low + Duration{static_cast<std::int64_t>(
                      draw(what, job.value, static_cast<std::uint64_t>(block), span))};
+  }
+
+  Duration move_time(const Grant& g, DeviceId to) const {
+    const Duration expected = jobs_[g.job.value - 1].times->move_time(*g.from, to, g.first_block);
+    return truly(Draw::move, g.job, g.first_block, expected, expected, Duration{});
   }
 
   bool broken() const { return !result_.violations.empty(); }
@@ -368,6 +377,9 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void core_lost(LaneRun& l, LaneLoss told) {
     l.up = false;
     l.restart();
+    for (LaneRun& other : lanes_) {
+      other.lane->fail_moves(now_, [&](const Grant& g) { return jobs_[g.job.value - 1].last_lane == l.id; });
+    }
     if (check_) check_->lane_lost(l.id, told);
     ++result_.events;
     core_.lane_lost(l.id, told, now_);
@@ -459,7 +471,10 @@ class Run final : private Commands, private Observer, private Promises::Listener
     if (broken()) return;
     LaneRun& l = lane(g.lane);
     l.grants = g.number.value;
-    l.lane->post(g);
+    l.lane->post(g, g.from ? now_ + move_time(g, l.device) : TimePoint{});
+    if (g.from && chance(scenario_.failed_moves, Draw::failed_move, g.lane.value, g.number.value)) {
+      l.lane->fail_moves(now_, [&](const Grant& other) { return other.number == g.number; });
+    }
   }
 
   void stop(LaneId id, GrantNumber number, Reason why) override {
@@ -483,7 +498,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
     const bool taken_back = l.lane->withdraw(number);
     result_.counts.late_withdrawals += !taken_back;
     if (!taken_back && fault_ != DriverFault::withdraw_lies) return false;
-    if (check_) check_->taken_back(id, number);
+    if (check_) check_->taken_back(id, number, now_);
     return true;
   }
 
@@ -552,6 +567,8 @@ void ScenarioResult::Counts::add(const Counts& c) {
   withdrawals += c.withdrawals;
   late_withdrawals += c.late_withdrawals;
   lost_lanes += c.lost_lanes;
+  moved += c.moved;
+  failed_moves += c.failed_moves;
   rejected_full += c.rejected_full;
   replans += c.replans;
   suspended += c.suspended;

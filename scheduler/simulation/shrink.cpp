@@ -135,6 +135,7 @@ class Shrinker {
   void simpler() {
     attempt([](Scenario& s) { s.late_reports = 0; });
     attempt([](Scenario& s) { s.races = 0; });
+    attempt([](Scenario& s) { s.failed_moves = 0; });
     attempt([](Scenario& s) { s.times = TrueTimes::expected; });
     attempt([](Scenario& s) { s.promote_at_laxity = {}; });
     attempt([](Scenario& s) { s.survival = {}; });
@@ -168,10 +169,22 @@ class Shrinker {
   }
 
   void simpler_model(std::size_t m) {
-    attempt([&](Scenario& s) { change_model(s, m, [](ModelTimes& t) { t.accuracy.clear(); }); });
+    attempt([&](Scenario& s) { change_model(s, m, [](ModelTimes& t) { t.moves.clear(); }); });
+    attempt([&](Scenario& s) {
+      change_model(s, m, [](ModelTimes& t) {
+        t.accuracy.clear();
+        t.forecast.reset();
+        for (std::vector<BlockTime>& blocks : t.on_device) {
+          for (BlockTime& b : blocks) b.exit = b.worst_exit = {};
+        }
+      });
+    });
     while (best_.models[m]->blocks() > 1 && attempt([&](Scenario& s) {
              change_model(s, m, [](ModelTimes& t) {
                for (std::vector<BlockTime>& blocks : t.on_device) {
+                 if (!blocks.empty()) blocks.pop_back();
+               }
+               for (std::vector<MoveTime>& blocks : t.moves) {
                  if (!blocks.empty()) blocks.pop_back();
                }
                if (!t.accuracy.empty()) t.accuracy.pop_back();

@@ -7,13 +7,13 @@ namespace einet {
 SimulatedLane::SimulatedLane(LaneId id, SimulatedWork& work, GrantNumber newest)
     : id_(id), work_(work), newest_(newest) {}
 
-void SimulatedLane::post(const Grant& grant) {
+void SimulatedLane::post(const Grant& grant, TimePoint arrives) {
   EINET_CHECK(grant.number.value == newest_.value + 1, "grants of a lane count up by one");
   EINET_CHECK((grant.exits >> grant.first_block) != 0, "a grant ends at or after its first block");
   newest_ = grant.number;
   std::optional<Held>& place = first_ ? second_ : first_;
   EINET_CHECK(!place && !(second_ && running_), "a lane has at most two grants that have not ended");
-  place = Held{grant};
+  place = Held{.grant = grant, .arrives = arrives};
 }
 
 void SimulatedLane::stop(GrantNumber number) {
@@ -41,6 +41,7 @@ bool SimulatedLane::withdraw(GrantNumber number) {
   }
   if (first_ && first_->grant.number == number) {
     first_ = std::exchange(second_, std::nullopt);
+    if (!in_block_) next_event_ = kNever;  // whatever it waited for
     return true;
   }
   return false;
@@ -48,7 +49,7 @@ bool SimulatedLane::withdraw(GrantNumber number) {
 
 void SimulatedLane::act(TimePoint now) {
   EINET_CHECK(next_event_ >= now, "a lane misses none of its boundaries");
-  if (next_event_ == now) end_part(now);
+  if (in_block_ && next_event_ == now) end_part(now);
   if (!suspended_since_) go_on(now);
 }
 
@@ -72,13 +73,20 @@ void SimulatedLane::resume(TimePoint now) {
 // From between two blocks into the next one: of its grant, or of the one that was posted behind.
 void SimulatedLane::go_on(TimePoint now) {
   while (!in_block_) {
+    next_event_ = kNever;
     if (!running_) {
       if (!first_) return;
+      if (first_->arrives > now && !first_->stop && !first_->fails) {
+        next_event_ = first_->arrives;
+        return;
+      }
       running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
       block_ = running_->grant.first_block;
     }
     if (running_->stop) {
       end_grant(GrantEnd::stopped);
+    } else if (running_->fails) {
+      end_grant(GrantEnd::not_moved);
     } else {
       begin_block(now);
     }

@@ -34,7 +34,15 @@ class SimulatedLane {
 
   // The commands of the core. They take effect when the lane next acts. Checked: at most two grants that have
   // not ended, numbers that count up, stops and exits for grants that exist (or have ended).
-  void post(const Grant&);
+  // `arrives`: when the job's state is there.
+  void post(const Grant&, TimePoint arrives = {});
+  // The states that are still on their way for grants of which f(const Grant&) is true cannot be moved.
+  template <class F>
+  void fail_moves(TimePoint now, F&& f) {
+    for (std::optional<Held>* held : {&first_, &second_}) {
+      if (*held && (*held)->arrives > now && f((*held)->grant)) (*held)->fails = true;
+    }
+  }
   void stop(GrantNumber);
   void set_exits(GrantNumber, ExitMask);
   bool withdraw(GrantNumber);
@@ -44,7 +52,8 @@ class SimulatedLane {
   // Does what falls due at `now`: the block that ends, the decision to go on, the next grant. Blocks take no
   // time to begin. Precondition: no boundary lies before `now`.
   void act(TimePoint now);
-  // When it next has something to do by itself: a trunk or an exit that ends; kNever: idle or suspended.
+  // When it next has something to do by itself: a trunk or an exit that ends, a state that arrives; kNever: idle
+  // or suspended.
   TimePoint next_event() const { return next_event_; }
   // Whether a block is in progress.
   bool in_block() const { return in_block_; }
@@ -60,6 +69,8 @@ class SimulatedLane {
  private:
   struct Held {
     Grant grant;
+    TimePoint arrives{};  // the job's state
+    bool fails = false;   // it does not
     bool stop = false;
   };
   void begin_block(TimePoint now);

@@ -13,6 +13,12 @@ std::shared_ptr<const ModelTimes> on_both(int slow_ns, int fast_ns, std::vector<
   return m;
 }
 
+std::shared_ptr<const ModelTimes> fast_only(int ns) {
+  auto m = std::make_shared<ModelTimes>(*on_both(1, ns));
+  m->on_device[0].clear();
+  return m;
+}
+
 struct TwoDevices : Script {
   explicit TwoDevices(Policy policy = Policy::edf) : Script(policy) {
     core.lane_up(lane(1), DeviceId{1}, at(0));
@@ -52,12 +58,10 @@ TEST(DeviceChoice, LeavesTheSlowLaneIdleRatherThanBeDoneLater) {
 
 TEST(DeviceChoice, LeavesTheDeviceThatMoreUrgentWorkComesFor) {
   TwoDevices s;
-  auto fast_only = std::make_shared<ModelTimes>(*on_both(10, 20));
-  fast_only->on_device[0].clear();  // cannot run on the slow one
   s.submit(1, on_both(10, 2), at(1000), at(0));
   s.submit(2, on_both(10, 2), at(2000), at(0));
   s.decide(at(0));
-  s.submit(3, fast_only, at(500), at(1));
+  s.submit(3, fast_only(20), at(500), at(1));
   EXPECT_EQ(s.decide(at(1)),
             "withdraw 1/2 (better_lane); withdraw 1/1 (more_urgent_work); grant 0/1: job 1 from 0; "
             "grant 1/3: job 3 from 0; grant 0/2: job 2 from 0")
@@ -91,6 +95,106 @@ TEST(DeviceChoice, DoesNotWaitUnderFifo) {
   s.submit(1, on_both(10, 2), at(1000), at(0));
   s.submit(2, on_both(10, 2), at(2000), at(0));
   EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0");
+}
+
+// --- Jobs that have begun ---
+
+// It takes 3 ns out of and 3 ns into each device.
+std::shared_ptr<const ModelTimes> movable(int slow_ns, int fast_ns) {
+  auto m = std::make_shared<ModelTimes>(*on_both(slow_ns, fast_ns));
+  m->moves.assign(2, std::vector<MoveTime>(3, {.out = Duration{3}, .in = Duration{3}}));
+  return m;
+}
+
+// Job 1 has run two blocks on device 1 and makes room there for job 2, whose blocks take so long.
+struct Begun : TwoDevices {
+  explicit Begun(int urgent_ns, const std::shared_ptr<const ModelTimes>& times = movable(10, 2)) {
+    submit(1, times, at(1000), at(0));
+    decide(at(0));
+    EXPECT_TRUE(block(1, 1, 0, at(2)));
+    submit(2, fast_only(urgent_ns), at(500), at(3));
+    EXPECT_EQ(decide(at(3)), "grant 1/2: job 2 from 0; stop 1/1 (more_urgent_work)");
+    EXPECT_TRUE(block(1, 1, 1, at(4)));
+    EXPECT_TRUE(ended(1, 1, GrantEnd::stopped, at(4)));
+  }
+};
+
+TEST(DeviceChoice, MovesAJobThatMadeRoomWhereItIsDoneSooner) {
+  Begun s(20);
+  EXPECT_EQ(s.decide(at(4)), "grant 0/1: job 1 from 2, moved from device 1") << "at 20, not at 66";
+  ASSERT_TRUE(s.block(0, 1, 2, at(20)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(20)));
+  EXPECT_EQ(s.decide(at(20)), "finish 1 completed (plan_finished); release 1");
+}
+
+TEST(DeviceChoice, LeavesAJobWhereItsStateIsIfTheMoveTakesLonger) {
+  Begun s(2);
+  EXPECT_EQ(s.decide(at(4)), "grant 1/3: job 1 from 2") << "at 12 there, at 20 on device 0";
+}
+
+TEST(DeviceChoice, LeavesAJobThatCannotBeMoved) {
+  Begun s(20, on_both(10, 2));
+  EXPECT_EQ(s.decide(at(4)), "grant 1/3: job 1 from 2");
+}
+
+TEST(DeviceChoice, DoesNotTryAgainToMoveAStateThatDidNotArrive) {
+  Begun s(20);
+  s.decide(at(4));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::not_moved, at(7)));
+  EXPECT_EQ(s.decide(at(7)), "grant 1/3: job 1 from 2");
+  EXPECT_FALSE(s.ended(1, 3, GrantEnd::not_moved, at(8))) << "it was not to be moved";
+}
+
+TEST(DeviceChoice, BeginsAJobAgainWhoseStateWasLostOnItsWay) {
+  Begun s(20);
+  s.decide(at(4));
+  s.core.lane_lost(s.lane(1), LaneLoss::comes_back, at(5));
+  EXPECT_EQ(s.decide(at(5)), "") << "perhaps the state has left";
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::not_moved, at(6)));
+  EXPECT_EQ(s.decide(at(6)), "grant 0/2: job 1 from 0");
+}
+
+TEST(DeviceChoice, CallsAJobOverToADeviceThatHasNothingToDo) {
+  TwoDevices s;
+  s.submit(1, fast_only(8), at(500), at(0));
+  s.submit(2, movable(10, 2), at(1000), at(0));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0") << "24 + 6 there, 30 here";
+  ASSERT_TRUE(s.block(1, 1, 0, at(8)));
+  ASSERT_TRUE(s.core.cancel(JobId{1}, at(8)));
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  s.decide(at(10));
+  ASSERT_TRUE(s.block(1, 1, 1, at(11)));
+  ASSERT_TRUE(s.ended(1, 1, GrantEnd::stopped, at(11)));
+  EXPECT_EQ(s.decide(at(11)), "release 1") << "what is left, 10 ns, is not worth a move";
+}
+
+TEST(DeviceChoice, CallsTheJobThatGainsMost) {
+  TwoDevices s;
+  s.core.lane_up(s.lane(2), DeviceId{0}, at(0));
+  s.submit(1, fast_only(30), at(500), at(0));
+  s.submit(2, movable(20, 2), at(1000), at(0));
+  s.submit(3, movable(50, 20), at(1000), at(0));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 2 from 0; grant 1/1: job 1 from 0; grant 2/1: job 3 from 0");
+  ASSERT_TRUE(s.ended(1, 1, GrantEnd::failed, at(2)));
+  EXPECT_EQ(s.decide(at(2)), "stop 2/1 (more_urgent_work); finish 1 failed (lane_failed); release 1")
+      << "it gains 100 - 40 - 6, job 2 only 40 - 4 - 6";
+  ASSERT_TRUE(s.block(2, 1, 0, at(50)));
+  ASSERT_TRUE(s.ended(2, 1, GrantEnd::stopped, at(50)));
+  EXPECT_EQ(s.decide(at(50)), "grant 1/2: job 3 from 1, moved from device 0");
+}
+
+TEST(DeviceChoice, DoesNotMoveReservedWork) {
+  TwoDevices s;
+  const auto times = movable(10, 2);
+  s.core.reserve(TaskId{1},
+                 {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
+                 at(0));
+  JobSpec job = s.spec(1, times, kNever);
+  job.task = TaskId{1};
+  ASSERT_TRUE(s.core.submit(job, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0");
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  EXPECT_EQ(s.decide(at(10)), "") << "the idle device would be done at 20, not at 30";
 }
 
 TEST(DeviceChoice, DoesNotKeepReservedWorkFromItsHome) {

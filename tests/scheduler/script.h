@@ -63,7 +63,8 @@ struct Script : Commands, Observer {
 
   void grant(const Grant& g, Reason) override {
     line("grant " + of(g.lane, g.number) + ": job " + std::to_string(g.job.value) + " from " +
-         std::to_string(g.first_block));
+         std::to_string(g.first_block) +
+         (g.from ? ", moved from device " + std::to_string(g.from->value) : ""));
     exits = g.exits;
   }
   void stop(LaneId l, GrantNumber n, Reason why) override { line("stop " + of(l, n) + because(why)); }

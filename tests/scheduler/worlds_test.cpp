@@ -25,6 +25,8 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
   EXPECT_GT(total.withdrawals, total.late_withdrawals + 1000u);
   EXPECT_GT(total.late_withdrawals, 500u);
   EXPECT_GT(total.lost_lanes, 500u);
+  EXPECT_GT(total.moved, 200u);
+  EXPECT_GT(total.failed_moves, 5u);
   EXPECT_GT(total.replans, 1000u);
   EXPECT_GT(total.accepted_tasks, 1000u);
   EXPECT_GT(total.refused_tasks, 500u);

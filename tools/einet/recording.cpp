@@ -230,6 +230,18 @@ class Reader {
       }
       blocks.push_back({.trunk = t[0], .exit = t[1], .worst_trunk = t[2], .worst_exit = t[3]});
     }
+    std::vector<MoveTime> moves;
+    if (f.has("moves_ns")) {
+      for (const Json& m : f.list("moves_ns", kMaxBlocks)) {
+        const auto out = m.is_array() && m.size() == 2 ? Fields::as_integer(m[0]) : std::nullopt;
+        const auto in = out ? Fields::as_integer(m[1]) : std::nullopt;
+        if (!in || *out < 0 || *in < 0 || *out > kLongest || *in > kLongest) {
+          return f.fail("moves_ns", "[out, in] per block, from 0 to " + std::to_string(kLongest));
+        }
+        moves.push_back({.out = Duration{*out}, .in = Duration{*in}});
+      }
+      if (moves.size() != blocks.size()) return f.fail("moves_ns", "one pair per block");
+    }
     if (!f.ok()) return;
     if (!accuracy.empty() && !blocks.empty() && accuracy.size() != blocks.size()) {
       return f.fail("accuracy has " + std::to_string(accuracy.size()) + " entries and blocks_ns " +
@@ -244,6 +256,8 @@ class Reader {
       times = {};  // a new one
     times.on_device.resize(out().devices.size());
     times.on_device[device->value] = std::move(blocks);
+    times.moves.resize(out().devices.size());
+    times.moves[device->value] = std::move(moves);
     times.accuracy = std::move(accuracy);
     models_[id.value] = std::make_shared<const ModelTimes>(std::move(times));
   }
