@@ -139,7 +139,7 @@ void Core::Impl::project(TimePoint now) {
     lane.waiting = lane.front && lane.front.moves && !lane.front.certain && lane.front.block_start >= now;
     if (lane.waiting) {
       lane.boundary = now;
-      lane.key = urgency(options_.policy, *lane.front.job, standing(*lane.front.job), lane.device);
+      lane.key = lane.front.job->urgency;
     } else {
       expect_boundary(lane, now);
     }
@@ -537,6 +537,11 @@ void Core::Impl::tell(Lane& lane) {
     }
     if (!job.is_over() && !makes_room) continue;
     if (grant->block == grant->last_block()) continue;  // ends there by itself
+    // It makes room after the block that begins when its state arrives. Told before, it would not even begin.
+    if (grant->moves && !grant->certain && grant->block_start >= clock_ && !lane.waiting && !job.is_over()) {
+      look_again_ = std::min(look_again_, grant->block_start + Duration{1});
+      continue;
+    }
     grant->stop_told = true;
     commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
   }
