@@ -2,21 +2,25 @@
 // package's network truly gave to held-out samples, through the decision core on a simulated lane, under
 // several policies and exit plans. Deterministic: the same package gives the same table on every machine.
 //
-//   bench_value LOAD DEADLINE PACKAGE.einet…
+//   bench_value [--mixed] LOAD DEADLINE PACKAGE.einet…
 //
-// LOAD: work that arrives, in lanes. DEADLINE: of each job after its release, in its whole network's times.
-// With several packages each job is of one of them, at random. A job that has no answer at its deadline
-// counts as wrong.
+// LOAD: work that arrives, in CPU lanes. DEADLINE: of each job after its release, in its whole network's times on
+// the CPU. With several packages each job is of one of them, at random. A job that has no answer at its deadline
+// counts as wrong. --mixed: two CPU lanes and a device that is several times as fast, beside accepted tasks; what is
+// compared is where jobs may run.
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/package.h"
+#include "scheduler/admission/admission.h"
 #include "scheduler/simulation/replay.h"
 
 namespace einet {
@@ -30,13 +34,31 @@ constexpr int kNone = -1;  // of an exit that a static plan leaves out
 
 enum class Plan { exact, all, half, last };
 
+// Where jobs may run. All but one_lane: on lanes 0 and 1 of a CPU, and lane 2 of a fast device.
+enum class Where {
+  one_lane,
+  anywhere,        // where they are done soonest, and on from there
+  anywhere_stays,  // where they are done soonest; on the device that they have begun on
+  fast_only,
+  cpu_only,
+  by_model,  // the first model on the fast device, the others on the CPU
+};
+
 struct Variant {
   const char* name;
   Policy policy;
   Plan plan;
+  Where where = Where::one_lane;
 };
 
 // The first is what the others are compared with.
+constexpr std::array kMixed = {
+    Variant{"any device, moving on", Policy::imprecise, Plan::exact, Where::anywhere},
+    Variant{"any device, staying there", Policy::imprecise, Plan::exact, Where::anywhere_stays},
+    Variant{"the fast device only", Policy::imprecise, Plan::exact, Where::fast_only},
+    Variant{"the CPU only", Policy::imprecise, Plan::exact, Where::cpu_only},
+    Variant{"static: a device for each model", Policy::imprecise, Plan::exact, Where::by_model},
+};
 constexpr std::array kVariants = {
     Variant{"imprecise, exact plans", Policy::imprecise, Plan::exact},
     Variant{"edf, exact plans", Policy::edf, Plan::exact},
@@ -59,8 +81,7 @@ bool in_half(int exit, int blocks) {
 
 struct Model {
   PackageInfo package;
-  std::shared_ptr<const ModelTimes> times;
-  std::shared_ptr<const ModelTimes> half;  // for Plan::half: what it leaves out takes no time
+  ModelTimes times;  // on one CPU lane
   Duration whole{};
 };
 
@@ -74,14 +95,42 @@ Model model_of(PackageInfo package, const EtProfile& profile) {
                                   .worst_exit = profile.exit[b].max});
     times.accuracy.push_back(package.confidences.accuracy(static_cast<int>(b)));
   }
-  ModelTimes half = times;
-  for (int b = 0; b < times.blocks(); ++b) {
-    BlockTime& t = half.on_device[0][static_cast<std::size_t>(b)];
-    if (!in_half(b, times.blocks())) t.exit = t.worst_exit = Duration{};
-  }
   const Duration whole = whole_network(times.on_device[0]);
-  return {std::move(package), std::make_shared<const ModelTimes>(std::move(times)),
-          std::make_shared<const ModelTimes>(std::move(half)), whole};
+  return {std::move(package), std::move(times), whole};
+}
+
+// The fast device: so much faster, but no part of a block takes less than a launch. A state leaves or comes to a device
+// in kMove.
+constexpr int kFaster = 5;
+constexpr Duration kLaunch = std::chrono::microseconds(10);
+constexpr Duration kMove = std::chrono::microseconds(100);
+
+std::vector<BlockTime> on_fast_device(std::vector<BlockTime> blocks) {
+  for (BlockTime& b : blocks) {
+    for (Duration* t : {&b.trunk, &b.exit, &b.worst_trunk, &b.worst_exit}) *t = std::max(kLaunch, *t / kFaster);
+  }
+  return blocks;
+}
+
+// What the core is told of a model. For Plan::half, what it leaves out takes no time.
+std::shared_ptr<const ModelTimes> times_for(const Variant& variant, const std::vector<Model>& models,
+                                            std::size_t model) {
+  ModelTimes times = models[model].times;
+  std::vector<BlockTime>& cpu = times.on_device[0];
+  for (int b = 0; variant.plan == Plan::half && b < times.blocks(); ++b) {
+    if (!in_half(b, times.blocks())) {
+      cpu[static_cast<std::size_t>(b)].exit = cpu[static_cast<std::size_t>(b)].worst_exit = Duration{};
+    }
+  }
+  if (variant.where == Where::one_lane) return std::make_shared<const ModelTimes>(std::move(times));
+  const bool fast = variant.where != Where::cpu_only && (variant.where != Where::by_model || model == 0);
+  const bool slow = variant.where != Where::fast_only && (variant.where != Where::by_model || model != 0);
+  times.on_device.push_back(fast ? on_fast_device(cpu) : std::vector<BlockTime>{});
+  if (!slow) times.on_device[0].clear();
+  if (variant.where == Where::anywhere) {
+    times.moves.assign(2, std::vector<MoveTime>(static_cast<std::size_t>(times.blocks()), {kMove, kMove}));
+  }
+  return std::make_shared<const ModelTimes>(std::move(times));
 }
 
 // What the network answered to a sample. An exit that the plan leaves out answers what was answered before.
@@ -120,19 +169,27 @@ class Load {
     }
   }
 
+  // Its first kJobs jobs are the arrivals.
   Recording as(const Variant& variant) const {
     Recording r;
-    r.options = {.policy = variant.policy, .max_jobs = kJobs};
-    r.devices = {"cpu"};
+    r.options = {.policy = variant.policy, .max_jobs = 2 * kJobs};
     r.tenants = {"t"};
-    for (const Model& m : models_) r.models.push_back(m.package.name);
-    r.inputs.push_back({TimePoint{}, input::LaneUp{LaneId{0}, DeviceId{0}}});
+    std::vector<std::shared_ptr<const ModelTimes>> times;
+    for (std::size_t m = 0; m < models_.size(); ++m) {
+      r.models.push_back(models_[m].package.name);
+      times.push_back(times_for(variant, models_, m));
+    }
+    const bool mixed = variant.where != Where::one_lane;
+    r.devices = mixed ? std::vector<std::string>{"cpu", "fast"} : std::vector<std::string>{"cpu"};
+    for (std::uint32_t lane = 0; lane < (mixed ? 3U : 1U); ++lane) {
+      r.inputs.push_back({TimePoint{}, input::LaneUp{LaneId{lane}, DeviceId{lane / 2}}});
+    }
     for (std::size_t i = 0; i < arrivals_.size(); ++i) {
       const Arrival& a = arrivals_[i];
       const Model& model = models_[a.model];
       RecordedJob job{.id = JobId{i + 1}, .spec = {}};
       job.spec.model = ModelId{static_cast<std::uint32_t>(a.model)};
-      job.spec.times = variant.plan == Plan::half ? model.half : model.times;
+      job.spec.times = times[a.model];
       job.spec.release = a.at;
       job.spec.deadline = a.deadline;
       job.spec.plan = variant.plan == Plan::exact  ? PlanMode::exact
@@ -142,10 +199,63 @@ class Load {
       r.inputs.push_back({a.at, input::Submit{i}});
       r.jobs.push_back(std::move(job));
     }
+    if (mixed) add_tasks(r, times);
     return r;
   }
 
  private:
+  // Two tasks of every model, with periods of 10 and 15 whole networks and their middle exit mandatory. Each must be
+  // accepted.
+  void add_tasks(Recording& r, const std::vector<std::shared_ptr<const ModelTimes>>& times) const {
+    Admission admission({.policy = r.options.policy, .margin = 1, .overhead = {}});
+    std::array<Duration, 2> longest{};
+    for (const auto& model : times) {
+      for (std::size_t d = 0; d < model->on_device.size(); ++d) {
+        for (const BlockTime& b : model->on_device[d]) {
+          longest[d] = std::max(longest[d], b.worst_trunk + b.worst_exit);
+        }
+      }
+    }
+    for (const Input& i : std::vector(r.inputs)) {
+      if (const auto* up = std::get_if<input::LaneUp>(&i.what)) {
+        admission.add_lane(up->lane, up->device, Preemption::boundary);
+      }
+    }
+    for (std::uint32_t d = 0; d < longest.size(); ++d) {
+      EINET_CHECK(admission.set_longest_block(DeviceId{d}, longest[d]).has_value(), "nothing is promised yet");
+    }
+    std::vector<Input> reserved, submitted;
+    for (std::uint32_t t = 0; t < 2 * models_.size(); ++t) {
+      const std::size_t m = t / 2;
+      const Duration period = models_[m].whole * (t % 2 == 0 ? 10 : 15);
+      const TaskId task{t + 1};
+      const auto accepted = admission.add({.id = task,
+                                           .name = std::to_string(t),
+                                           .times = times[m],
+                                           .period = period,
+                                           .deadline = period,
+                                           .priority = 1,
+                                           .mandatory_exit = times[m]->blocks() / 2});
+      EINET_CHECK(accepted.has_value(), accepted ? "" : accepted.error().words.c_str());
+      for (TimePoint at{}; at < arrivals_.back().at; at += period) {
+        RecordedJob job{.id = JobId{r.jobs.size() + 1}, .spec = {}};
+        job.spec.task = task;
+        job.spec.model = ModelId{static_cast<std::uint32_t>(m)};
+        job.spec.times = times[m];
+        job.spec.release = at;
+        job.answers = answers(models_[m].package.confidences, r.jobs.size() % 100, Plan::exact);
+        submitted.push_back({at, input::Submit{r.jobs.size()}});
+        r.jobs.push_back(std::move(job));
+      }
+    }
+    for (const TaskId task : admission.tasks()) {
+      reserved.push_back({TimePoint{}, input::Reserve{task, *admission.reservation(task)}});
+    }
+    r.inputs.insert(r.inputs.begin() + 3, reserved.begin(), reserved.end());
+    r.inputs.insert(r.inputs.end(), submitted.begin(), submitted.end());
+    std::stable_sort(r.inputs.begin(), r.inputs.end(), [](const Input& a, const Input& b) { return a.at < b.at; });
+  }
+
   struct Arrival {
     TimePoint at, deadline;
     std::size_t model = 0;
@@ -160,6 +270,8 @@ struct Score {
   double answered = 0;  // share of all jobs that have an answer at their deadline
   double right = 0;     // share of all jobs whose answer is right
   double exit = 0;      // mean index, of those answered
+  int missed = 0;       // jobs of accepted tasks without their mandatory answer
+  int promised = 0;     // jobs of accepted tasks
   std::vector<Duration> responses;
 };
 
@@ -171,6 +283,11 @@ Score score(const Recording& recording) {
   for (std::size_t i = 0; i < played.jobs.size(); ++i) {
     EINET_CHECK(played.jobs[i].has_value(), "every job ends");
     const JobEnd& end = *played.jobs[i];
+    if (recording.jobs[i].spec.task != TaskId{}) {
+      ++s.promised;
+      s.missed += end.outcome != Outcome::completed && end.outcome != Outcome::deadline;
+      continue;
+    }
     const bool counts = end.outcome == Outcome::completed || end.outcome == Outcome::deadline;
     if (!counts || end.best.top_class == kNone) continue;
     ++answered;
@@ -204,7 +321,7 @@ int complain(const std::string& words) {
   return 2;
 }
 
-void print(const std::vector<Model>& models, double load, double deadline) {
+void print(const std::vector<Model>& models, double load, double deadline, std::span<const Variant> variants) {
   for (const Model& m : models)
     std::printf("%s (whole network %s) ", m.package.name.c_str(), format_duration_short(m.whole).c_str());
   std::printf("\n%d jobs in each of %d seeds, load %g, deadlines %g whole networks\n", kJobs, kSeeds, load,
@@ -212,7 +329,8 @@ void print(const std::vector<Model>& models, double load, double deadline) {
   std::printf("%-38s %9s %9s %9s %17s %6s %9s %9s\n", "", "answered", "no answer", "accuracy",
               "less the first", "exit", "p50", "p99");
   std::vector<double> first;
-  for (const Variant& variant : kVariants) {
+  int missed = 0, promised = 0;
+  for (const Variant& variant : variants) {
     std::vector<double> answered, right, exits, less;
     std::vector<Duration> responses;
     for (unsigned seed = 1; seed <= kSeeds; ++seed) {
@@ -220,6 +338,8 @@ void print(const std::vector<Model>& models, double load, double deadline) {
       answered.push_back(s.answered);
       right.push_back(s.right);
       exits.push_back(s.exit);
+      missed += s.missed;
+      promised += s.promised;
       responses.insert(responses.end(), s.responses.begin(), s.responses.end());
     }
     if (first.empty()) first = right;
@@ -234,13 +354,19 @@ void print(const std::vector<Model>& models, double load, double deadline) {
                 std::size_t{kSeeds} * kJobs - responses.size(), mean(right), mean(less), half_width_95(less),
                 mean(exits), at(0.5).c_str(), at(0.99).c_str());
   }
+  if (promised > 0) std::printf("jobs of accepted tasks, all variants: %d of %d missed\n", missed, promised);
 }
 
 int run(int argc, char** argv) {
+  const bool mixed = argc > 1 && std::string_view(argv[1]) == "--mixed";
+  if (mixed) {
+    --argc;
+    ++argv;
+  }
   const double load = argc > 3 ? std::atof(argv[1]) : 0;
   const double deadline = argc > 3 ? std::atof(argv[2]) : 0;
   if (!(load > 0) || !(deadline > 0))
-    return complain("usage: bench_value LOAD DEADLINE PACKAGE.einet…; both above 0");
+    return complain("usage: bench_value [--mixed] LOAD DEADLINE PACKAGE.einet…; both above 0");
   std::vector<Model> models;
   for (int i = 3; i < argc; ++i) {
     Result<PackageInfo> package = read_package_info(argv[i]);
@@ -251,7 +377,7 @@ int run(int argc, char** argv) {
     const EtProfile times = *profile;
     models.push_back(model_of(std::move(*package), times));
   }
-  print(models, load, deadline);
+  print(models, load, deadline, mixed ? std::span<const Variant>(kMixed) : std::span<const Variant>(kVariants));
   return 0;
 }
 
