@@ -4,6 +4,8 @@
 #include <fstream>
 #include <new>
 
+#include "models/carried_state.h"
+
 namespace einet {
 namespace {
 
@@ -16,6 +18,10 @@ void release(std::byte* memory) {
 }  // namespace
 
 TrunkState::TrunkState(ByteCount size) : TrunkState(new (kAlignment) std::byte[size.value], size, release) {}
+
+ByteCount LoadedModel::carried_bytes(int next_block) const {
+  return einet::carried_bytes(info().program, next_block);
+}
 
 std::string Backend::machine() const {
   std::ifstream file("/proc/cpuinfo");

@@ -68,6 +68,16 @@ class LoadedModel {
   virtual ByteCount state_bytes() const = 0;
   // Thread-safe.
   virtual Result<std::unique_ptr<LaneModel>> make_lane() const = 0;
+
+  // A job moves to another worker: its state before `next_block`, after trunks 0 … next_block - 1, as bytes
+  // that mean the same to every executor that computes the program (models/carried_state.h). Thread-safe, for
+  // threads that are no lanes; no lane uses that TrunkState meanwhile. Precondition: 1 <= next_block <
+  // blocks; the bytes are carried_bytes(next_block), aligned as fp32; the TrunkState is at least
+  // state_bytes(). Error: the device fails.
+  virtual ByteCount carried_bytes(int next_block) const;
+  virtual Result<void> save_state(int next_block, TrunkState&, std::span<std::byte> to) const = 0;
+  // Then every block from next_block on runs as it would have where the state was saved.
+  virtual Result<void> load_state(int next_block, std::span<const std::byte> from, TrunkState&) const = 0;
 };
 
 class Backend {

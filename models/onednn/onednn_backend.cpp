@@ -6,6 +6,7 @@
 #include <omp.h>
 
 #include "config/check.h"
+#include "models/carried_state.h"
 #include "models/input.h"
 #include "models/memory_plan.h"
 #include "models/onednn/steps.h"
@@ -53,16 +54,25 @@ void run(const ConcatenationStep& step, const auto& memory_of) {
   }
 }
 
-void run(const FlattenStep& step, const auto& memory_of) {
-  const float* in = memory_of(step.input);
-  float* out = memory_of(step.output);
-  if (step.pixels == 1 || step.channels == 1) {
-    std::memcpy(out, in, step.channels * step.pixels * sizeof(float));
+// A matrix's rows become the columns of `out`: with a row per pixel, NHWC becomes channel, row, column order;
+// with a row per channel, the other way round.
+void transpose(const float* in, std::size_t rows, std::size_t columns, float* out) {
+  if (rows == 1 || columns == 1) {
+    std::memcpy(out, in, rows * columns * sizeof(float));
     return;
   }
-  for (std::size_t c = 0; c < step.channels; ++c) {
-    for (std::size_t p = 0; p < step.pixels; ++p) out[c * step.pixels + p] = in[p * step.channels + c];
+  // As many rows at a time as fill a cache line of `out`.
+  constexpr std::size_t kRows = 64 / sizeof(float);
+  for (std::size_t first = 0; first < rows; first += kRows) {
+    const std::size_t end = std::min(first + kRows, rows);
+    for (std::size_t c = 0; c < columns; ++c) {
+      for (std::size_t r = first; r < end; ++r) out[c * rows + r] = in[r * columns + c];
+    }
   }
+}
+
+void run(const FlattenStep& step, const auto& memory_of) {
+  transpose(memory_of(step.input), step.pixels, step.channels, memory_of(step.output));
 }
 
 void run(const SoftmaxStep& step, const auto& memory_of) {
@@ -237,7 +247,29 @@ class OneDnnModel final : public LoadedModel {
     });
   }
 
+  Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {
+    for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{to.size()})) {
+      auto* const carried = reinterpret_cast<float*>(to.data() + c.offset);
+      transpose(in_state(c.reg, state), pixels(c.shape), channels(c.shape), carried);
+    }
+    return {};
+  }
+  Result<void> load_state(int next_block, std::span<const std::byte> from, TrunkState& state) const override {
+    for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{from.size()})) {
+      const auto* const carried = reinterpret_cast<const float*>(from.data() + c.offset);
+      transpose(carried, channels(c.shape), pixels(c.shape), in_state(c.reg, state));
+    }
+    return {};
+  }
+
  private:
+  static std::size_t channels(Shape shape) { return static_cast<std::size_t>(shape.channels); }
+  static std::size_t pixels(Shape shape) { return static_cast<std::size_t>(shape.pixels()); }
+  float* in_state(Register r, TrunkState& state) const {
+    EINET_CHECK(state.size() >= state_bytes(), "the state has room for the model");
+    return reinterpret_cast<float*>(state.data()) + shared_.plan.places[static_cast<std::size_t>(r)].offset;
+  }
+
   const SharedModel shared_;
 };
 

@@ -6,6 +6,7 @@
 #include <torch/utils.h>
 
 #include "config/check.h"
+#include "models/carried_state.h"
 #include "models/input.h"
 #include "models/torch/operations.h"
 #include "models/torch/state_layout.h"
@@ -101,6 +102,18 @@ class AtenModel final : public LoadedModel {
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
   Result<std::unique_ptr<LaneModel>> make_lane() const override {
     return std::unique_ptr<LaneModel>(std::make_unique<AtenLane>(loaded_));
+  }
+  Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {
+    for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{to.size()})) {
+      std::memcpy(to.data() + c.offset, state.data() + loaded_->layout.offset(c.reg), c.bytes);
+    }
+    return {};
+  }
+  Result<void> load_state(int next_block, std::span<const std::byte> from, TrunkState& state) const override {
+    for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{from.size()})) {
+      std::memcpy(state.data() + loaded_->layout.offset(c.reg), from.data() + c.offset, c.bytes);
+    }
+    return {};
   }
 
  private:

@@ -84,6 +84,18 @@ TEST_F(SyntheticTest, RefusesInputsOfTheWrongSizeAndNotFinite) {
               HasSubstr("not finite"));
 }
 
+TEST_F(SyntheticTest, GoesOnWithAStateThatWasSavedAndLoadedAgain) {
+  const auto answers = run(7);
+  std::vector<std::byte> carried(model_->carried_bytes(1).value);
+  ASSERT_TRUE(model_->save_state(1, *state_, carried));
+  run(8);  // the lane's next job
+  ASSERT_TRUE(model_->load_state(1, carried, *state_));
+  std::vector<float> scores(10);
+  ASSERT_TRUE(lane_->run_trunk(1, *state_));
+  ASSERT_TRUE(lane_->run_exit(1, *state_, scores));
+  EXPECT_EQ(scores, answers[1]);
+}
+
 TEST(Synthetic, RefusesAPackageWithoutTimes) {
   Package package = test::make_synthetic_package({.trunk = {1ms}, .exit = {1ms}, .accuracy = {}});
   package.info.times[0].device = "cuda";

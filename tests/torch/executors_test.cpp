@@ -309,6 +309,57 @@ TEST_P(Executors, TakeFloatsAsTheyTakeBytes) {
   EXPECT_FALSE(lane->begin({ElementType::u8, std::span(image).first(5)}, state));
 }
 
+// A job that moves to the next executor after every block, from the first or from another one on.
+class ExecutorsInTurn : public Executors {
+ protected:
+  struct Place {
+    explicit Place(Backend& backend, const Package& package)
+        : model(backend.load(package).value()),
+          lane(model->make_lane().value()),
+          state(backend.make_state(model->state_bytes()).value()) {}
+    std::unique_ptr<LoadedModel> model;
+    std::unique_ptr<LaneModel> lane;
+    std::unique_ptr<TrunkState> state;
+  };
+
+  static void move(const Place& from, const Place& to, int next_block) {
+    ASSERT_EQ(from.model->carried_bytes(next_block), to.model->carried_bytes(next_block));
+    std::vector<std::byte> carried(from.model->carried_bytes(next_block).value);
+    ASSERT_TRUE(from.model->save_state(next_block, *from.state, carried));
+    ASSERT_TRUE(to.model->load_state(next_block, carried, *to.state));
+  }
+};
+
+TEST_P(ExecutorsInTurn, AnswerAsTheModuleAtEveryExit) {
+  const Package package = network_->lower(normalisation_).value();
+  const auto image = random_image(GetParam().input, 10);
+  const Scores expected = module_scores(image);
+  std::vector<Place> places;
+  for (const auto& backend : backends()) {
+    backend->enter_lane();
+    places.emplace_back(*backend, package);
+  }
+  for (std::size_t first = 0; first < places.size(); ++first) {
+    const Place* here = &places[first];
+    ASSERT_TRUE(here->lane->begin({ElementType::u8, image}, *here->state));
+    Scores found;
+    for (std::size_t b = 0; b < expected.size(); ++b) {
+      const int block = static_cast<int>(b);
+      const Place& there = places[(first + b) % places.size()];
+      if (b > 0) move(*here, there, block);
+      here = &there;
+      ASSERT_TRUE(here->lane->run_trunk(block, *here->state));
+      ASSERT_TRUE(here->lane->run_exit(block, *here->state, found.emplace_back(10)));
+    }
+    expect_same(expected, found, *backends().back());  // CUDA, if it takes part, with its tolerance
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, ExecutorsInTurn,
+                         ::testing::Values(Case{"b-alexnet", {1, 28, 28}}, Case{"b-alexnet", {3, 32, 32}},
+                                           Case{"fine-resnet", {1, 28, 28}}, Case{"msdnet-21", {3, 32, 32}},
+                                           Case{"msdnet-40", {3, 32, 32}}));
+
 INSTANTIATE_TEST_SUITE_P(Zoo, Executors,
                          ::testing::Values(Case{"b-alexnet", {1, 28, 28}}, Case{"b-alexnet", {3, 32, 32}},
                                            Case{"b-alexnet-compressed", {3, 32, 32}},

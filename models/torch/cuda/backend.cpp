@@ -20,6 +20,7 @@
 #include <torch/utils.h>
 
 #include "config/check.h"
+#include "models/carried_state.h"
 #include "models/cuda_backend.h"
 #include "models/input.h"
 #include "models/torch/cuda/capture.h"
@@ -203,10 +204,38 @@ class CudaLane final : public LaneModel {
   std::vector<Graph> trunks_, exits_;
 };
 
+// Copies beside the lanes' work, on a stream of its own: neither one of LibTorch's pool, which deals the
+// lanes' out again, nor the default one, on which all others wait. Any thread.
+class StateCopies {
+ public:
+  explicit StateCopies(torch::Device device) : device_(device) {
+    const cuda::CUDAGuard on(device_);
+    C10_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  }
+  ~StateCopies() { C10_CUDA_CHECK_WARN(cudaStreamDestroy(stream_)); }
+  StateCopies(const StateCopies&) = delete;
+  StateCopies& operator=(const StateCopies&) = delete;
+
+  void begin(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
+    const cuda::CUDAGuard on(device_);
+    C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, stream_));
+  }
+  // Sleeps until all that were begun are done.
+  void wait() const {
+    at::cuda::CUDAEvent done(cudaEventDisableTiming | cudaEventBlockingSync);
+    done.record(cuda::getStreamFromExternal(stream_, device_.index()));
+    done.synchronize();
+  }
+
+ private:
+  const torch::Device device_;
+  cudaStream_t stream_ = nullptr;
+};
+
 class CudaModel final : public LoadedModel {
  public:
   CudaModel(Package package, torch::Device device)
-      : loaded_(std::make_shared<const Loaded>(std::move(package), device)) {}
+      : loaded_(std::make_shared<const Loaded>(std::move(package), device)), copies_(device) {}
 
   const PackageInfo& info() const override { return loaded_->info; }
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
@@ -215,9 +244,30 @@ class CudaModel final : public LoadedModel {
     if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_); }); !ok) return ok.error();
     return lane;
   }
+  Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {
+    return guarded([&] {
+      for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{to.size()})) {
+        copies_.begin(to.data() + c.offset, in_state(c.reg, state), c.bytes, cudaMemcpyDeviceToHost);
+      }
+      copies_.wait();
+    });
+  }
+  Result<void> load_state(int next_block, std::span<const std::byte> from, TrunkState& state) const override {
+    return guarded([&] {
+      for (const CarriedRegister& c : carried_registers(info().program, next_block, ByteCount{from.size()})) {
+        copies_.begin(in_state(c.reg, state), from.data() + c.offset, c.bytes, cudaMemcpyHostToDevice);
+      }
+      copies_.wait();
+    });
+  }
 
  private:
+  std::byte* in_state(Register r, TrunkState& state) const {
+    return state.data() + loaded_->layout.offset(r);
+  }
+
   std::shared_ptr<const Loaded> loaded_;
+  const StateCopies copies_;
 };
 
 class CudaBackend final : public Backend {
