@@ -14,10 +14,11 @@ namespace einet::lane {
 
 namespace {
 
-constexpr std::size_t kConfigureFds = 4;
+constexpr std::size_t kMostFds = 4;
 constexpr std::size_t kMaxText = 1000;
 constexpr std::int64_t kMaxInputElements = std::int64_t{1} << 26;
 constexpr std::uint64_t kMaxStateBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kMaxCarriedBytes = std::uint64_t{1} << 30;  // every register that a program may have
 
 template <class... F>
 struct Overloaded : F... {
@@ -39,6 +40,11 @@ Result<std::string> pack(const google::protobuf::MessageLite& message) {
   return packet;
 }
 
+Result<void> check_model(std::uint32_t id) {
+  if (id < kMaxModels) return {};
+  return bad("model", std::to_string(id), "below " + std::to_string(kMaxModels));
+}
+
 bool parse(google::protobuf::MessageLite& message, std::string_view packet) {
   return packet.size() <= kMaxControlMessage.value &&
          message.ParseFromArray(packet.data(), static_cast<int>(packet.size()));
@@ -56,6 +62,17 @@ Result<PartTime> read_part(const wire::PartTime& from) {
     return error("control message: times of a block are not 0 <= p50 <= p99 <= max < 2^62 ns");
   }
   return PartTime{Duration{from.p50_ns()}, Duration{from.p99_ns()}, Duration{from.max_ns()}};
+}
+
+Result<MoveTime> read_move_time(const wire::MoveTime& from) {
+  const std::int64_t never = kNever.time_since_epoch().count();
+  if (from.out_ns() < 0 || from.out_ns() >= never || from.in_ns() < 0 || from.in_ns() >= never) {
+    return error("control message: the times of moves are not 0 to 2^62 - 1 ns");
+  }
+  if (from.bytes() > kMaxCarriedBytes) {
+    return bad("moves", std::to_string(from.bytes()) + " bytes", "at most 2^30");
+  }
+  return MoveTime{ByteCount{from.bytes()}, Duration{from.out_ns()}, Duration{from.in_ns()}};
 }
 
 void pack_predictor(const PredictorParameters& from, wire::Predictor& to) {
@@ -139,6 +156,12 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
   }
   for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
   to.set_state_bytes(from.state.value);
+  for (const MoveTime& move : from.moves) {
+    wire::MoveTime& time = *to.add_moves();
+    time.set_bytes(move.bytes.value);
+    time.set_out_ns(move.out.count());
+    time.set_in_ns(move.in.count());
+  }
   if (from.predictor) pack_predictor(*from.predictor, *to.mutable_predictor());
 }
 
@@ -215,6 +238,17 @@ Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
     return bad("state_bytes", std::to_string(from.state_bytes()), "at most 2^40");
   }
   to.state = ByteCount{from.state_bytes()};
+  if (from.moves_size() != 0 && from.moves_size() != to.blocks) {
+    return bad_length("moves", from.moves_size(), "block", to.blocks);
+  }
+  for (const wire::MoveTime& time : from.moves()) {
+    auto move = read_move_time(time);
+    if (!move) return move.error();
+    to.moves.push_back(*move);
+  }
+  if (!to.moves.empty() && to.moves[0] != MoveTime{}) {
+    return bad("moves", "not zero for the first block", "zero: nothing moves before it");
+  }
   if (!from.has_predictor()) return to;
   auto predictor = read_predictor(from.predictor(), to.classes);
   if (!predictor) return within("control message: predictor", predictor.error());
@@ -263,14 +297,19 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
         "with pinned lanes, at most " + std::to_string(kMaxLanes / 2));
   }
   to.memory = ByteCount{from.memory()};
-  if (fds.size() != kConfigureFds) {
-    return bad("configure", "sent with " + std::to_string(fds.size()) + " descriptors", "4");
-  }
   to.down = std::move(fds[0]);
   to.up = std::move(fds[1]);
   to.doorbell = std::move(fds[2]);
   to.arena = std::move(fds[3]);
   return to;
+}
+
+Result<FromWorker> read_moved(const wire::StateMoved& from) {
+  if (from.job() == 0) return bad("job", "0", "above 0");
+  if (from.out_of_memory() && from.problem().empty()) {
+    return bad("out_of_memory", "said of no problem", "with one only");
+  }
+  return FromWorker(StateMoved{JobId{from.job()}, from.problem().substr(0, kMaxText), from.out_of_memory()});
 }
 
 Result<FromWorker> read_ready(const wire::Ready& from) {
@@ -286,10 +325,47 @@ Result<FromWorker> read_ready(const wire::Ready& from) {
   return FromWorker(std::move(to));
 }
 
+// Of SaveState and LoadState, which are alike.
+void pack_move(const auto& from, wire::StateMove& to) {
+  to.set_job(from.job.value);
+  to.set_job_slot(from.job_slot);
+  to.set_model(from.model.value);
+  to.set_next_block(static_cast<std::uint32_t>(from.next_block));
+}
+
+template <class Move>
+Result<ToWorker> read_move(const wire::StateMove& from, std::vector<UniqueFd> fds) {
+  if (from.job() == 0) return bad("job", "0", "above 0");
+  if (from.job_slot() >= kMaxJobSlots) {
+    return bad("job_slot", std::to_string(from.job_slot()), "below " + std::to_string(kMaxJobSlots));
+  }
+  if (auto ok = check_model(from.model()); !ok) return ok.error();
+  if (from.next_block() < 1 || from.next_block() >= kMaxBlocks) {
+    return bad("next_block", std::to_string(from.next_block()), "1 to " + std::to_string(kMaxBlocks - 1));
+  }
+  return ToWorker(Move{JobId{from.job()}, from.job_slot(), ModelId{from.model()},
+                       static_cast<int>(from.next_block()), std::move(fds[0])});
+}
+
 std::vector<int> fds_of(const ToWorker& message) {
-  const auto* configure = std::get_if<Configure>(&message);
-  if (configure == nullptr) return {};
-  return {configure->down.get(), configure->up.get(), configure->doorbell.get(), configure->arena.get()};
+  if (const auto* c = std::get_if<Configure>(&message)) {
+    return {c->down.get(), c->up.get(), c->doorbell.get(), c->arena.get()};
+  }
+  if (const auto* save = std::get_if<SaveState>(&message)) return {save->memory.get()};
+  if (const auto* load = std::get_if<LoadState>(&message)) return {load->memory.get()};
+  return {};
+}
+
+std::size_t fds_with(wire::ToWorker::KindCase kind) {
+  switch (kind) {
+    case wire::ToWorker::kConfigure:
+      return kMostFds;
+    case wire::ToWorker::kSaveState:
+    case wire::ToWorker::kLoadState:
+      return 1;
+    default:
+      return 0;
+  }
 }
 
 }  // namespace
@@ -312,6 +388,8 @@ Result<std::string> encode(const ToWorker& message) {
                    to.mutable_load_model()->set_model(from.model.value);
                    to.mutable_load_model()->set_path(from.path);
                  },
+                 [&](const SaveState& from) { pack_move(from, *to.mutable_save_state()); },
+                 [&](const LoadState& from) { pack_move(from, *to.mutable_load_state()); },
                  [&](const Shutdown&) { to.mutable_shutdown(); },
              },
              message);
@@ -333,6 +411,11 @@ Result<std::string> encode(const FromWorker& message) {
                    to.mutable_model_refused()->set_model(from.model.value);
                    to.mutable_model_refused()->set_reason(from.reason.substr(0, kMaxText));
                  },
+                 [&](const StateMoved& from) {
+                   to.mutable_state_moved()->set_job(from.job.value);
+                   to.mutable_state_moved()->set_problem(from.problem.substr(0, kMaxText));
+                   to.mutable_state_moved()->set_out_of_memory(from.out_of_memory);
+                 },
                  [&](const LogLine& from) {
                    to.mutable_log_line()->set_severity(static_cast<std::uint32_t>(from.severity));
                    to.mutable_log_line()->set_text(from.text.substr(0, kMaxText));
@@ -345,7 +428,10 @@ Result<std::string> encode(const FromWorker& message) {
 Result<ToWorker> decode_to_worker(std::string_view packet, std::vector<UniqueFd> fds) {
   wire::ToWorker from;
   if (!parse(from, packet)) return error("control message: not a message to a worker");
-  if (!from.has_configure() && !fds.empty()) return bad("message", "sent with descriptors", "none here");
+  if (const std::size_t expected = fds_with(from.kind_case()); fds.size() != expected) {
+    return bad("message", "sent with " + std::to_string(fds.size()) + " descriptors",
+               std::to_string(expected) + " here");
+  }
   switch (from.kind_case()) {
     case wire::ToWorker::kConfigure: {
       auto configure = read_configure(from.configure(), std::move(fds));
@@ -353,10 +439,12 @@ Result<ToWorker> decode_to_worker(std::string_view packet, std::vector<UniqueFd>
       return ToWorker(std::move(*configure));
     }
     case wire::ToWorker::kLoadModel:
-      if (from.load_model().model() >= kMaxModels) {
-        return bad("model", std::to_string(from.load_model().model()), "below " + std::to_string(kMaxModels));
-      }
+      if (auto ok = check_model(from.load_model().model()); !ok) return ok.error();
       return ToWorker(LoadModel{ModelId{from.load_model().model()}, from.load_model().path()});
+    case wire::ToWorker::kSaveState:
+      return read_move<SaveState>(from.save_state(), std::move(fds));
+    case wire::ToWorker::kLoadState:
+      return read_move<LoadState>(from.load_state(), std::move(fds));
     case wire::ToWorker::kShutdown:
       return ToWorker(Shutdown{});
     case wire::ToWorker::KIND_NOT_SET:
@@ -372,21 +460,17 @@ Result<FromWorker> decode_from_worker(std::string_view packet) {
     case wire::FromWorker::kReady:
       return read_ready(from.ready());
     case wire::FromWorker::kModelLoaded: {
-      if (from.model_loaded().model() >= kMaxModels) {
-        return bad("model", std::to_string(from.model_loaded().model()),
-                   "below " + std::to_string(kMaxModels));
-      }
+      if (auto ok = check_model(from.model_loaded().model()); !ok) return ok.error();
       auto description = read_description(from.model_loaded());
       if (!description) return description.error();
       return FromWorker(ModelLoaded{ModelId{from.model_loaded().model()}, std::move(*description)});
     }
     case wire::FromWorker::kModelRefused:
-      if (from.model_refused().model() >= kMaxModels) {
-        return bad("model", std::to_string(from.model_refused().model()),
-                   "below " + std::to_string(kMaxModels));
-      }
+      if (auto ok = check_model(from.model_refused().model()); !ok) return ok.error();
       return FromWorker(ModelRefused{ModelId{from.model_refused().model()},
                                      from.model_refused().reason().substr(0, kMaxText)});
+    case wire::FromWorker::kStateMoved:
+      return read_moved(from.state_moved());
     case wire::FromWorker::kLogLine:
       if (from.log_line().severity() > static_cast<std::uint32_t>(Severity::error)) {
         return bad("severity", std::to_string(from.log_line().severity()), "0 to 2");
@@ -443,7 +527,7 @@ Result<Received> ControlSocket::receive(FromWorker& into, Waiting waiting) {
 
 Result<void> ControlSocket::send_packet(std::string_view packet, const std::vector<int>& fds,
                                         Waiting waiting) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kConfigureFds * sizeof(int))> ancillary{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> ancillary{};
   iovec data{const_cast<char*>(packet.data()), packet.size()};
   msghdr message{};
   message.msg_iov = &data;
@@ -468,7 +552,7 @@ Result<void> ControlSocket::send_packet(std::string_view packet, const std::vect
 
 Result<Received> ControlSocket::receive_packet(std::string& packet, std::vector<UniqueFd>& fds,
                                                Waiting waiting) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(kConfigureFds * sizeof(int))> ancillary{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostFds * sizeof(int))> ancillary{};
   packet.resize(kMaxControlMessage.value);
   iovec data{packet.data(), packet.size()};
   msghdr message{};

@@ -1,10 +1,17 @@
-// The control socket between einetd and one einet-worker: configuration, loading models, log lines; nothing
-// that is urgent. Messages are plain structs, checked when they are received: what a worker says of a model
-// comes from foreign data. The wire format (protobuf, one message per SOCK_SEQPACKET packet) stays inside.
+// The control socket between einetd and one einet-worker: configuration, loading models, moving jobs' states,
+// log lines; nothing that a lane waits for. Messages are plain structs, checked when they are received: what
+// a worker says of a model comes from foreign data. The wire format (protobuf, one message per SOCK_SEQPACKET
+// packet) stays inside.
 //
 // The conversation: the daemon sends Configure, the worker answers Ready; then any number of LoadModel, each
-// answered by ModelLoaded or ModelRefused in order, log lines at any time; in the end Shutdown, after
-// DaemonEnd::close, or the socket closes.
+// answered by ModelLoaded or ModelRefused, and of SaveState and LoadState, each answered by StateMoved, all
+// in the order in which they were sent; log lines at any time; in the end Shutdown, after DaemonEnd::close,
+// or the socket closes.
+//
+// A job moves to another worker: the daemon makes a memfd without a size and sends it with SaveState to the
+// worker that holds the job's state, seals it when that worker has filled it, and sends it with LoadState to
+// the other. The first worker's slot keeps the state, so the job may also go on there. No lane has a grant
+// for the job between the asking and the answer.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +45,7 @@ struct Configure {
   // 0: no urgent lanes. Else the channel has 2 * lanes lanes, and lane `lanes` + i is the urgent lane of lane
   // i: on its cores, always with this SCHED_FIFO priority.
   int urgent_priority = 0;  // 0, or reserved_priority + 1 … 99 where lanes are pinned
-  ByteCount memory{};         // of the device, for weights and jobs' states; zero: as much as there is
+  ByteCount memory{};       // of the device, for weights and jobs' states; zero: as much as there is
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
 };
@@ -49,9 +56,31 @@ struct LoadModel {
 };
 inline constexpr std::uint32_t kMaxModels = 1024;
 
+// Writes the state of a job that stands before `next_block` into the memory, as LoadedModel::save_state does.
+// Refused: the model is not loaded or has no such boundary, the slot holds no such state, a lane uses it, or
+// the memory is sealed.
+struct SaveState {
+  JobId job;                   // not 0
+  std::uint32_t job_slot = 0;  // < kMaxJobSlots
+  ModelId model;               // < kMaxModels
+  int next_block = 0;          // 1 … kMaxBlocks - 1
+  UniqueFd memory;             // a memfd; its size becomes that of the state. Sent as a duplicate
+};
+
+// The opposite: then the job can be granted from `next_block` on, and whatever job the slot was for before is
+// forgotten. Refused: the model is not loaded or has no such boundary, a lane uses the slot, the memory's
+// size is not the state's or can still shrink (F_SEAL_SHRINK), or the device has no memory left.
+struct LoadState {
+  JobId job;  // all as in SaveState
+  std::uint32_t job_slot = 0;
+  ModelId model;
+  int next_block = 0;
+  UniqueFd memory;  // filled and sealed
+};
+
 struct Shutdown {};
 
-using ToWorker = std::variant<Configure, LoadModel, Shutdown>;
+using ToWorker = std::variant<Configure, LoadModel, SaveState, LoadState, Shutdown>;
 
 // ---- from the worker ----
 
@@ -74,6 +103,13 @@ struct BlockTimes {
   PartTime trunk, exit;
 };
 
+// What it takes to move a job at a boundary.
+struct MoveTime {
+  ByteCount bytes;       // of the state, as SaveState writes it; at most 1 GiB
+  Duration out{}, in{};  // of SaveState and LoadState here, medians; >= 0
+  friend bool operator==(const MoveTime&, const MoveTime&) = default;
+};
+
 // What the daemon needs of a package. The worker has read it; the daemon never does.
 struct ModelDescription {
   std::string name;        // [A-Za-z0-9_.-]{1,64}
@@ -86,6 +122,8 @@ struct ModelDescription {
   std::vector<BlockTimes> times;    // ET-profile of this device: one per block, or none
   std::vector<double> accuracy;     // of each exit on held-out samples, in [0, 1]: one per block, or none
   ByteCount state;                  // memory of one job's state in the worker
+  // One per block, entry b at the boundary before block b, so the first is all zero; or none: not measured.
+  std::vector<MoveTime> moves{};
   // How answers are judged; of as many exits and classes, and check() holds. None: every sample is like the
   // mean.
   std::optional<PredictorParameters> predictor{};
@@ -101,6 +139,13 @@ struct ModelRefused {
   std::string reason;  // may quote the package: not to be trusted as text
 };
 
+// The answer to SaveState and LoadState.
+struct StateMoved {
+  JobId job;
+  std::string problem{};       // "": done. Else it was refused: not to be trusted as text
+  bool out_of_memory = false;  // the problem is that the device has no memory left for the state
+};
+
 enum class Severity : std::uint8_t { info, warning, error };
 
 struct LogLine {
@@ -108,7 +153,7 @@ struct LogLine {
   std::string text;  // not to be trusted as text
 };
 
-using FromWorker = std::variant<Ready, ModelLoaded, ModelRefused, LogLine>;
+using FromWorker = std::variant<Ready, ModelLoaded, ModelRefused, StateMoved, LogLine>;
 
 // ---- the socket ----
 

@@ -17,10 +17,17 @@ Error system_error(const std::string& what) {
   return error(what + ": " + std::strerror(errno));
 }
 
+Result<UniqueFd> make_memfd(const char* name) {
+  UniqueFd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return system_error(std::string("cannot create shared memory ") + name);
+  return fd;
+}
+
 Result<SharedMemory> make(const char* name, ByteCount size, int protection, int seals) {
+  auto fd = make_memfd(name);
+  if (!fd) return fd.error();
   SharedMemory memory;
-  memory.fd = UniqueFd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory.fd) return system_error(std::string("cannot create shared memory ") + name);
+  memory.fd = std::move(*fd);
   if (::ftruncate(memory.fd.get(), static_cast<off_t>(size.value)) != 0) {
     return system_error("cannot get " + format_bytes(size) + " of shared memory for " + name);
   }
@@ -79,6 +86,26 @@ Result<SharedMemory> make_readable_by_others(const char* name, ByteCount size) {
 
 Result<SharedMemory> make_writable_by_others(const char* name, ByteCount size) {
   return make(name, size, PROT_READ, 0);
+}
+
+Result<UniqueFd> make_to_be_filled(const char* name) {
+  return make_memfd(name);
+}
+
+Result<Mapping> map_for_filling(int fd, ByteCount size) {
+  if (::ftruncate(fd, static_cast<off_t>(size.value)) != 0) {
+    return system_error("cannot make the shared memory " + format_bytes(size) + " large");
+  }
+  return Mapping::of(fd, PROT_READ | PROT_WRITE, size.value);
+}
+
+// Not F_SEAL_WRITE, which waits for every processor to let go of new pages: a lane of real-time rank may keep
+// its own for long.
+Result<void> seal_filled(int fd) {
+  if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) != 0) {
+    return system_error("cannot seal the shared memory");
+  }
+  return {};
 }
 
 Result<Mapping> map_for_reading(int fd, ByteCount at_least) {

@@ -27,6 +27,7 @@ ModelDescription some_model() {
   model.times = {{part, part}, {part, part}};
   model.accuracy = {0.5, 1.0};
   model.state = ByteCount{4096};
+  model.moves = {{}, {ByteCount{2048}, Duration{70}, Duration{50}}};
   model.predictor = {
       .classes = 3,
       .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
@@ -64,6 +65,12 @@ UniqueFd some_file() {
   return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
+std::vector<UniqueFd> files(std::size_t count) {
+  std::vector<UniqueFd> fds;
+  while (fds.size() < count) fds.push_back(some_file());
+  return fds;
+}
+
 Configure some_configuration() {
   Configure configure;
   configure.backend = "synthetic";
@@ -79,6 +86,13 @@ Configure some_configuration() {
   configure.doorbell = some_file();
   configure.arena = some_file();
   return configure;
+}
+
+SaveState some_save() {
+  return {JobId{~std::uint64_t{0}}, kMaxJobSlots - 1, ModelId{kMaxModels - 1}, kMaxBlocks - 1, some_file()};
+}
+LoadState some_load() {
+  return {JobId{1}, 0, ModelId{0}, 1, some_file()};
 }
 
 TEST(Control, ConfigurationArrivesWithItsDescriptors) {
@@ -108,6 +122,23 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
     EXPECT_EQ(ready.places, places);
     EXPECT_EQ(ready.threads, (std::vector<int>{7, 8}));
   }
+  const SaveState save = through(pair.daemon, pair.worker, some_save());
+  EXPECT_EQ(save.job, JobId{~std::uint64_t{0}});
+  EXPECT_EQ(save.job_slot, kMaxJobSlots - 1);
+  EXPECT_EQ(save.model, ModelId{kMaxModels - 1});
+  EXPECT_EQ(save.next_block, kMaxBlocks - 1);
+  EXPECT_NE(::fcntl(save.memory.get(), F_GETFD) & FD_CLOEXEC, 0);
+  const LoadState load_state = through(pair.daemon, pair.worker, some_load());
+  EXPECT_EQ(load_state.job, JobId{1});
+  EXPECT_EQ(load_state.next_block, 1);
+  EXPECT_GE(load_state.memory.get(), 0);
+  const auto moved = through(pair.worker, pair.daemon, StateMoved{JobId{5}});
+  EXPECT_EQ(moved.job, JobId{5});
+  EXPECT_EQ(moved.problem, "");
+  EXPECT_FALSE(moved.out_of_memory);
+  const auto stayed = through(pair.worker, pair.daemon, StateMoved{JobId{6}, "no room", true});
+  EXPECT_EQ(stayed.problem, "no room");
+  EXPECT_TRUE(stayed.out_of_memory);
   const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no"});
   EXPECT_EQ(refused.model, ModelId{3});
   EXPECT_EQ(refused.reason, "no");
@@ -123,6 +154,7 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(model.times[1].exit.p99, Duration{2});
   EXPECT_EQ(model.accuracy, (std::vector<double>{0.5, 1.0}));
   EXPECT_EQ(model.state, ByteCount{4096});
+  EXPECT_EQ(model.moves, some_model().moves);
   EXPECT_EQ(model.predictor, some_model().predictor);
 }
 
@@ -181,6 +213,11 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
       {"accuracy", [=](auto& m) { m.accuracy[0] = nan; }},
       {"accuracy", [](auto& m) { m.accuracy[0] = 1.5; }},
       {"state_bytes", [](auto& m) { m.state = ByteCount{~std::uint64_t{0}}; }},
+      {"moves", [](auto& m) { m.moves.pop_back(); }},
+      {"moves", [](auto& m) { m.moves[0] = m.moves[1]; }},
+      {"moves", [](auto& m) { m.moves[1].out = Duration{-1}; }},
+      {"moves", [](auto& m) { m.moves[1].in = kNever.time_since_epoch(); }},
+      {"moves", [](auto& m) { m.moves[1].bytes = ByteCount{(1u << 30) + 1}; }},
       {"predictor: ", [](auto& m) { m.predictor->prior.pop_back(); }},
       {"predictor: calibration of exit 1", [](auto& m) { m.predictor->calibration[1].temperature = 0; }},
       {"predictor: layer 0", [](auto& m) { m.predictor->layers[0].weight.pop_back(); }},
@@ -244,8 +281,51 @@ TEST(Control, ABadConfigurationIsRefused) {
     ToWorker out;
     EXPECT_FALSE(pair.worker.receive(out, Waiting::never).has_value());
   }
-  const auto packet = encode(ToWorker(some_configuration()));
-  EXPECT_FALSE(decode_to_worker(*packet, {}).has_value());  // without its descriptors
+}
+
+TEST(Control, AStateToMoveThatCannotBeIsRefused) {
+  const std::vector<std::pair<const char*, std::function<void(SaveState&)>>> lies{
+      {"job", [](auto& s) { s.job = JobId{}; }},
+      {"job_slot", [](auto& s) { s.job_slot = kMaxJobSlots; }},
+      {"model", [](auto& s) { s.model = ModelId{kMaxModels}; }},
+      {"next_block", [](auto& s) { s.next_block = 0; }},
+      {"next_block", [](auto& s) { s.next_block = -1; }},
+      {"next_block", [](auto& s) { s.next_block = kMaxBlocks; }},
+  };
+  for (const auto& [field, lie] : lies) {
+    SaveState save = some_save();
+    lie(save);
+    LoadState load{save.job, save.job_slot, save.model, save.next_block, some_file()};
+    for (const auto& packet : {encode(ToWorker(std::move(save))), encode(ToWorker(std::move(load)))}) {
+      ASSERT_TRUE(packet.has_value());
+      const auto message = decode_to_worker(*packet, files(1));
+      ASSERT_FALSE(message.has_value()) << field;
+      EXPECT_NE(message.error().message.find(std::string(field) + " is "), std::string::npos)
+          << message.error().message;
+    }
+  }
+}
+
+TEST(Control, AnAnswerAboutAStateThatCannotBeIsRefusedAndALongOneCut) {
+  EXPECT_FALSE(decode_from_worker(*encode(FromWorker(StateMoved{JobId{}}))).has_value());
+  EXPECT_FALSE(decode_from_worker(*encode(FromWorker(StateMoved{JobId{1}, "", true}))).has_value());
+  const auto cut = decode_from_worker(*encode(FromWorker(StateMoved{JobId{1}, std::string(5000, 'x')})));
+  ASSERT_TRUE(cut.has_value());
+  EXPECT_EQ(std::get<StateMoved>(*cut).problem.size(), 1000U);
+}
+
+TEST(Control, AMessageWithTooFewOrTooManyDescriptorsIsRefused) {
+  const std::vector<std::pair<Result<std::string>, std::size_t>> packets{
+      {encode(ToWorker(some_configuration())), 4}, {encode(ToWorker(LoadModel{ModelId{1}, "a.einet"})), 0},
+      {encode(ToWorker(some_save())), 1},          {encode(ToWorker(some_load())), 1},
+      {encode(ToWorker(Shutdown{})), 0},
+  };
+  for (const auto& [packet, expected] : packets) {
+    for (std::size_t count = 0; count <= 5; ++count) {
+      const auto message = decode_to_worker(*packet, files(count));
+      EXPECT_EQ(message.has_value(), count == expected) << count << " of " << expected;
+    }
+  }
 }
 
 TEST(Control, DescriptorsThatAWorkerSendsAreClosed) {
@@ -278,9 +358,11 @@ TEST(Control, AMessageThatIsTooLargeIsRefusedOnBothSides) {
 
 RC_GTEST_PROP(Control, AnyBytesAreRefusedOrAMessage, (const std::string& bytes)) {
   const auto from_worker = decode_from_worker(bytes);
-  const auto to_worker = decode_to_worker(bytes, {});
   if (from_worker) RC_ASSERT(encode(*from_worker).has_value());
-  if (to_worker) RC_ASSERT(encode(*to_worker).has_value());
+  for (const std::size_t count : {0, 1, 4}) {
+    const auto to_worker = decode_to_worker(bytes, files(count));
+    if (to_worker) RC_ASSERT(encode(*to_worker).has_value());
+  }
 }
 
 }  // namespace

@@ -57,6 +57,26 @@ TEST(SharedMemory, IsRefusedWhenItsSizeIsNotSealedOrTooSmall) {
   EXPECT_FALSE(map_for_reading(-1, ByteCount{1}).has_value());
 }
 
+TEST(SharedMemory, ToBeFilledGetsItsSizeAndContentFromAnotherAndKeepsThemWhenItIsSealed) {
+  const auto memory = make_to_be_filled("state");
+  ASSERT_TRUE(memory.has_value());
+  for (const std::size_t size : {std::size_t{5000}, std::size_t{3}}) {
+    auto filled = map_for_filling(memory->get(), ByteCount{size});
+    ASSERT_TRUE(filled.has_value()) << filled.error().message;
+    ASSERT_EQ(filled->size(), size);
+    filled->writable_data()[size - 1] = std::byte{7};
+  }
+  EXPECT_FALSE(map_for_reading(memory->get(), ByteCount{3}).has_value()) << "it may still shrink";
+  ASSERT_TRUE(seal_filled(memory->get()).has_value());
+  EXPECT_FALSE(map_for_filling(memory->get(), ByteCount{3}).has_value());
+  EXPECT_FALSE(map_for_filling(memory->get(), ByteCount{2}).has_value());
+  EXPECT_FALSE(can_map_writable(memory->get()));
+  const auto read = map_for_reading(memory->get(), ByteCount{3});
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->size(), 3U);
+  EXPECT_EQ(read->data()[2], std::byte{7});
+}
+
 TEST(WorkerEnd, RefusesMemoryOfAnotherVersionOrSize) {
   const DaemonEnd one = make_channel(1);
   const DaemonEnd many = make_channel(4);
