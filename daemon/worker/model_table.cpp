@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "daemon/worker/state_transfer.h"
 #include "models/package.h"
 
 namespace einet {
@@ -22,6 +23,15 @@ Result<void> run_once(const Program& program, LaneModel& model, TrunkState& stat
     if (auto ok = model.run_trunk(block, state); !ok) return within(where, ok.error());
     if (auto ok = model.run_exit(block, state, scores); !ok) return within(where + ", exit", ok.error());
   }
+  return {};
+}
+
+// What the daemon would not accept is refused here, where it is a model's fault and not the worker's.
+Result<void> check_acceptable(const lane::ModelDescription& description) {
+  const auto packet = lane::encode(lane::FromWorker(lane::ModelLoaded{ModelId{}, description}));
+  if (!packet) return packet.error();
+  const auto checked = lane::decode_from_worker(*packet);
+  if (!checked) return checked.error();
   return {};
 }
 
@@ -58,11 +68,7 @@ Result<lane::ModelDescription> describe(const LoadedModel& model, const Backend&
   }
   out.state = model.state_bytes();
   out.predictor = info.predictor;
-  // What the daemon would not accept is refused here, where it is a model's fault and not the worker's.
-  auto packet = lane::encode(lane::FromWorker(lane::ModelLoaded{ModelId{}, out}));
-  if (!packet) return packet.error();
-  auto checked = lane::decode_from_worker(*packet);
-  if (!checked) return checked.error();
+  if (auto ok = check_acceptable(out); !ok) return ok.error();
   return out;
 }
 
@@ -97,6 +103,10 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package) {
     if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), **state); !ok)
       return ok.error();
   }
+  auto moves = measure_moves(*model->loaded, **state, clock_);
+  if (!moves) return within("moving a job", moves.error());
+  description->moves = std::move(*moves);
+  if (auto ok = check_acceptable(*description); !ok) return ok.error();
   models_[id.value].store(model.release(), std::memory_order_release);
   return description;
 }

@@ -23,16 +23,16 @@ struct WorkerModel {
 
 class ModelTable {
  public:
-  // `memory` counts the weights; it and `backend` outlive this.
-  ModelTable(Backend& backend, DeviceMemory& memory, int lanes)
-      : backend_(backend), memory_(memory), lanes_(lanes) {}
+  // `memory` counts the weights; it, `backend` and `clock` outlive this.
+  ModelTable(Backend& backend, DeviceMemory& memory, const Clock& clock, int lanes)
+      : backend_(backend), memory_(memory), clock_(clock), lanes_(lanes) {}
   ~ModelTable();
   ModelTable(const ModelTable&) = delete;
   ModelTable& operator=(const ModelTable&) = delete;
 
   // Reads the package, makes it ready in every lane, runs each block there once (so that the first job finds
-  // memory and caches warm, and a model that cannot run is refused here), and describes it for the daemon.
-  // One thread. Error: why the model is refused.
+  // memory and caches warm, and a model that cannot run is refused here), measures what it takes to move a
+  // job at each boundary, and describes all that for the daemon. One thread. Error: why the model is refused.
   Result<lane::ModelDescription> load(ModelId, const std::filesystem::path&);
 
   // Null: not loaded. Any thread.
@@ -44,12 +44,13 @@ class ModelTable {
 
   Backend& backend_;
   DeviceMemory& memory_;
+  const Clock& clock_;
   int lanes_;
   std::array<std::atomic<const WorkerModel*>, lane::kMaxModels> models_{};
 };
 
-// What the daemon needs of a package that this backend has loaded. Error: more classes than a lane channel
-// carries, labels too long for a message, or a profile of another GPU than the backend's.
+// What the daemon needs of a package that this backend has loaded, but for `moves`. Error: more classes than
+// a lane channel carries, labels too long for a message, or a profile of another GPU than the backend's.
 Result<lane::ModelDescription> describe(const LoadedModel&, const Backend&);
 
 }  // namespace einet

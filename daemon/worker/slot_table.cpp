@@ -1,35 +1,56 @@
 #include "daemon/worker/slot_table.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "config/check.h"
 
 namespace einet {
+namespace {
 
-boost::system::result<TrunkState*, GrantRefusal> SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
-  Slot& slot = slots_[grant.job_slot];
-  const auto complaint = [&](const std::string& why, lane::End end = lane::End::failed) {
-    return GrantRefusal{"job slot " + std::to_string(grant.job_slot) + why, end};
-  };
-  if (slot.in_use.exchange(true, std::memory_order_acquire)) return complaint(" is in use by another lane");
-  const auto refuse = [&](const std::string& why, lane::End end = lane::End::failed) {
+GrantRefusal of_slot(std::uint32_t slot, const GrantRefusal& why) {
+  return {"job slot " + std::to_string(slot) + why.message, why.end};
+}
+
+}  // namespace
+
+template <class F>
+SlotTable::Taken SlotTable::take(std::uint32_t number, F&& prepare) {
+  Slot& slot = slots_[number];
+  if (slot.in_use.exchange(true, std::memory_order_acquire)) return of_slot(number, {" is in use"});
+  if (const std::optional<GrantRefusal> refusal = prepare(slot)) {
     slot.in_use.store(false, std::memory_order_release);
-    return complaint(why, end);
-  };
-  if (grant.first_block != 0) {
-    if (slot.job != grant.job || slot.model != grant.model) return refuse(" holds another job");
-    if (slot.next_block != grant.first_block) {
-      return refuse(" is before block " + std::to_string(slot.next_block) + ", not " +
-                    std::to_string(grant.first_block));
-    }
+    return of_slot(number, *refusal);
   }
-  if (!slot.state || slot.state->size() < size) {
-    if (auto ok = make_state(slot, size); !ok) return refuse(": " + ok.error().message, lane::End::out_of_memory);
-  }
-  slot.job = grant.job;
-  slot.model = grant.model;
   return slot.state.get();
+}
+
+SlotTable::Taken SlotTable::take(const lane::GrantMessage& grant, ByteCount size) {
+  const JobInSlot job{grant.job_slot, grant.job, grant.model, grant.first_block};
+  return grant.first_block == 0 ? take_fresh(job, size) : take_left(job);
+}
+
+SlotTable::Taken SlotTable::take_left(const JobInSlot& job) {
+  return take(job.slot, [&](const Slot& slot) -> std::optional<GrantRefusal> {
+    if (slot.job != job.job || slot.model != job.model) return GrantRefusal{" holds another job"};
+    if (slot.next_block == job.next_block) return std::nullopt;
+    return GrantRefusal{" is before block " + std::to_string(slot.next_block) + ", not " +
+                        std::to_string(job.next_block)};
+  });
+}
+
+SlotTable::Taken SlotTable::take_fresh(const JobInSlot& job, ByteCount size) {
+  return take(job.slot, [&](Slot& slot) -> std::optional<GrantRefusal> {
+    slot.job = job.job;
+    slot.model = job.model;
+    slot.next_block = 0;
+    if (slot.state && slot.state->size() >= size) return std::nullopt;
+    if (auto ok = make_state(slot, size); !ok) {
+      return GrantRefusal{": " + ok.error().message, lane::End::out_of_memory};
+    }
+    return std::nullopt;
+  });
 }
 
 Result<void> SlotTable::make_state(Slot& slot, ByteCount size) {

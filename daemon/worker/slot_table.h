@@ -1,5 +1,6 @@
 // The states of the jobs in progress, between grants: who is in which job slot and how far it got. A job's
-// state belongs to one lane at a time. Memory stays with its slot for the next job.
+// state belongs to one lane at a time, or to who moves it to another worker. Memory stays with its slot for
+// the next job.
 #pragma once
 
 #include <atomic>
@@ -17,10 +18,18 @@
 
 namespace einet {
 
-// Why a grant cannot be run: for the log, and for the daemon.
+// Why a grant cannot be run, or a state not be moved: for the log, and for the daemon.
 struct GrantRefusal {
   std::string message;
   lane::End end = lane::End::failed;  // or out_of_memory
+};
+
+// A job in its slot, before a block.
+struct JobInSlot {
+  std::uint32_t slot = 0;  // < kMaxJobSlots
+  JobId job;
+  ModelId model;
+  int next_block = 0;
 };
 
 // Any thread; nobody ever waits: an urgent lane must not wait for the lane that it keeps from running.
@@ -29,12 +38,20 @@ class SlotTable {
   // `backend` gives the memory, `memory` counts it; both outlive it.
   SlotTable(Backend& backend, DeviceMemory& memory) : backend_(backend), memory_(memory) {}
 
-  // Hands out the state of the grant's job, at least `size` large: a fresh one for first_block 0, else the
-  // one that an earlier grant left. Valid until put_back. Allocates when a slot is used for the first time,
-  // or for a larger model. Error: the job is not here, or not at that block, in use by another lane, or
-  // there is no memory left for it.
-  boost::system::result<TrunkState*, GrantRefusal> take(const lane::GrantMessage&, ByteCount size);
-  // The lane lets go of it; `next_block` is the first one not executed. Precondition: taken.
+  using Taken = boost::system::result<TrunkState*, GrantRefusal>;
+
+  // Hands out the state of the grant's job: a fresh one for first_block 0, else the one that is there. `size`
+  // is its model's. Error: as below.
+  Taken take(const lane::GrantMessage&, ByteCount size);
+  // The state that the job left there. Valid until put_back. Precondition: its next block is not the first.
+  // Error: the job is not here, or not before that block, or in use.
+  Taken take_left(const JobInSlot&);
+  // A fresh one for the job, at least `size` large, for whoever the slot was before. Valid until put_back.
+  // Allocates when a slot is used for the first time, or for a larger model. Error: in use, or there is no
+  // memory left for it.
+  Taken take_fresh(const JobInSlot&, ByteCount size);
+  // Lets go of it; `next_block` is the first one not executed, 0 if there is nothing to go on with.
+  // Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
 
  private:
@@ -45,6 +62,9 @@ class SlotTable {
     int next_block = 0;
     std::unique_ptr<TrunkState> state;
   };
+  // Error: the slot is in use, or what `prepare` says.
+  template <class F>
+  Taken take(std::uint32_t slot, F&& prepare);
   Result<void> make_state(Slot&, ByteCount size);
 
   Backend& backend_;

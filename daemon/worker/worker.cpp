@@ -18,6 +18,7 @@
 #include "daemon/worker/lane_program.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
+#include "daemon/worker/state_transfer.h"
 #include "ipc/lane/worker_end.h"
 #include "models/cuda_backend.h"
 #include "models/synthetic/synthetic_backend.h"
@@ -72,6 +73,10 @@ class Worker {
       } else {
         send(lane::ModelRefused{load->model, description.error().message});
       }
+    } else if (const auto* save = std::get_if<lane::SaveState>(&message)) {
+      send(save_state(*save, models_, jobs_));
+    } else if (const auto* arrival = std::get_if<lane::LoadState>(&message)) {
+      send(load_state(*arrival, models_, jobs_));
     } else if (std::holds_alternative<lane::Configure>(message)) {
       log(control_, lane::Severity::error, "configured twice; the second time is ignored");
     }
@@ -98,7 +103,7 @@ class Worker {
         channel_(std::move(channel)),
         arena_(std::move(arena)),
         memory_(configure_.memory),
-        models_(*backend_, memory_, lanes_of(configure_)),
+        models_(*backend_, memory_, clock_, lanes_of(configure_)),
         jobs_(*backend_, memory_),
         lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
         placed_(lanes_of(configure_)) {

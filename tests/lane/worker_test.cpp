@@ -417,6 +417,20 @@ TEST(SlotTable, GivesAStateToOneLaneAtATime) {
   EXPECT_EQ(*second, *first);
 }
 
+TEST(SlotTable, HasNothingToGoOnWithWhereAnotherJobWasRefused) {
+  const auto backend = make_synthetic_backend();
+  DeviceMemory memory(ByteCount{100});
+  SlotTable jobs(*backend, memory);
+  ASSERT_TRUE(jobs.take(grant(1, 5, 0, 1), ByteCount{100}).has_value());
+  jobs.put_back(5, 2);
+  ASSERT_TRUE(jobs.take_left({5, JobId{5}, ModelId{0}, 2}).has_value());
+  jobs.put_back(5, 2);
+  EXPECT_FALSE(jobs.take_fresh({5, JobId{6}, ModelId{0}, 2}, ByteCount{101}).has_value());
+  for (const std::uint64_t job : {5, 6}) {
+    EXPECT_FALSE(jobs.take_left({5, JobId{job}, ModelId{0}, 2}).has_value()) << job;
+  }
+}
+
 TEST(SlotTable, KeepsASlotsMemoryForTheNextJobUnlessItIsTooSmall) {
   const auto backend = make_synthetic_backend();
   DeviceMemory memory{ByteCount{}};
