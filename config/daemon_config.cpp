@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fifo", "imprecise"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
-constexpr std::array<std::string_view, 3> kBackends{"onednn", "synthetic", "cuda"};  // as BackendKind
+constexpr std::array<std::string_view, 4> kBackends{"onednn", "synthetic", "synthetic-gpu", "cuda"};  // as BackendKind
 constexpr std::array<std::string_view, 3> kPreemptions{"boundary", "as-needed", "instant"};
 constexpr std::array<std::string_view, 3> kExpectations{"lookalikes", "predictor", "statistics"};
 constexpr std::array<std::string_view, 3> kSurvivalParts{"deadline", "demand", "lived"};
@@ -183,12 +183,12 @@ class Reader {
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       d.memory = table.bytes("memory", d.memory);
       read_cores(table, d, pinned, c.warnings);
-      if (d.backend == BackendKind::cuda) {
-        read_cuda(table, d);
+      if (d.backend == BackendKind::cuda || d.backend == BackendKind::synthetic_gpu) {
+        read_gpu(table, d);
       } else {
         d.preemption = table.choice("preemption", kPreemptions, d.preemption);
         if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
-        threads += d.lanes * d.threads;  // those of CUDA lanes sleep
+        threads += d.lanes * d.threads;  // those of a GPU's lanes sleep
       }
       table.close();
       c.devices.push_back(std::move(d));
@@ -201,17 +201,18 @@ class Reader {
   }
 
   // A lane is a stream; nothing takes the device from the block in progress.
-  void read_cuda(TomlTable& table, DeviceConfig& d) {
-    if (!cuda_index(d.name)) {
+  void read_gpu(TomlTable& table, DeviceConfig& d) {
+    const std::string its = " for backend \"" + std::string(name(d.backend)) + "\"";
+    if (d.backend == BackendKind::cuda && !cuda_index(d.name)) {
       table.fail("name",
                  found(d.name) + "\"cuda:N\" for a device with backend \"cuda\", N its number from 0 to 63");
     }
     if (d.threads != 1) {
-      table.fail("threads", found(std::to_string(d.threads)) + "1, or none, for backend \"cuda\"");
+      table.fail("threads", found(std::to_string(d.threads)) + "1, or none," + its);
     }
     d.preemption = table.choice("preemption", kPreemptions, "boundary");
     if (d.has_urgent_lanes()) {
-      table.fail("preemption", found(d.preemption) + "\"boundary\", or none, for backend \"cuda\"");
+      table.fail("preemption", found(d.preemption) + "\"boundary\", or none," + its);
     }
   }
 

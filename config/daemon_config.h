@@ -21,7 +21,7 @@ namespace einet {
 // Priorities of jobs and ceilings of tenants lie in [-kMaxPriority, kMaxPriority]; larger is more urgent.
 inline constexpr int kMaxPriority = 1'000'000;
 
-enum class BackendKind : std::uint8_t { onednn, synthetic, cuda };
+enum class BackendKind : std::uint8_t { onednn, synthetic, synthetic_gpu, cuda };
 std::string_view name(BackendKind);
 
 struct DeviceConfig {

@@ -124,7 +124,7 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
   } else if (options_.policy == Policy::imprecise) {
-    shares_.join(job, mandatory_time(job, job.first_device()), base_lanes());
+    shares_.join(job, mandatory_time(job, job.usual_device()), base_lanes());
   }
   timers_.set(job, release);
   if (release <= now) advance(now);
@@ -161,7 +161,7 @@ void Core::Impl::set_timer(JobRecord& job, TimePoint now) {
                           job.reservation == nullptr && !job.promoted && job.spec.deadline < kNever;
   if (!promotable) return timers_.set(job, job.spec.deadline);
   const TimePoint promotion =
-      job.spec.deadline - mandatory_time(job, job.first_device()) - options_.promote_at_laxity;
+      job.spec.deadline - mandatory_time(job, job.usual_device()) - options_.promote_at_laxity;
   if (promotion > now) return timers_.set(job, promotion);
   job.promoted = true;
   timers_.set(job, job.spec.deadline);
@@ -523,7 +523,7 @@ std::optional<PlanBasis> Core::Impl::explain(JobId id) {
   const JobRecord* job = jobs_.find(id);
   if (job == nullptr || job->is_over() || !job->has_exits()) return std::nullopt;
   const Lane* lane = job->lane ? &lanes_[job->lane->value] : nullptr;
-  const DeviceId device = lane != nullptr ? lane->device : job->first_device();
+  const DeviceId device = lane != nullptr ? lane->device : job->usual_device();
   const bool runs = lane != nullptr && lane->front.job == job && lane->front.begun;
   const TimePoint start = runs ? lane->front.block_start : std::max(clock_, job->spec.release);
   return planner_.explain(*job, device, start, time_ahead(*job, device, start));

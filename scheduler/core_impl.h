@@ -246,7 +246,7 @@ void Core::Impl::rank(JobRecord& job, Change&& change) {
   const bool queued = ReadyQueues::contains(job);
   if (queued) ready_.erase(job);
   change();
-  job.urgency = urgency(options_.policy, job, standing(job), job.first_device());
+  job.urgency = urgency(options_.policy, job, standing(job), job.usual_device());
   if (queued) ready_.insert(job);
 }
 

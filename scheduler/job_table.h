@@ -99,7 +99,10 @@ struct JobRecord {
     const ExitMask suffice = spec.exits >> from;
     return suffice == 0 ? from : from + std::countr_zero(suffice);
   }
-  DeviceId first_device() const { return DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))}; }
+  // Whose times say what its work is worth as long as no lane has it: the one that it is on, or the first.
+  DeviceId usual_device() const {
+    return at ? *at : DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))};
+  }
   // The lane that its reserved work belongs to.
   LaneId home() const;
   bool has_exits() const { return !spec.times->accuracy.empty(); }

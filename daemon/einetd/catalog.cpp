@@ -27,6 +27,14 @@ std::vector<BlockTime> block_times(const lane::ModelDescription& d) {
   return out;
 }
 
+// What the worker measured, and what asking it adds.
+std::vector<MoveTime> move_times(const lane::ModelDescription& d) {
+  constexpr Duration kAsking = std::chrono::microseconds(50);
+  std::vector<MoveTime> out;
+  for (const lane::MoveTime& m : d.moves) out.push_back({m.out + kAsking, m.in + kAsking});
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t CatalogModel::elements() const {
@@ -108,6 +116,8 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   if (model.loaded()) times = *model.times;
   times.on_device.resize(devices_);
   times.on_device[device.value] = block_times(description);
+  times.moves.resize(devices_);
+  times.moves[device.value] = move_times(description);
   times.accuracy = description.accuracy;
   // Without a CS-profile the core must still know that the model has exits, and that deeper is better.
   for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {

@@ -29,6 +29,7 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
       report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
+      moves_(parts.clock),
       core_({.policy = policy_named(parts.config.policy),
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
              .promote_at_laxity = parts.config.promote_at_laxity,
@@ -61,6 +62,11 @@ const Driver::Posted* Driver::Lane::find(GrantNumber number) const {
     if (p.number == number) return &p;
   }
   return nullptr;
+}
+
+std::deque<Driver::Unposted>::iterator Driver::Lane::find_unposted(GrantNumber number) {
+  return std::find_if(unposted.begin(), unposted.end(),
+                      [&](const Unposted& u) { return u.message.number == number; });
 }
 
 const HeldJob* Driver::job_of(const Lane& lane, GrantNumber number) {
@@ -145,9 +151,11 @@ LaneId Driver::lane_id(DeviceId device, int index) const {
   return LaneId{first_lane_[device.value].value + static_cast<std::uint32_t>(index)};
 }
 
-void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, UrgentLanes urgent_lanes) {
+void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, StateMoves::Send send,
+                    UrgentLanes urgent_lanes) {
   EINET_CHECK(workers_[device.value].end == nullptr, "a device has one worker at a time");
   workers_[device.value] = {&end, std::move(raise)};
+  moves_.attach(device, std::move(send));
   report_.device_up(device);
   const DeviceConfig& config = parts_.config.devices[device.value];
   for (int i = 0; i < config.lanes; ++i) {
@@ -173,10 +181,12 @@ void Driver::detach(DeviceId device, LaneLoss loss) {
 
 void Driver::drop(DeviceId device, LaneLoss loss) {
   if (std::exchange(workers_[device.value], {}).end == nullptr) return;
+  moves_.detach(device);
   for (int i = parts_.config.devices[device.value].all_lanes(); i-- > 0;) {
     const LaneId id = lane_id(device, i);
     if (std::exchange(lanes_[id.value].end, nullptr) == nullptr) continue;
     lanes_[id.value].posted.clear();
+    for (const Unposted& u : std::exchange(lanes_[id.value].unposted, {})) moves_.forget(u.message.job);
     core_.lane_lost(id, loss, parts_.clock.now());
     report_.lane_lost(id, loss);
   }
@@ -186,15 +196,77 @@ void Driver::pump() {
   for (int round = 0; round < kRounds; ++round) {
     collect();
     // Reports first: an answer that was ready before a deadline counts, even if it is read after.
+    end_unposted();
     const TimePoint now = parts_.clock.now();
     core_.advance(now);
     core_.decide(now);
-    if (rearm() == More::no) {
+    if (!end_unposted() && rearm() == More::no) {
       set_timer();
       return;
     }
   }
   boost::asio::post(parts_.io, [this] { pump(); });
+}
+
+Result<void> Driver::state_moved(DeviceId device, const lane::StateMoved& answer) {
+  auto problem = moves_.answered(device, answer);
+  if (!problem) return problem.error();
+  if (!problem->empty()) {
+    parts_.log.warn("state not moved", {{"job", answer.job.value},
+                                        {"device", parts_.config.devices[device.value].name},
+                                        {"reason", *problem}});
+  }
+  free_slots();
+  for (Lane& lane : lanes_) post_arrived(lane);
+  return {};
+}
+
+void Driver::post_arrived(Lane& lane) {
+  while (!lane.unposted.empty()) {
+    const Unposted& next = lane.unposted.front();
+    const lane::GrantMessage& message = next.message;
+    if (next.end || moves_.is_busy(lane.device, message.job_slot)) return;
+    if (next.moves && moves_.progress(message.job) != StateMoves::Progress::arrived) return;
+    if (next.moves) moves_.forget(message.job);
+    lane.end->post(lane.index, message);
+    lane.unposted.pop_front();
+  }
+}
+
+bool Driver::end_unposted() {
+  bool ended = false;
+  for (std::uint32_t id = 0; id < lanes_.size(); ++id) {
+    Lane& lane = lanes_[id];
+    while (!lane.unposted.empty()) {
+      Unposted& next = lane.unposted.front();
+      const JobId job = next.message.job;
+      const GrantNumber number = next.message.number;
+      const bool failed = next.moves && moves_.progress(job) == StateMoves::Progress::failed;
+      if (failed && !next.end) {
+        next.end = GrantEnd::not_moved;
+        ++counters_.failed_moves;
+      }
+      // In the order of the lane's grants.
+      if (!next.end || lane.posted.front().number != number) break;
+      const bool known = core_.grant_ended(LaneId{id}, number, *next.end, parts_.clock.now());
+      EINET_CHECK(known, "the core knows the grants that it made");
+      if (next.moves) moves_.forget(job);
+      lane.posted.erase(lane.posted.begin());
+      lane.unposted.pop_front();
+      post_arrived(lane);
+      ended = true;
+    }
+  }
+  return ended;
+}
+
+// Slots that no worker looks at any more go to other jobs.
+void Driver::free_slots() {
+  std::erase_if(leaving_slots_, [&](std::uint32_t slot) {
+    if (moves_.is_busy(slot)) return false;
+    slots_.give_back(slot);
+    return true;
+  });
 }
 
 void Driver::collect() {
@@ -289,18 +361,30 @@ void Driver::grant(const Grant& g, Reason reason) {
   EINET_CHECK(lane.end != nullptr, "the core grants only to lanes that are up");
   if (!job.slot) job.slot = slots_.take();
   const lane::ModelDescription& model = parts_.catalog.model(job.spec().model).description;
-  lane.end->post(lane.index, lane::GrantMessage{.number = g.number,
-                                                .job = g.job,
-                                                .job_slot = *job.slot,
-                                                .model = job.spec().model,
-                                                .blocks = model.blocks,
-                                                .classes = model.classes,
-                                                .first_block = g.first_block,
-                                                .exits = g.exits,
-                                                .reserved_blocks = g.reserved_blocks,
-                                                .input_offset = job.submission.input.offset(),
-                                                .input_bytes = job.submission.input.size(),
-                                                .input_type = job.submission.input_type});
+  if (g.from) {
+    moves_.begin({.job = g.job,
+                  .slot = *job.slot,
+                  .model = job.spec().model,
+                  .next_block = g.first_block,
+                  .from = *g.from,
+                  .to = lane.device});
+    ++counters_.moves;
+  }
+  lane.unposted.push_back({.message = {.number = g.number,
+                                       .job = g.job,
+                                       .job_slot = *job.slot,
+                                       .model = job.spec().model,
+                                       .blocks = model.blocks,
+                                       .classes = model.classes,
+                                       .first_block = g.first_block,
+                                       .exits = g.exits,
+                                       .reserved_blocks = g.reserved_blocks,
+                                       .input_offset = job.submission.input.offset(),
+                                       .input_bytes = job.submission.input.size(),
+                                       .input_type = job.submission.input_type},
+                           .moves = g.from.has_value(),
+                           .end = {}});
+  post_arrived(lane);
   const bool reserved_waits = !lane.posted.empty() && g.first_block < g.reserved_blocks;
   if (reserved_waits) workers_[lane.device.value].raise(lane.index);
   lane.posted.push_back({g.number, g.job, parts_.clock.now()});
@@ -310,14 +394,24 @@ void Driver::grant(const Grant& g, Reason reason) {
 
 void Driver::stop(LaneId id, GrantNumber number, Reason reason) {
   Lane& lane = lanes_[id.value];
-  lane.end->stop(lane.index, number);
+  if (const auto unposted = lane.find_unposted(number); unposted != lane.unposted.end()) {
+    unposted->end = GrantEnd::stopped;
+  } else {
+    lane.end->stop(lane.index, number);
+  }
   ++counters_.stops;
   report_.stopped(id, number, job_of(lane, number), reason);
 }
 
 bool Driver::withdraw(LaneId id, GrantNumber number, Reason reason) {
   Lane& lane = lanes_[id.value];
-  if (lane.end->withdraw(lane.index, number) == lane::Withdrawal::taken) return false;
+  if (const auto unposted = lane.find_unposted(number); unposted != lane.unposted.end()) {
+    if (unposted->moves) moves_.forget(unposted->message.job);
+    lane.unposted.erase(unposted);
+    post_arrived(lane);
+  } else if (lane.end->withdraw(lane.index, number) == lane::Withdrawal::taken) {
+    return false;
+  }
   ++counters_.withdrawals;
   report_.withdrawn(id, number, job_of(lane, number), reason);
   std::erase_if(lane.posted, [&](const Posted& p) { return p.number == number; });
@@ -326,7 +420,11 @@ bool Driver::withdraw(LaneId id, GrantNumber number, Reason reason) {
 
 void Driver::set_exits(LaneId id, GrantNumber number, ExitMask exits, Reason) {
   Lane& lane = lanes_[id.value];
-  lane.end->set_exits(lane.index, number, exits);
+  if (const auto unposted = lane.find_unposted(number); unposted != lane.unposted.end()) {
+    unposted->message.exits = exits;
+  } else {
+    lane.end->set_exits(lane.index, number, exits);
+  }
 }
 
 void Driver::finish(JobId id, Outcome outcome, Reason reason) {
@@ -347,7 +445,8 @@ void Driver::finish(JobId id, Outcome outcome, Reason reason) {
 void Driver::release(JobId id) {
   const HeldJob& job = record(id);
   EINET_CHECK(job.ended, "a job ends before it is released");
-  if (job.slot) slots_.give_back(*job.slot);
+  if (job.slot) leaving_slots_.push_back(*job.slot);
+  free_slots();
   jobs_.erase(id);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "config/daemon_config.h"
 #include "daemon/einetd/job_slots.h"
 #include "daemon/einetd/reporter.h"
+#include "daemon/einetd/state_moves.h"
 #include "daemon/einetd/tasks.h"
 #include "ipc/lane/daemon_end.h"
 #include "scheduler/core.h"
@@ -37,6 +39,7 @@ struct DriverCounters {
   std::array<std::uint64_t, 6> outcomes{};  // by Outcome
   std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
                 exits = 0;
+  std::uint64_t moves = 0, failed_moves = 0;  // of jobs' states between devices
   std::uint64_t throttled = 0, overran = 0;  // jobs of tasks
 };
 
@@ -73,11 +76,17 @@ class Driver final : public Reservations, private Commands, private Observer {
   // Whether urgent lanes that a device is configured with may be used.
   enum class UrgentLanes : std::uint8_t { leave, use };
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
-  // The channel and `raise` must live until it is detached. Precondition of `use`: it has them. `raise`:
-  // reserved work waits for the block that this lane of the worker runs; it must hold its core.
+  // The channel, `raise` and `send` must live until it is detached. Precondition of `use`: it has them. `raise`:
+  // reserved work waits for the block that this lane of the worker runs; it must hold its core. `send`: to
+  // the worker's control socket.
   using Raise = std::function<void(int lane)>;
-  void attach(DeviceId, lane::DaemonEnd&, Raise, UrgentLanes);
+  void attach(DeviceId, lane::DaemonEnd&, Raise, StateMoves::Send, UrgentLanes);
   void detach(DeviceId, LaneLoss);
+
+  // A worker's answer about the state of a job. Error: it was not asked; it must be killed. Call pump() after.
+  Result<void> state_moved(DeviceId, const lane::StateMoved&);
+  // Since when a worker owes such an answer.
+  std::optional<TimePoint> state_asked_since(DeviceId device) const { return moves_.waits_since(device); }
 
   // Takes what the lanes have reported, lets time pass, decides, and sets the timer. To be called after
   // anything that changes something, and when a doorbell rings.
@@ -98,11 +107,19 @@ class Driver final : public Reservations, private Commands, private Observer {
     JobId job;
     TimePoint at;
   };
+  // A grant that its lane cannot see yet: the job's state is on its way, or one before it waits for such.
+  struct Unposted {
+    lane::GrantMessage message;
+    bool moves = false;           // its job's state
+    std::optional<GrantEnd> end;  // it will never be posted
+  };
   struct Lane {
     DeviceId device;
     int index = 0;                   // within its worker
     lane::DaemonEnd* end = nullptr;  // null: down
     std::vector<Posted> posted;      // granted and not ended, oldest first
+    std::deque<Unposted> unposted;   // the newest of these
+    std::deque<Unposted>::iterator find_unposted(GrantNumber);
     Duration busy{};
     std::uint64_t blocks = 0;
     const Posted* find(GrantNumber) const;
@@ -135,6 +152,11 @@ class Driver final : public Reservations, private Commands, private Observer {
   bool take(LaneId, const lane::Report&);
   void take_answer(HeldJob&, const ExitAnswer& held, LaneId, const lane::Report&);
   More rearm();
+  // Posts what can be posted by now.
+  void post_arrived(Lane&);
+  // Tells the core of grants that ended unposted. True: there were some.
+  bool end_unposted();
+  void free_slots();
   void set_timer();
   HeldJob& record(JobId);
   const HeldJob* job_of(const Lane&, GrantNumber);
@@ -147,6 +169,8 @@ class Driver final : public Reservations, private Commands, private Observer {
   std::vector<Worker> workers_;     // by DeviceId
   std::unordered_map<JobId, HeldJob> jobs_;
   JobSlots slots_;
+  std::vector<std::uint32_t> leaving_slots_;  // of jobs that are gone; a worker may still look at them
+  StateMoves moves_;
   JobId newest_;
   DriverCounters counters_;
   Core core_;

@@ -69,6 +69,7 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of, Plans plans) const {
     }
     info.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
     info.set_task(job.spec.task.value);
+    if (job.awaits) info.set_awaits(parts_.config.devices[job.awaits->value].name);
     if (plans == Plans::leave) continue;
     if (const auto basis = parts_.driver.explain(job.spec.id)) fill(*info.mutable_plan(), *basis);
   }
@@ -186,6 +187,8 @@ void StatusView::add_counters(wire::Status& s) const {
   add("withdrawals", c.withdrawals);
   add("preemptions", c.preemptions);
   add("suspensions", c.suspensions);
+  add("moves", c.moves);
+  add("failed_moves", c.failed_moves);
   add("throttled", c.throttled);
   add("overran", c.overran);
 }
@@ -194,8 +197,7 @@ void StatusView::add_warnings(wire::Status& s) const {
   if (!parts_.rank.warning.empty()) s.add_warnings(parts_.rank.warning);
   for (const std::string& words : parts_.config.warnings) s.add_warnings(words);
   for (std::uint32_t d = 0; d < parts_.config.devices.size(); ++d) {
-    const std::string words = parts_.supervisor.view(DeviceId{d}).warning;
-    if (!words.empty()) s.add_warnings(words);
+    for (const std::string& words : parts_.supervisor.view(DeviceId{d}).warnings) s.add_warnings(words);
   }
   for (const std::string& words : parts_.tasks.warnings()) s.add_warnings(words);
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {

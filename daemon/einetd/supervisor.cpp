@@ -68,17 +68,19 @@ WorkerView Supervisor::view(DeviceId id) const {
   }
   const bool never_ran = w.up_since == TimePoint{} && !w.complaint.empty();  // then that says more
   if (w.deaths >= kUnhealthyDeaths && !runs_well(w) && !never_ran) {
-    view.warning = "device " + device_name(w) + " is unhealthy: its worker died " + std::to_string(w.deaths) +
+    view.warnings.push_back("device " + device_name(w) + " is unhealthy: its worker died " + std::to_string(w.deaths) +
                    " times in a row, last with " + w.last_death + "; " +
                    (w.state == State::up ? "it has run every model once and serves again"
-                                         : "it serves again when it has run every model once");
+                                         : "it serves again when it has run every model once"));
   } else if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
-    view.warning = "device " + device_name(w) + ": its worker does not run: " + escape(w.complaint, 500);
-  } else if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
-    view.warning =
+    view.warnings.push_back("device " + device_name(w) +
+                            ": its worker does not run: " + escape(w.complaint, 500));
+  }
+  if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
+    view.warnings.push_back(
         "device " + device_name(w) +
         ": urgent jobs wait for the end of the block in progress, for its worker could not take the "
-        "cores or the real-time rank of its lanes; the log has the reasons";
+        "cores or the real-time rank of its lanes; the log has the reasons");
   }
   return view;
 }
@@ -168,6 +170,10 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     }
     return load_next(w);
   }
+  if (const auto* moved = std::get_if<lane::StateMoved>(&message)) {
+    if (auto ok = parts_.driver.state_moved(w.device, *moved); !ok) return kill(w, ok.error().message);
+    return parts_.driver.pump();
+  }
   auto* loaded_model = std::get_if<lane::ModelLoaded>(&message);
   const auto* refused = std::get_if<lane::ModelRefused>(&message);
   const ModelId model = loaded_model != nullptr ? loaded_model->model : refused->model;
@@ -227,6 +233,7 @@ void Supervisor::went_up(Worker& w) {
     const bool urgent_lanes = preempts(w);
     parts_.driver.attach(
         w.device, w.process->channel(), [&w](int lane) { w.process->raise(lane); },
+        [&w](const lane::ToWorker& message) { return w.process->control().send(message, lane::Waiting::never); },
         urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
     const DeviceConfig& device = parts_.config.devices[w.device.value];
     for (const LaneId lane : parts_.driver.base_lanes(w.device)) {
@@ -356,7 +363,8 @@ bool Supervisor::hangs(Worker& w, TimePoint now) {
   for (int lane = 0; lane < w.process->channel().lanes(); ++lane) {
     if (hangs(w, lane, now, limit)) return true;
   }
-  return false;
+  const std::optional<TimePoint> asked = parts_.driver.state_asked_since(w.device);
+  return asked && now - *asked > parts_.config.worker.hang;
 }
 
 // While its urgent lane has the core a lane gets no further: that time does not count.

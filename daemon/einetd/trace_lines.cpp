@@ -205,6 +205,11 @@ std::string format_model(TimePoint at, const std::string& model, const std::stri
     return "[" + std::to_string(t.trunk.count()) + "," + std::to_string(t.exit.count()) + "," +
            std::to_string(t.worst_trunk.count()) + "," + std::to_string(t.worst_exit.count()) + "]";
   });
+  if (id.value < times.moves.size() && !times.moves[id.value].empty()) {
+    line.add_list("moves_ns", times.moves[id.value], [](const MoveTime& m) {
+      return "[" + std::to_string(m.out.count()) + "," + std::to_string(m.in.count()) + "]";
+    });
+  }
   return line.finish();
 }
 

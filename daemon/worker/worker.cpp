@@ -37,6 +37,7 @@ void log(lane::ControlSocket& control, lane::Severity severity, std::string text
 
 Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) {
   if (configure.backend == "synthetic") return make_synthetic_backend();
+  if (configure.backend == "synthetic-gpu") return make_synthetic_gpu_backend();
   if (const auto index = cuda_index(configure.backend)) return make_cuda_backend(*index);
 #ifdef EINET_HAS_ONEDNN
   if (configure.backend == "onednn") return make_onednn_backend({.threads_per_lane = configure.threads});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "config/check.h"
@@ -22,16 +23,39 @@ int label_of(std::uint64_t h, int classes) {
   return static_cast<int>(h % static_cast<std::uint64_t>(classes));
 }
 
+constexpr std::string_view kGpu = "synthetic-gpu";
+
 void burn(Duration time) {
   const Duration end = thread_cpu_time() + time;
   while (thread_cpu_time() < end) {
   }
 }
 
+// What a part of a block does with its time.
+using Spend = void (*)(Duration);
+
+void wait(Duration time) {
+  std::this_thread::sleep_for(time);
+}
+
+EtProfile faster(const EtProfile& cpu) {
+  EtProfile gpu = cpu;
+  gpu.device = kGpu;
+  for (std::vector<PartTime>* parts : {&gpu.trunk, &gpu.exit}) {
+    for (PartTime& t : *parts) {
+      for (Duration* d : {&t.p50, &t.p99, &t.max}) *d = std::max(Duration{1}, *d / kSyntheticGpuSpeed);
+    }
+  }
+  return gpu;
+}
+
 class SyntheticLane final : public LaneModel {
  public:
-  SyntheticLane(const PackageInfo& info, const EtProfile& times)
-      : info_(info), times_(times), input_(static_cast<std::size_t>(info.program.input().elements())) {}
+  SyntheticLane(const PackageInfo& info, const EtProfile& times, Spend spend)
+      : info_(info),
+        times_(times),
+        spend_(spend),
+        input_(static_cast<std::size_t>(info.program.input().elements())) {}
 
   Result<void> begin(const InputView& input, TrunkState& state) override {
     EINET_CHECK(state.size().value >= sizeof(std::uint64_t), "the state has room for the model");
@@ -43,12 +67,12 @@ class SyntheticLane final : public LaneModel {
   }
 
   Result<void> run_trunk(int block, TrunkState&) override {
-    burn(times_.trunk[static_cast<std::size_t>(block)].p50);
+    spend_(times_.trunk[static_cast<std::size_t>(block)].p50);
     return {};
   }
 
   Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
-    burn(times_.exit[static_cast<std::size_t>(block)].p50);
+    spend_(times_.exit[static_cast<std::size_t>(block)].p50);
     std::uint64_t h = 0;
     std::memcpy(&h, state.data(), sizeof h);
     const int classes = info_.program.classes();
@@ -74,17 +98,19 @@ class SyntheticLane final : public LaneModel {
  private:
   const PackageInfo& info_;
   const EtProfile& times_;
+  const Spend spend_;
   std::vector<float> input_;
 };
 
 class SyntheticModel final : public LoadedModel {
  public:
-  explicit SyntheticModel(PackageInfo info) : info_(std::move(info)), times_(*info_.times_on("cpu")) {}
+  SyntheticModel(PackageInfo info, std::string_view device, Spend spend)
+      : info_(std::move(info)), times_(*info_.times_on(device)), spend_(spend) {}
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
   Result<std::unique_ptr<LaneModel>> make_lane() const override {
-    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_));
+    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, spend_));
   }
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
@@ -100,9 +126,10 @@ class SyntheticModel final : public LoadedModel {
  private:
   const PackageInfo info_;
   const EtProfile& times_;
+  const Spend spend_;
 };
 
-class SyntheticBackend final : public Backend {
+class SyntheticBackend : public Backend {
  public:
   std::string_view name() const override { return "synthetic"; }
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
@@ -110,7 +137,25 @@ class SyntheticBackend final : public Backend {
       return error("the model " + package.info.name +
                    " has no et.profile for \"cpu\", whose times the synthetic backend follows");
     }
-    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(package.info)));
+    return make_model(std::move(package.info));
+  }
+
+ protected:
+  virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
+    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(info), "cpu", burn));
+  }
+};
+
+class SyntheticGpu final : public SyntheticBackend {
+ public:
+  std::string_view name() const override { return kGpu; }
+  std::string_view device_kind() const override { return kGpu; }
+  Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
+
+ protected:
+  Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
+    info.times.push_back(faster(*info.times_on("cpu")));
+    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(info), kGpu, wait));
   }
 };
 
@@ -118,6 +163,10 @@ class SyntheticBackend final : public Backend {
 
 std::unique_ptr<Backend> make_synthetic_backend() {
   return std::make_unique<SyntheticBackend>();
+}
+
+std::unique_ptr<Backend> make_synthetic_gpu_backend() {
+  return std::make_unique<SyntheticGpu>();
 }
 
 int synthetic_label(std::span<const std::byte> input, int classes) {

@@ -558,19 +558,26 @@ TEST_F(CommandLine, JobsAreListed) {
     job.set_next_block(1);
     job.set_best_exit(0);
     job.set_confidence(0.5F);
+    wire::JobInfo& other = *list.add_jobs();
+    other = job;
+    other.set_job(6);
+    other.set_awaits("cuda:0");
     peer.reply(list);
   };
   Ran ran = with_daemon(jobs, {"jobs"});
   EXPECT_EQ(ran.out,
-            "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE  PREEMPTED\n"
-            "5    camera  digits  ready  0         -        -         1/3    0          -     0\n");
+            "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE           PREEMPTED\n"
+            "5    camera  digits  ready  0         -        -         1/3    0          -              0\n"
+            "6    camera  digits  ready  0         -        -         1/3    0          awaits cuda:0  0\n");
   std::filesystem::remove(socket_);
   ran = with_daemon(jobs, {"jobs", "--json"});
   const json job = json::parse(ran.out)["jobs"][0];
   EXPECT_EQ(job["job"], 5);
   EXPECT_EQ(job["best_exit"], 0);
   EXPECT_EQ(job["lane"], nullptr);
+  EXPECT_EQ(job["awaits"], nullptr);
   EXPECT_EQ(job["deadline_ns"], nullptr);
+  EXPECT_EQ(json::parse(ran.out)["jobs"][1]["awaits"], "cuda:0");
 }
 
 TEST_F(CommandLine, JobsPlansAreExplained) {

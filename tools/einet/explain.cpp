@@ -58,6 +58,10 @@ void explain(const wire::JobList& list, std::ostream& out) {
         << "The answer that it holds is expected to be right with " << percent(basis.held())
         << "; with its plan, the one that it will hold when it is stopped, with " << percent(basis.expected())
         << ".\n";
+    if (!job.awaits().empty()) {
+      out << "It waits for " << escape(job.awaits())
+          << ", which is busy: it is expected to be done there sooner than on any free device.\n";
+    }
     Table table({"EXIT", "READY IN", "RIGHT WITH", "STILL ALIVE", "PLANNED"});
     for (const wire::PlanExit& exit : basis.exits()) {
       table.add({std::to_string(exit.exit()), format_duration_short(Duration{exit.ready_ns()}),

@@ -183,8 +183,10 @@ Json to_json(const wire::JobInfo& job) {
            {"confidence", nullptr},
            {"device", nullptr},
            {"lane", nullptr},
+           {"awaits", nullptr},
            {"preemptions", job.preemptions()},
            {"task", nullptr}};
+  if (!job.awaits().empty()) out["awaits"] = job.awaits();
   if (job.task() != 0) out["task"] = job.task();
   if (job.has_plan()) out["plan"] = cli::to_json(job.plan());
   if (job.has_best_exit()) {
@@ -208,7 +210,8 @@ void show(const wire::JobList& list, std::ostream& out, std::ostream& err) {
                std::to_string(job.priority()), from_now(job.release_ns(), now),
                from_now(job.deadline_ns(), now), share(job.next_block(), job.blocks()),
                job.has_best_exit() ? std::to_string(job.best_exit()) : "-",
-               lane_text(job.device(), job.lane()), std::to_string(job.preemptions())});
+               job.awaits().empty() ? lane_text(job.device(), job.lane()) : "awaits " + escape(job.awaits()),
+               std::to_string(job.preemptions())});
   }
   table.print(out);
 }

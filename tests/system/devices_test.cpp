@@ -1,0 +1,117 @@
+// Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a job
+// goes to, and that it goes on elsewhere with its state when it is done sooner there.
+#include <csignal>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "models/synthetic/synthetic_backend.h"
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+// 800 ms on the CPU, 160 on the GPU; 80 and 16 for long_model().
+SyntheticPackage huge_model() {
+  return model_of("huge", 40, 20ms, 100us);
+}
+
+struct CpuAndGpu : testing::Test {
+  explicit CpuAndGpu(const std::string& policy = "fixed-priority")
+      : daemon({.models = {huge_model(), long_model()},
+                .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n",
+                .arguments = {"--policy", policy}}),
+        control(daemon.connect("control")),
+        batch(daemon.connect("batch")) {}
+
+  // Posts a job that executes every exit, and waits for so many answers of it.
+  JobId begin(client::Client& client, const SyntheticPackage& model, int priority, int answers) {
+    client::JobRequest request = job_of(model, priority);
+    request.plan = wire::ALL;
+    const auto submitted = client.submit(
+        request, {.exit = [this](JobId id, const client::Answer& answer) { exits[id].push_back(answer.exit); },
+                  .ended = [this](const client::Ended& e) { ended.insert_or_assign(e.job, e); }});
+    EXPECT_TRUE(submitted && !submitted->rejected);
+    const JobId job = submitted->job;
+    while (!ended.contains(job) && exits[job].size() < static_cast<std::size_t>(answers) &&
+           client.wait_any(kPatience)) {
+    }
+    return job;
+  }
+  void wait(client::Client& client, JobId job) {
+    while (!ended.contains(job) && client.wait_any(kPatience)) {
+    }
+  }
+  // It has answered once with each exit, and its blocks ran on these devices first, one after the other.
+  void expect_whole(JobId job, const std::vector<std::string>& devices) {
+    ASSERT_TRUE(ended.contains(job));
+    const client::Ended& end = ended.at(job);
+    EXPECT_EQ(end.outcome, wire::COMPLETED) << end.reason << "\n" << daemon.log();
+    ASSERT_TRUE(end.best);
+    EXPECT_EQ(end.best->top_class,
+              synthetic_label(zeros(static_cast<std::size_t>(long_model().input.elements())), long_model().classes));
+    ASSERT_EQ(exits[job].size(), 40u);
+    for (int e = 0; e < 40; ++e) EXPECT_EQ(exits[job][static_cast<std::size_t>(e)], e);
+    EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+    std::vector<std::string> seen;
+    for (const Json& e : daemon.trace()) {
+      if (e["event"] != "block" || e["job"] != job.value) continue;
+      if (seen.empty() || seen.back() != e["device"]) seen.push_back(e["device"]);
+    }
+    ASSERT_GE(seen.size(), devices.size());
+    seen.resize(devices.size());
+    EXPECT_EQ(seen, devices);
+    EXPECT_EQ(broken_promises(daemon.trace()), "");
+  }
+
+  std::map<JobId, std::vector<int>> exits;
+  std::map<JobId, client::Ended> ended;
+  RunningDaemon daemon;
+  client::Client control, batch;
+};
+
+struct CpuAndGpuUnderFifo : CpuAndGpu {
+  CpuAndGpuUnderFifo() : CpuAndGpu("fifo") {}
+};
+
+TEST_F(CpuAndGpu, AJobIsCalledOverWhenTheFasterDeviceHasNothingToDo) {
+  const JobId huge = begin(control, huge_model(), 10, 1);
+  const JobId job = begin(batch, long_model(), 0, 2);
+  ASSERT_TRUE(control.cancel(huge));
+  wait(batch, job);
+  EXPECT_EQ(daemon.counter("moves"), 1u);
+  EXPECT_EQ(daemon.counter("failed_moves"), 0u);
+  expect_whole(job, {"cpu", "gpu"});
+}
+
+TEST_F(CpuAndGpuUnderFifo, AJobStaysWhereItHasBegun) {  // the negative control
+  const JobId huge = begin(control, huge_model(), 10, 1);
+  const JobId job = begin(batch, long_model(), 0, 2);
+  ASSERT_TRUE(control.cancel(huge));
+  wait(batch, job);
+  EXPECT_EQ(daemon.counter("moves"), 0u);
+  expect_whole(job, {"cpu"});
+}
+
+TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
+  const JobId job = begin(batch, long_model(), 0, 2);
+  begin(control, huge_model(), 10, 1);
+  ASSERT_TRUE(daemon.eventually([](const wire::Status& s) {
+    for (const wire::LaneInfo& lane : s.lanes()) {
+      if (lane.device() == "cpu" && lane.blocks() > 0) return true;
+    }
+    return false;
+  }));
+  const wire::Status status = daemon.status();
+  for (const wire::LaneInfo& lane : status.lanes()) {
+    if (lane.device() == "gpu" && lane.worker_pid() > 1) ::kill(static_cast<pid_t>(lane.worker_pid()), SIGKILL);
+  }
+  wait(batch, job);
+  expect_whole(job, {"gpu", "cpu"});
+}
+
+}  // namespace
+}  // namespace einet::test
