@@ -20,7 +20,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPolicies{"edf", "fixed-priority", "fifo", "imprecise"};
 constexpr std::array<std::string_view, 6> kLogLevels{"trace", "debug", "info", "warn", "error", "off"};
-constexpr std::array<std::string_view, 4> kBackends{"onednn", "synthetic", "synthetic-gpu", "cuda"};  // as BackendKind
+constexpr std::array<std::string_view, 4> kBackends{"onednn", "synthetic", "synthetic-gpu",
+                                                    "cuda"};  // as BackendKind
 constexpr std::array<std::string_view, 3> kPreemptions{"boundary", "as-needed", "instant"};
 constexpr std::array<std::string_view, 3> kExpectations{"lookalikes", "predictor", "statistics"};
 constexpr std::array<std::string_view, 3> kSurvivalParts{"deadline", "demand", "lived"};
@@ -383,7 +384,8 @@ std::string summary(const DaemonConfig& c) {
     out += "device " + d.name + ": " + std::string(name(d.backend)) + ", lanes " + std::to_string(d.lanes) +
            ", threads per lane " + std::to_string(d.threads) +
            (d.cores.empty() ? ", not pinned" : ", pinned") +
-           (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) + ", preemption " + d.preemption + "\n";
+           (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) + ", preemption " +
+           d.preemption + "\n";
   }
   for (const TenantConfig& t : c.tenants) {
     out +=

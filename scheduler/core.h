@@ -120,10 +120,10 @@ struct Accepted {
 
 // How a grant ended on its lane.
 enum class GrantEnd : std::uint8_t {
-  done,     // the highest set exit was executed
-  stopped,  // at a boundary, because of the stop word
-  failed,   // the lane could not run it; the job fails, the lane lives
-  not_moved,  // before its first block: the job's state could not be brought there; it stays where it is
+  done,           // the highest set exit was executed
+  stopped,        // at a boundary, because of the stop word
+  failed,         // the lane could not run it; the job fails, the lane lives
+  not_moved,      // before its first block: the job's state could not be brought there; it stays where it is
   out_of_memory,  // as failed, for the lane's device has no memory left for the job
 };
 
@@ -210,7 +210,8 @@ class Core {
     ExitMask plan;
     ExitAnswer best;
     std::optional<LaneId> lane;  // of its grant
-    std::optional<DeviceId> awaits;  // on no lane: it is expected to be done sooner on this busy device than on a free one
+    std::optional<DeviceId>
+        awaits;  // on no lane: it is expected to be done sooner on this busy device than on a free one
     int preemptions;
   };
   std::optional<JobView> job(JobId) const;

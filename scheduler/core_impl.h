@@ -61,7 +61,7 @@ struct Lane {
   bool waiting = false;       // has nothing to do until its job's state arrives
   bool helps = false;         // would go on with reserved work of another lane that is up
   JobRecord* next = nullptr;  // what should run there from that boundary on
-  TimePoint end{};                 // if that is the job that it runs: when the job's end is expected,
+  TimePoint end{};            // if that is the job that it runs: when the job's end is expected,
   JobRecord* successor = nullptr;  // and what should follow it
   Urgency key;                     // of the job that it runs, as it will be at the boundary
   bool closed = false;             // takes no other job at that boundary
@@ -233,7 +233,7 @@ class Core::Impl {
     bool aside = false;  // nothing is for it while urgent lanes choose
   };
   static constexpr std::size_t kMostWaiting = 32;  // further ones take what is free
-  static constexpr int kSettled = 4;               // projections of one decision; in later ones nobody begins to wait
+  static constexpr int kSettled = 4;  // projections of one decision; in later ones nobody begins to wait
   int projections_ = 0;
   std::vector<Waiting> waiting_;
   Waiting* find_waiting(const JobRecord&);

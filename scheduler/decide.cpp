@@ -346,7 +346,8 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
     }
     ++free_lanes_[lane->device.value];
     free_devices |= device_bit(lane->device);
-    if (lane->front && !lane->yields && (lane->waiting || !ends_there(lane->front, boundary))) holders_.push_back(lane);
+    if (lane->front && !lane->yields && (lane->waiting || !ends_there(lane->front, boundary)))
+      holders_.push_back(lane);
   }
   std::sort(holders_.begin(), holders_.end(), [](const Lane* a, const Lane* b) {
     return std::pair(a->helps, a->key) < std::pair(b->helps, b->key);
@@ -500,7 +501,9 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
                    .exits = place.exits,
                    .from = moves ? job.at : std::nullopt,
                    .reserved_blocks = reserved_blocks(job)},
-                  takes_core ? Reason::cannot_wait : moves ? Reason::done_sooner : Reason::most_urgent);
+                  takes_core ? Reason::cannot_wait
+                  : moves    ? Reason::done_sooner
+                             : Reason::most_urgent);
   if (takes_core) observer_.suspended(base.id, base.front.job->spec.id, job.spec.id, now);
 }
 

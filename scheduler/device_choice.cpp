@@ -1,6 +1,7 @@
-// On which device a job that could run on several should go on: where it is expected to have its answer first. That
-// may be a device whose lanes are busy: then the job waits for it, beside a slower one that is idle. It may also be
-// another than the one that it has begun on: then its state is moved there at a block boundary.
+// On which device a job that could run on several should go on: where it is expected to have its answer
+// first. That may be a device whose lanes are busy: then the job waits for it, beside a slower one that is
+// idle. It may also be another than the one that it has begun on: then its state is moved there at a block
+// boundary.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -16,16 +17,19 @@ DeviceId first_of(DeviceSet devices) {
   return DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))};
 }
 
-// From that block on until the job has what it is wanted for: its mandatory answer if it has a deadline, else all that is
-// left.
+// From that block on until the job has what it is wanted for: its mandatory answer if it has a deadline, else
+// all that is left.
 Duration useful_time(const JobRecord& job, DeviceId device, int next_block) {
-  const bool wanted_soon = job.has_exits() && job.spec.deadline < kNever && !mandatory_done(job, standing(job));
+  const bool wanted_soon =
+      job.has_exits() && job.spec.deadline < kNever && !mandatory_done(job, standing(job));
   const int last = wanted_soon ? std::max(next_block, job.mandatory_exit()) : job.blocks() - 1;
   Duration sum{};
   for (int b = next_block; b <= last; ++b) sum += block_time(job, device, b, exit_bit(last));
   return sum;
 }
-Duration useful_time(const JobRecord& job, DeviceId device) { return useful_time(job, device, job.next_block); }
+Duration useful_time(const JobRecord& job, DeviceId device) {
+  return useful_time(job, device, job.next_block);
+}
 
 }  // namespace
 
@@ -45,7 +49,8 @@ bool Core::Impl::can_move(const JobRecord& job, DeviceId from, DeviceId to) cons
   if (from.value >= devices || to.value >= devices || moves[from.value].empty() || moves[to.value].empty()) {
     return false;
   }
-  if (job.stays || options_.policy == Policy::fifo || (devices_of(*job.spec.times) & device_bit(to)) == 0) return false;
+  if (job.stays || options_.policy == Policy::fifo || (devices_of(*job.spec.times) & device_bit(to)) == 0)
+    return false;
   const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
   return !reserved && shares_.server(job.spec.tenant) == nullptr;
 }
@@ -60,7 +65,8 @@ DeviceSet Core::Impl::where_to_go_on(const JobRecord& job) const {
   return devices;
 }
 
-// When it could go on at a lane's boundary, or later, when its state is there: which may be on its way already.
+// When it could go on at a lane's boundary, or later, when its state is there: which may be on its way
+// already.
 TimePoint Core::Impl::could_begin(const JobRecord& job, DeviceId device, TimePoint boundary) const {
   if (!job.at || *job.at == device) return boundary;
   const bool on_its_way = job.lane && lanes_[job.lane->value].device == device;
@@ -94,8 +100,8 @@ void Core::Impl::pass(JobRecord& job) {
 // The most urgent job that no lane has taken yet and that may run on one of these devices, but for reserved
 // work whose home is up.
 JobRecord* Core::Impl::next_for(DeviceSet devices) {
-  JobRecord* next = ready_.peek(
-      devices, [this](LaneId home) { return lanes_[home.value].status == Lane::Status::up; });
+  JobRecord* next =
+      ready_.peek(devices, [this](LaneId home) { return lanes_[home.value].status == Lane::Status::up; });
   for (const Waiting& w : waiting_) {
     if (w.aside || (w.job->devices & ~w.not_on & devices) == 0) continue;
     if (next == nullptr || w.job->urgency < next->urgency) next = w.job;
@@ -138,11 +144,11 @@ bool Core::Impl::waits_for_better(JobRecord& job, DeviceSet free, TimePoint star
   return false;
 }
 
-// When a job that no lane has taken would be done on a device none of whose lanes is free for it at `start`. kNever: that
-// cannot be said, as no lane is up, or its urgent lanes decide.
+// When a job that no lane has taken would be done on a device none of whose lanes is free for it at `start`.
+// kNever: that cannot be said, as no lane is up, or its urgent lanes decide.
 //
-// It looks only at what does not hang on the order in which lanes choose: else one projection would make a job
-// wait, and the next would have it make others room.
+// It looks only at what does not hang on the order in which lanes choose: else one projection would make a
+// job wait, and the next would have it make others room.
 TimePoint Core::Impl::expected_finish(const JobRecord& job, DeviceId device, TimePoint start) const {
   TimePoint soonest = kNever;
   int lanes = 0;
@@ -179,15 +185,17 @@ TimePoint Core::Impl::expected_finish(const JobRecord& job, DeviceId device, Tim
   return could_begin(job, device, soonest + ahead / lanes) + useful_time(job, device);
 }
 
-// A lane that has nothing to do calls the job to it, from a lane of another device, that it helps most: one that would be
-// done sooner here, by more than the move takes. At its boundary that job makes room, and is free to choose.
+// A lane that has nothing to do calls the job to it, from a lane of another device, that it helps most: one
+// that would be done sooner here, by more than the move takes. At its boundary that job makes room, and is
+// free to choose.
 void Core::Impl::call_over() {
   const auto is_called = [](const Lane* lane) {
     return lane->front && lane->front.stop_told && !lane->back && !lane->front.job->is_over();
   };
   auto called = std::count_if(order_.begin(), order_.end(), is_called);
   for (const Lane* idle : order_) {
-    if (idle->front || idle->next != nullptr || idle->closed || idle->is_urgent() || idle->homed > 0) continue;
+    if (idle->front || idle->next != nullptr || idle->closed || idle->is_urgent() || idle->homed > 0)
+      continue;
     if (called-- > 0) continue;  // it comes here
     Lane* from = nullptr;
     Duration most{};
@@ -200,7 +208,8 @@ void Core::Impl::call_over() {
       if (next >= job.blocks() || ends_there(lane->front, lane->boundary)) continue;
       if (!can_move(job, lane->device, idle->device)) continue;
       const Duration move = job.spec.times->move_time(lane->device, idle->device, next);
-      const Duration gain = useful_time(job, lane->device, next) - useful_time(job, idle->device, next) - move;
+      const Duration gain =
+          useful_time(job, lane->device, next) - useful_time(job, idle->device, next) - move;
       if (gain <= move || gain <= most) continue;
       most = gain;
       from = lane;

@@ -31,8 +31,8 @@ struct MoveTime {
 struct ModelTimes {
   // One entry per device (DeviceId.value); an empty vector: the model cannot run on this device.
   std::vector<std::vector<BlockTime>> on_device;
-  // One entry per device with one per block, at the boundary before it. No entry, or an empty one: a job stays
-  // where it has begun.
+  // One entry per device with one per block, at the boundary before it. No entry, or an empty one: a job
+  // stays where it has begun.
   std::vector<std::vector<MoveTime>> moves{};
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
@@ -40,7 +40,8 @@ struct ModelTimes {
   // What a job's own answers say of those to come. Null: every job is expected to do as well as the mean.
   std::shared_ptr<const Forecast> forecast{};
   int blocks() const;
-  // Of a job's state at the boundary before that block. Precondition: it can leave the one and come to the other.
+  // Of a job's state at the boundary before that block. Precondition: it can leave the one and come to the
+  // other.
   Duration move_time(DeviceId from, DeviceId to, int block) const;
 };
 

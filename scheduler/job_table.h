@@ -48,7 +48,8 @@ class LifeTable;
 struct JobRecord {
   JobSpec spec;
   Urgency urgency;
-  DeviceSet devices = 0;  // where it can run now: those of its model, or of them that its state can be moved to
+  DeviceSet devices =
+      0;  // where it can run now: those of its model, or of them that its state can be moved to
   JobState state = JobState::waiting;
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
@@ -68,11 +69,11 @@ struct JobRecord {
   Duration used{};                           // lane time of its blocks
   std::optional<LaneId> last_lane;           // ran its last block
   std::optional<DeviceId> at;                // holds its state: that lane's
-  TimePoint arrives{};                       // when its state is expected where it was granted, if it moves there
-  bool stays = false;                        // its state could not be moved
-  bool stranded = false;                     // its lane was lost while it was granted on another device
-  std::optional<LaneId> lane;                // of its grant
-  std::optional<DeviceId> awaits;            // since its last grant: it waits for this busy device, beside a free one
+  TimePoint arrives{};             // when its state is expected where it was granted, if it moves there
+  bool stays = false;              // its state could not be moved
+  bool stranded = false;           // its lane was lost while it was granted on another device
+  std::optional<LaneId> lane;      // of its grant
+  std::optional<DeviceId> awaits;  // since its last grant: it waits for this busy device, beside a free one
   int preemptions = 0;
   int lost_lanes = 0;  // lanes lost while it ran there
   // Set when the job must not start another block although its outcome is open: the deadline is this instant.

@@ -131,7 +131,8 @@ void Core::Impl::take_cores(TimePoint now) {
   }
   // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
-    const DeviceSet its = job->at ? device_bit(*job->at) : job->devices;  // a core is not taken to wait for a state
+    const DeviceSet its =
+        job->at ? device_bit(*job->at) : job->devices;  // a core is not taken to wait for a state
     if ((its & devices) == 0 && set_aside(*job)) continue;
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {

@@ -40,7 +40,7 @@ struct DriverCounters {
   std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
                 exits = 0;
   std::uint64_t moves = 0, failed_moves = 0;  // of jobs' states between devices
-  std::uint64_t throttled = 0, overran = 0;  // jobs of tasks
+  std::uint64_t throttled = 0, overran = 0;   // jobs of tasks
 };
 
 // One thread: the io_context's.
@@ -76,14 +76,15 @@ class Driver final : public Reservations, private Commands, private Observer {
   // Whether urgent lanes that a device is configured with may be used.
   enum class UrgentLanes : std::uint8_t { leave, use };
   // A worker's lanes are ready, or its channel is lost (what it reported before counts). Call pump() after.
-  // The channel, `raise` and `send` must live until it is detached. Precondition of `use`: it has them. `raise`:
-  // reserved work waits for the block that this lane of the worker runs; it must hold its core. `send`: to
-  // the worker's control socket.
+  // The channel, `raise` and `send` must live until it is detached. Precondition of `use`: it has them.
+  // `raise`: reserved work waits for the block that this lane of the worker runs; it must hold its core.
+  // `send`: to the worker's control socket.
   using Raise = std::function<void(int lane)>;
   void attach(DeviceId, lane::DaemonEnd&, Raise, StateMoves::Send, UrgentLanes);
   void detach(DeviceId, LaneLoss);
 
-  // A worker's answer about the state of a job. Error: it was not asked; it must be killed. Call pump() after.
+  // A worker's answer about the state of a job. Error: it was not asked; it must be killed. Call pump()
+  // after.
   Result<void> state_moved(DeviceId, const lane::StateMoved&);
   // Since when a worker owes such an answer.
   std::optional<TimePoint> state_asked_since(DeviceId device) const { return moves_.waits_since(device); }

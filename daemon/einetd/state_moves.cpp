@@ -80,7 +80,8 @@ Result<std::string> StateMoves::answered(DeviceId device, const lane::StateMoved
     move->progress = Progress::arrived;
     move->memory = {};
   } else {
-    if (!lane::seal_filled(move->memory.get()) || !ask(move->order.to, *move, Request::What::load)) move->progress = Progress::failed;
+    if (!lane::seal_filled(move->memory.get()) || !ask(move->order.to, *move, Request::What::load))
+      move->progress = Progress::failed;
   }
   return answer.problem;
 }

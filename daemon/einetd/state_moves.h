@@ -1,5 +1,6 @@
-// States of jobs on their way from one worker to another. The one that holds a state is asked to save it into a file
-// in memory, the other to load it from there; lanes are not disturbed. What a move is for is not known here.
+// States of jobs on their way from one worker to another. The one that holds a state is asked to save it into
+// a file in memory, the other to load it from there; lanes are not disturbed. What a move is for is not known
+// here.
 #pragma once
 
 #include <array>
@@ -39,13 +40,13 @@ class StateMoves {
   // Nobody waits for it any more.
   void forget(JobId job) { moves_.erase(job); }
   Progress progress(JobId) const;
-  // Whether a worker was asked for something with this slot that it has not answered: no lane of it may be given the
-  // slot, and no other job.
+  // Whether a worker was asked for something with this slot that it has not answered: no lane of it may be
+  // given the slot, and no other job.
   bool is_busy(DeviceId, std::uint32_t slot) const;
   bool is_busy(std::uint32_t slot) const;
 
-  // A worker's answer to the oldest thing that it was asked for. Error: it was not asked; it must not be believed.
-  // The text of a problem, if there is one, for the log.
+  // A worker's answer to the oldest thing that it was asked for. Error: it was not asked; it must not be
+  // believed. The text of a problem, if there is one, for the log.
   Result<std::string> answered(DeviceId, const lane::StateMoved&);
   // Since when a worker owes an answer.
   std::optional<TimePoint> waits_since(DeviceId) const;

@@ -68,10 +68,10 @@ WorkerView Supervisor::view(DeviceId id) const {
   }
   const bool never_ran = w.up_since == TimePoint{} && !w.complaint.empty();  // then that says more
   if (w.deaths >= kUnhealthyDeaths && !runs_well(w) && !never_ran) {
-    view.warnings.push_back("device " + device_name(w) + " is unhealthy: its worker died " + std::to_string(w.deaths) +
-                   " times in a row, last with " + w.last_death + "; " +
-                   (w.state == State::up ? "it has run every model once and serves again"
-                                         : "it serves again when it has run every model once"));
+    view.warnings.push_back("device " + device_name(w) + " is unhealthy: its worker died " +
+                            std::to_string(w.deaths) + " times in a row, last with " + w.last_death + "; " +
+                            (w.state == State::up ? "it has run every model once and serves again"
+                                                  : "it serves again when it has run every model once"));
   } else if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
     view.warnings.push_back("device " + device_name(w) +
                             ": its worker does not run: " + escape(w.complaint, 500));
@@ -233,7 +233,9 @@ void Supervisor::went_up(Worker& w) {
     const bool urgent_lanes = preempts(w);
     parts_.driver.attach(
         w.device, w.process->channel(), [&w](int lane) { w.process->raise(lane); },
-        [&w](const lane::ToWorker& message) { return w.process->control().send(message, lane::Waiting::never); },
+        [&w](const lane::ToWorker& message) {
+          return w.process->control().send(message, lane::Waiting::never);
+        },
         urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
     const DeviceConfig& device = parts_.config.devices[w.device.value];
     for (const LaneId lane : parts_.driver.base_lanes(w.device)) {

@@ -25,7 +25,8 @@ struct WorkerView {
   int restarts = 0;           // since the daemon started
   std::string rank{};         // of its lanes: "nice 0", or "nice 0/fifo 3" for ordinary and reserved work
   std::string urgent_rank{};  // of its urgent lanes
-  std::vector<std::string> warnings{};  // why it does not run or is unhealthy, or cannot preempt as configured
+  std::vector<std::string>
+      warnings{};  // why it does not run or is unhealthy, or cannot preempt as configured
 };
 
 // One thread: the io_context's.

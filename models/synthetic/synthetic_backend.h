@@ -17,8 +17,9 @@ namespace einet {
 // sample's confidence. Without a CS-profile every exit is right, with confidence 1.
 std::unique_ptr<Backend> make_synthetic_backend();
 
-// The same in the manner of a GPU: a part takes the kSyntheticGpuSpeed-th of that time, in which the lane's thread
-// sleeps and others have its core. Its kind of device is its own, "synthetic-gpu", so that a daemon can have both.
+// The same in the manner of a GPU: a part takes the kSyntheticGpuSpeed-th of that time, in which the lane's
+// thread sleeps and others have its core. Its kind of device is its own, "synthetic-gpu", so that a daemon
+// can have both.
 inline constexpr int kSyntheticGpuSpeed = 5;
 std::unique_ptr<Backend> make_synthetic_gpu_backend();
 

@@ -149,12 +149,15 @@ Duration Invariants::move_time(const Truth& j, const LaneTruth& to) const {
          j.spec.times->moves[to.device.value][b].in;
 }
 
-// Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a faster one if
-// the lane could begin it now, any if it could only later. How soon it would be there is the core's guess.
+// Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a
+// faster one if the lane could begin it now, any if it could only later. How soon it would be there is the
+// core's guess.
 bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane) const {
-  if (scenario_.policy == Policy::fifo || (j.reservation && !mandatory_done(j, j.next_block, j.best_exit))) return false;
+  if (scenario_.policy == Policy::fifo || (j.reservation && !mandatory_done(j, j.next_block, j.best_exit)))
+    return false;
   return std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
-    if (!other.up || other.base || other.urgent || other.device == l.device || !may_run(j, other)) return false;
+    if (!other.up || other.base || other.urgent || other.device == l.device || !may_run(j, other))
+      return false;
     if (lane == Lane::busy) return true;
     const auto& here = j.spec.times->on_device[l.device.value];
     const auto& there = j.spec.times->on_device[other.device.value];
@@ -206,8 +209,9 @@ void Invariants::check_starts(TimePoint now) {
       if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
       if (may_await_device(other, l, Lane::free)) continue;
       // Nor what a lane of another device had to give back, for a job that was let go of there.
-      const auto devices = std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
-                                         [](const auto& blocks) { return !blocks.empty(); });
+      const auto devices =
+          std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
+                        [](const auto& blocks) { return !blocks.empty(); });
       if (devices > 1 && other.taken_back_at == now) continue;
       if (prefers(i, waiting_candidate(other), begun)) {
         violation("rule", now,

@@ -96,7 +96,8 @@ class Maker {
                        .exit = Duration{exits ? dice_.from_to(0, 3) : 0}};
         Duration more{dice_.from_to(0, 4)};
         if (d == 1) {
-          for (Duration* part : {&time.trunk, &time.exit, &more}) *part = (*part + Duration{faster_ - 1}) / faster_;
+          for (Duration* part : {&time.trunk, &time.exit, &more})
+            *part = (*part + Duration{faster_ - 1}) / faster_;
         }
         time.worst_trunk = time.trunk + more;
         time.worst_exit = time.exit;
@@ -106,7 +107,8 @@ class Maker {
     if (moves_ && only == -1) {
       model->moves.resize(2);
       for (auto& on : model->moves) {
-        for (int b = 0; b < blocks; ++b) on.push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
+        for (int b = 0; b < blocks; ++b)
+          on.push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
       }
     }
     if (exits) {
@@ -223,7 +225,7 @@ class Maker {
   Dice learns_;  // its own, so that a world stays what it was otherwise
   Scenario s_;
   int devices_ = 1;
-  int faster_ = 1;  // the second device, by so much
+  int faster_ = 1;      // the second device, by so much
   bool moves_ = false;  // jobs between them
   bool wild_ = false;
 };

@@ -52,8 +52,8 @@ class SimulatedLane {
   // Does what falls due at `now`: the block that ends, the decision to go on, the next grant. Blocks take no
   // time to begin. Precondition: no boundary lies before `now`.
   void act(TimePoint now);
-  // When it next has something to do by itself: a trunk or an exit that ends, a state that arrives; kNever: idle
-  // or suspended.
+  // When it next has something to do by itself: a trunk or an exit that ends, a state that arrives; kNever:
+  // idle or suspended.
   TimePoint next_event() const { return next_event_; }
   // Whether a block is in progress.
   bool in_block() const { return in_block_; }

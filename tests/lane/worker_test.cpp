@@ -132,8 +132,9 @@ TEST_F(WorkerTest, FailsAJobForWhoseStateNoMemoryIsLeftAndRunsTheOthers) {
   };
   EXPECT_EQ(ends(1, 1), End::done);
   EXPECT_EQ(ends(2, 2), End::out_of_memory);
-  EXPECT_NE(worker.receive<LogLine>().text.find("job 2 failed on lane 0: job slot 2: 8B is more than the 4B left"),
-            std::string::npos);
+  EXPECT_NE(
+      worker.receive<LogLine>().text.find("job 2 failed on lane 0: job slot 2: 8B is more than the 4B left"),
+      std::string::npos);
   EXPECT_EQ(ends(3, 1), End::done);
 }
 

@@ -23,7 +23,8 @@ struct TwoDevices : Script {
   explicit TwoDevices(Policy policy = Policy::edf) : Script(policy) {
     core.lane_up(lane(1), DeviceId{1}, at(0));
   }
-  void submit(std::uint64_t id, const std::shared_ptr<const ModelTimes>& times, TimePoint deadline, TimePoint now) {
+  void submit(std::uint64_t id, const std::shared_ptr<const ModelTimes>& times, TimePoint deadline,
+              TimePoint now) {
     ASSERT_TRUE(core.submit(spec(id, times, deadline, now), now));
   }
 };
@@ -32,12 +33,14 @@ TEST(DeviceChoice, WaitsForTheDeviceWhereItIsDoneSooner) {
   TwoDevices s;
   s.submit(1, on_both(10, 2), at(1000), at(0));
   s.submit(2, on_both(10, 2), at(2000), at(0));
-  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 1/2: job 2 from 0") << "12 ns there, 30 ns on lane 0";
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 1/2: job 2 from 0")
+      << "12 ns there, 30 ns on lane 0";
 }
 
 TEST(DeviceChoice, TakesTheFreeOneOnceTheQueueForTheOtherIsLonger) {
   TwoDevices s;
-  for (std::uint64_t id = 1; id <= 6; ++id) s.submit(id, on_both(10, 2), at(1000 + static_cast<int>(id)), at(0));
+  for (std::uint64_t id = 1; id <= 6; ++id)
+    s.submit(id, on_both(10, 2), at(1000 + static_cast<int>(id)), at(0));
   EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 5 from 0; grant 1/1: job 1 from 0; grant 1/2: job 2 from 0")
       << "the fifth would be done at 30 on either";
   EXPECT_EQ(s.core.job(JobId{3})->awaits, DeviceId{1});
@@ -186,9 +189,9 @@ TEST(DeviceChoice, CallsTheJobThatGainsMost) {
 TEST(DeviceChoice, DoesNotMoveReservedWork) {
   TwoDevices s;
   const auto times = movable(10, 2);
-  s.core.reserve(TaskId{1},
-                 {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
-                 at(0));
+  s.core.reserve(
+      TaskId{1},
+      {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)}, at(0));
   JobSpec job = s.spec(1, times, kNever);
   job.task = TaskId{1};
   ASSERT_TRUE(s.core.submit(job, at(0)));
@@ -202,9 +205,10 @@ TEST(DeviceChoice, DoesNotKeepReservedWorkFromItsHome) {
   const auto times = on_both(10, 2);
   s.submit(1, times, at(1000), at(0));
   for (const std::uint32_t task : {1, 2}) {
-    s.core.reserve(TaskId{task},
-                   {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
-                   at(0));
+    s.core.reserve(
+        TaskId{task},
+        {.period = Duration{200}, .deadline = Duration{200}, .budget = Duration{30}, .home = s.lane(0)},
+        at(0));
     JobSpec job = s.spec(1 + task, times, kNever);
     job.task = TaskId{task};
     ASSERT_TRUE(s.core.submit(job, at(0)));

@@ -1,5 +1,5 @@
-// Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a job
-// goes to, and that it goes on elsewhere with its state when it is done sooner there.
+// Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a
+// job goes to, and that it goes on elsewhere with its state when it is done sooner there.
 #include <csignal>
 #include <map>
 
@@ -32,8 +32,9 @@ struct CpuAndGpu : testing::Test {
     client::JobRequest request = job_of(model, priority);
     request.plan = wire::ALL;
     const auto submitted = client.submit(
-        request, {.exit = [this](JobId id, const client::Answer& answer) { exits[id].push_back(answer.exit); },
-                  .ended = [this](const client::Ended& e) { ended.insert_or_assign(e.job, e); }});
+        request,
+        {.exit = [this](JobId id, const client::Answer& answer) { exits[id].push_back(answer.exit); },
+         .ended = [this](const client::Ended& e) { ended.insert_or_assign(e.job, e); }});
     EXPECT_TRUE(submitted && !submitted->rejected);
     const JobId job = submitted->job;
     while (!ended.contains(job) && exits[job].size() < static_cast<std::size_t>(answers) &&
@@ -52,7 +53,8 @@ struct CpuAndGpu : testing::Test {
     EXPECT_EQ(end.outcome, wire::COMPLETED) << end.reason << "\n" << daemon.log();
     ASSERT_TRUE(end.best);
     EXPECT_EQ(end.best->top_class,
-              synthetic_label(zeros(static_cast<std::size_t>(long_model().input.elements())), long_model().classes));
+              synthetic_label(zeros(static_cast<std::size_t>(long_model().input.elements())),
+                              long_model().classes));
     ASSERT_EQ(exits[job].size(), 40u);
     for (int e = 0; e < 40; ++e) EXPECT_EQ(exits[job][static_cast<std::size_t>(e)], e);
     EXPECT_EQ(daemon.stop(), 0) << daemon.log();
@@ -107,7 +109,8 @@ TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
   }));
   const wire::Status status = daemon.status();
   for (const wire::LaneInfo& lane : status.lanes()) {
-    if (lane.device() == "gpu" && lane.worker_pid() > 1) ::kill(static_cast<pid_t>(lane.worker_pid()), SIGKILL);
+    if (lane.device() == "gpu" && lane.worker_pid() > 1)
+      ::kill(static_cast<pid_t>(lane.worker_pid()), SIGKILL);
   }
   wait(batch, job);
   expect_whole(job, {"gpu", "cpu"});

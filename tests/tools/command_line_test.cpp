@@ -565,10 +565,11 @@ TEST_F(CommandLine, JobsAreListed) {
     peer.reply(list);
   };
   Ran ran = with_daemon(jobs, {"jobs"});
-  EXPECT_EQ(ran.out,
-            "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE           PREEMPTED\n"
-            "5    camera  digits  ready  0         -        -         1/3    0          -              0\n"
-            "6    camera  digits  ready  0         -        -         1/3    0          awaits cuda:0  0\n");
+  EXPECT_EQ(
+      ran.out,
+      "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE           PREEMPTED\n"
+      "5    camera  digits  ready  0         -        -         1/3    0          -              0\n"
+      "6    camera  digits  ready  0         -        -         1/3    0          awaits cuda:0  0\n");
   std::filesystem::remove(socket_);
   ran = with_daemon(jobs, {"jobs", "--json"});
   const json job = json::parse(ran.out)["jobs"][0];

@@ -14,7 +14,9 @@ int main(int argc, char** argv) {
   const int per_stage = argc == 4 ? std::atoi(argv[2]) : 0;
   const int width = argc == 4 ? std::atoi(argv[3]) : 0;
   if (per_stage < 1 || 3 * per_stage + 1 > kMaxBlocks || width < 1 || width > 16) {
-    std::fprintf(stderr, "usage: bench_networks FOLDER PER_STAGE WIDTH   (1 to %d residual blocks in each stage, width 1 to 16)\n",
+    std::fprintf(stderr,
+                 "usage: bench_networks FOLDER PER_STAGE WIDTH   (1 to %d residual blocks in each stage, "
+                 "width 1 to 16)\n",
                  (kMaxBlocks - 1) / 3);
     return 2;
   }

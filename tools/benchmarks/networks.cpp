@@ -128,8 +128,7 @@ Package wide_resnet(Shape input, int per_stage, int width) {
   net.begin_block();
   Register x = net.convolution(net.input(), 16, 3);
   net.exit(x);
-  for (const auto& [channels, first_stride] :
-       {std::pair{16 * width, 1}, {32 * width, 2}, {64 * width, 2}}) {
+  for (const auto& [channels, first_stride] : {std::pair{16 * width, 1}, {32 * width, 2}, {64 * width, 2}}) {
     for (int i = 0; i < per_stage; ++i) {
       net.begin_block();
       const int stride = i == 0 ? first_stride : 1;

@@ -1,7 +1,7 @@
 // A network in a plain process, as one would run it with LibTorch and no daemon: whole inferences on one
-// thread, either one right after the other, or one at each multiple of a period in every second of phases of a
-// given length, the first being a pause. tools/bench peers compares einetd with it; the rank comes from outside
-// (chrt, nice, taskset).
+// thread, either one right after the other, or one at each multiple of a period in every second of phases of
+// a given length, the first being a pause. tools/bench peers compares einetd with it; the rank comes from
+// outside (chrt, nice, taskset).
 //
 //   bench_peer PACKAGE.einet CSV SECONDS [PERIOD_MS PHASE_S]
 //
@@ -84,7 +84,9 @@ std::vector<Inference> repeat(Peer& peer, TimePoint begin, TimePoint end, Durati
   return done;
 }
 
-Duration seconds(double s) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s)); }
+Duration seconds(double s) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
+}
 
 }  // namespace
 }  // namespace einet

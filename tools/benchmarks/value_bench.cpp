@@ -4,10 +4,10 @@
 //
 //   bench_value [--mixed] LOAD DEADLINE PACKAGE.einet…
 //
-// LOAD: work that arrives, in CPU lanes. DEADLINE: of each job after its release, in its whole network's times on
-// the CPU. With several packages each job is of one of them, at random. A job that has no answer at its deadline
-// counts as wrong. --mixed: two CPU lanes and a device that is several times as fast, beside accepted tasks; what is
-// compared is where jobs may run.
+// LOAD: work that arrives, in CPU lanes. DEADLINE: of each job after its release, in its whole network's
+// times on the CPU. With several packages each job is of one of them, at random. A job that has no answer at
+// its deadline counts as wrong. --mixed: two CPU lanes and a device that is several times as fast, beside
+// accepted tasks; what is compared is where jobs may run.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -99,15 +99,16 @@ Model model_of(PackageInfo package, const EtProfile& profile) {
   return {std::move(package), std::move(times), whole};
 }
 
-// The fast device: so much faster, but no part of a block takes less than a launch. A state leaves or comes to a device
-// in kMove.
+// The fast device: so much faster, but no part of a block takes less than a launch. A state leaves or comes
+// to a device in kMove.
 constexpr int kFaster = 5;
 constexpr Duration kLaunch = std::chrono::microseconds(10);
 constexpr Duration kMove = std::chrono::microseconds(100);
 
 std::vector<BlockTime> on_fast_device(std::vector<BlockTime> blocks) {
   for (BlockTime& b : blocks) {
-    for (Duration* t : {&b.trunk, &b.exit, &b.worst_trunk, &b.worst_exit}) *t = std::max(kLaunch, *t / kFaster);
+    for (Duration* t : {&b.trunk, &b.exit, &b.worst_trunk, &b.worst_exit})
+      *t = std::max(kLaunch, *t / kFaster);
   }
   return blocks;
 }
@@ -204,8 +205,8 @@ class Load {
   }
 
  private:
-  // Two tasks of every model, with periods of 10 and 15 whole networks and their middle exit mandatory. Each must be
-  // accepted.
+  // Two tasks of every model, with periods of 10 and 15 whole networks and their middle exit mandatory. Each
+  // must be accepted.
   void add_tasks(Recording& r, const std::vector<std::shared_ptr<const ModelTimes>>& times) const {
     Admission admission({.policy = r.options.policy, .margin = 1, .overhead = {}});
     std::array<Duration, 2> longest{};
@@ -222,7 +223,8 @@ class Load {
       }
     }
     for (std::uint32_t d = 0; d < longest.size(); ++d) {
-      EINET_CHECK(admission.set_longest_block(DeviceId{d}, longest[d]).has_value(), "nothing is promised yet");
+      EINET_CHECK(admission.set_longest_block(DeviceId{d}, longest[d]).has_value(),
+                  "nothing is promised yet");
     }
     std::vector<Input> reserved, submitted;
     for (std::uint32_t t = 0; t < 2 * models_.size(); ++t) {
@@ -253,7 +255,8 @@ class Load {
     }
     r.inputs.insert(r.inputs.begin() + 3, reserved.begin(), reserved.end());
     r.inputs.insert(r.inputs.end(), submitted.begin(), submitted.end());
-    std::stable_sort(r.inputs.begin(), r.inputs.end(), [](const Input& a, const Input& b) { return a.at < b.at; });
+    std::stable_sort(r.inputs.begin(), r.inputs.end(),
+                     [](const Input& a, const Input& b) { return a.at < b.at; });
   }
 
   struct Arrival {
@@ -321,7 +324,8 @@ int complain(const std::string& words) {
   return 2;
 }
 
-void print(const std::vector<Model>& models, double load, double deadline, std::span<const Variant> variants) {
+void print(const std::vector<Model>& models, double load, double deadline,
+           std::span<const Variant> variants) {
   for (const Model& m : models)
     std::printf("%s (whole network %s) ", m.package.name.c_str(), format_duration_short(m.whole).c_str());
   std::printf("\n%d jobs in each of %d seeds, load %g, deadlines %g whole networks\n", kJobs, kSeeds, load,
@@ -377,7 +381,8 @@ int run(int argc, char** argv) {
     const EtProfile times = *profile;
     models.push_back(model_of(std::move(*package), times));
   }
-  print(models, load, deadline, mixed ? std::span<const Variant>(kMixed) : std::span<const Variant>(kVariants));
+  print(models, load, deadline,
+        mixed ? std::span<const Variant>(kMixed) : std::span<const Variant>(kVariants));
   return 0;
 }
 
