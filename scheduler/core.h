@@ -210,8 +210,7 @@ class Core {
     ExitMask plan;
     ExitAnswer best;
     std::optional<LaneId> lane;  // of its grant
-    std::optional<DeviceId>
-        awaits;  // on no lane: it is expected to be done sooner on this busy device than on a free one
+    std::optional<DeviceId> awaits;  // on no lane: a busy device where it is done sooner than on a free one
     int preemptions;
   };
   std::optional<JobView> job(JobId) const;

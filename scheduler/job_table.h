@@ -48,8 +48,7 @@ class LifeTable;
 struct JobRecord {
   JobSpec spec;
   Urgency urgency;
-  DeviceSet devices =
-      0;  // where it can run now: those of its model, or of them that its state can be moved to
+  DeviceSet devices = 0;  // where it can go on now: its model's, or of them those that its state can get to
   JobState state = JobState::waiting;
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
