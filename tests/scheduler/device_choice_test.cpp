@@ -131,8 +131,9 @@ TEST(DeviceChoice, MovesAJobThatMadeRoomWhereItIsDoneSooner) {
 }
 
 TEST(DeviceChoice, LeavesAJobWhereItsStateIsIfTheMoveTakesLonger) {
-  Begun s(2);
-  EXPECT_EQ(s.decide(at(4)), "grant 1/3: job 1 from 2") << "at 12 there, at 20 on device 0";
+  Begun s(3);
+  EXPECT_EQ(s.decide(at(4)), "grant 1/3: job 1 from 2")
+      << "at 15 there; at 20 on device 0, 14 without the move";
 }
 
 TEST(DeviceChoice, LeavesAJobThatCannotBeMoved) {
