@@ -118,7 +118,7 @@ TEST(UrgentLanes, TheBlockThatATasksJobWaitsForHoldsItsCoreAtRealTimeRank) {
   client::Client control = daemon.connect("control");
   ASSERT_TRUE(control.add_task({.name = "watch",
                                 .model = "short",
-                                .period = 10s,
+                                .period = 100ms,  // less than a round below: no job comes too early
                                 .deadline = 10s,
                                 .priority = 10,
                                 .mandatory_exit = 1}));
