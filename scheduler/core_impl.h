@@ -33,6 +33,8 @@ struct HeldGrant {
 
   explicit operator bool() const { return job != nullptr; }
   int last_block() const;  // where it ends by itself
+  // As far as the core can know, the lane has not begun it, for the job's state is not there yet.
+  bool awaits_state(TimePoint now) const { return moves && !certain && block_start >= now; }
 };
 
 struct Lane {

@@ -136,7 +136,7 @@ void Core::Impl::project(TimePoint now) {
     lane.key = {};
     if (lane.status != Lane::Status::up || lane.between_reports) continue;
     if (lane.is_urgent() && !lane.front) continue;
-    lane.waiting = lane.front && lane.front.moves && !lane.front.certain && lane.front.block_start >= now;
+    lane.waiting = lane.front && lane.front.awaits_state(now);
     if (lane.waiting) {
       lane.boundary = now;
       lane.key = lane.front.job->urgency;
@@ -541,7 +541,7 @@ void Core::Impl::tell(Lane& lane) {
     if (!job.is_over() && !makes_room) continue;
     if (grant->block == grant->last_block()) continue;  // ends there by itself
     // It makes room after the block that begins when its state arrives. Told before, it would not even begin.
-    if (grant->moves && !grant->certain && grant->block_start >= clock_ && !lane.waiting && !job.is_over()) {
+    if (grant->awaits_state(clock_) && !lane.waiting && !job.is_over()) {
       look_again_ = std::min(look_again_, grant->block_start + Duration{1});
       continue;
     }

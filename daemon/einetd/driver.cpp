@@ -29,7 +29,7 @@ Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on
       report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
       on_broken_(std::move(on_broken)),
       workers_(parts.config.devices.size()),
-      moves_(parts.clock),
+      moves_(parts.clock, parts.config.devices.size()),
       core_({.policy = policy_named(parts.config.policy),
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
              .promote_at_laxity = parts.config.promote_at_laxity,

@@ -3,16 +3,15 @@
 // here.
 #pragma once
 
-#include <array>
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/time.h"
 #include "ipc/lane/control.h"
-#include "scheduler/job_table.h"
 
 namespace einet {
 
@@ -22,7 +21,7 @@ class StateMoves {
   using Send = std::function<Result<void>(const lane::ToWorker&)>;
   enum class Progress : std::uint8_t { none, under_way, arrived, failed };
 
-  explicit StateMoves(const Clock& clock) : clock_(clock) {}
+  StateMoves(const Clock& clock, std::size_t devices) : clock_(clock), workers_(devices) {}
 
   // A device's worker is there, and gone: what it was asked for it will not answer.
   void attach(DeviceId, Send);
@@ -73,7 +72,7 @@ class StateMoves {
   Move* find(const Request&);
 
   const Clock& clock_;
-  std::array<Worker, kMaxDevices> workers_;
+  std::vector<Worker> workers_;  // by DeviceId
   std::map<JobId, Move> moves_;
   std::uint64_t newest_ = 0;
 };

@@ -40,7 +40,7 @@ struct Moves : testing::Test {
   StateMoves::Progress progress() const { return moves.progress(kOrder.job); }
 
   SystemClock clock;
-  StateMoves moves{clock};
+  StateMoves moves{clock, 2};
   std::vector<Asked> from, to;
   bool full = false;
 };

@@ -44,6 +44,11 @@ enum class Where {
   by_model,  // the first model on the fast device, the others on the CPU
 };
 
+constexpr std::uint32_t kMixedLanes = 3;
+constexpr DeviceId device_of(std::uint32_t lane) {
+  return DeviceId{lane / 2};
+}
+
 struct Variant {
   const char* name;
   Policy policy;
@@ -182,8 +187,8 @@ class Load {
     }
     const bool mixed = variant.where != Where::one_lane;
     r.devices = mixed ? std::vector<std::string>{"cpu", "fast"} : std::vector<std::string>{"cpu"};
-    for (std::uint32_t lane = 0; lane < (mixed ? 3U : 1U); ++lane) {
-      r.inputs.push_back({TimePoint{}, input::LaneUp{LaneId{lane}, DeviceId{lane / 2}}});
+    for (std::uint32_t lane = 0; lane < (mixed ? kMixedLanes : 1); ++lane) {
+      r.inputs.push_back({TimePoint{}, input::LaneUp{LaneId{lane}, device_of(lane)}});
     }
     for (std::size_t i = 0; i < arrivals_.size(); ++i) {
       const Arrival& a = arrivals_[i];
@@ -217,10 +222,8 @@ class Load {
         }
       }
     }
-    for (const Input& i : std::vector(r.inputs)) {
-      if (const auto* up = std::get_if<input::LaneUp>(&i.what)) {
-        admission.add_lane(up->lane, up->device, Preemption::boundary);
-      }
+    for (std::uint32_t lane = 0; lane < kMixedLanes; ++lane) {
+      admission.add_lane(LaneId{lane}, device_of(lane), Preemption::boundary);
     }
     for (std::uint32_t d = 0; d < longest.size(); ++d) {
       EINET_CHECK(admission.set_longest_block(DeviceId{d}, longest[d]).has_value(),
@@ -253,7 +256,7 @@ class Load {
     for (const TaskId task : admission.tasks()) {
       reserved.push_back({TimePoint{}, input::Reserve{task, *admission.reservation(task)}});
     }
-    r.inputs.insert(r.inputs.begin() + 3, reserved.begin(), reserved.end());
+    r.inputs.insert(r.inputs.begin() + kMixedLanes, reserved.begin(), reserved.end());
     r.inputs.insert(r.inputs.end(), submitted.begin(), submitted.end());
     std::stable_sort(r.inputs.begin(), r.inputs.end(),
                      [](const Input& a, const Input& b) { return a.at < b.at; });
