@@ -7,13 +7,15 @@
 namespace einet {
 namespace {
 
-// Whether a job is so much more urgent than the one below that it may take the core from its block. That
-// nothing but refinement is done below is no reason, at equal priority.
+// Whether a job is so much more urgent than the one below that it may take the core from its block. That it
+// came first, that its tenant had less, or that nothing but refinement is done below is no reason: the
+// boundary is soon enough for that.
 bool outranks(const JobRecord& job, const Urgency& key, const JobRecord& below) {
   if (below.is_over()) return true;
   if (!(key < below.urgency)) return false;
-  const bool refines = below.urgency.tier == Tier::optional && key.tier == Tier::best_effort;
-  return !refines || job.spec.priority > below.spec.priority;
+  if (key.tier != Tier::best_effort || job.spec.priority > below.spec.priority) return true;
+  if (below.urgency.tier != Tier::best_effort) return false;
+  return job.spec.deadline < below.spec.deadline || (job.promoted && !below.promoted);
 }
 
 }  // namespace

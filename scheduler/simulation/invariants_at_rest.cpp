@@ -288,11 +288,12 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (!may_use_urgent(other, *urgent.base)) continue;
       if (may_await_device(other, base, Lane::free)) continue;
       const Candidate waiting = waiting_candidate(other);
-      // That only refinement is in progress is no reason to interrupt a block, at equal priority.
-      const bool refines = in_progress.work == Candidate::Work::optional &&
-                           waiting.work == Candidate::Work::best_effort &&
-                           waiting.priority <= in_progress.priority;
-      if (refines || waiting.work == Candidate::Work::optional) continue;
+      // Best-effort work takes a core for its priority, or its deadline from other best-effort work.
+      if (waiting.work == Candidate::Work::optional) continue;
+      const bool needs_it =
+          waiting.work == Candidate::Work::reserved || waiting.priority > in_progress.priority ||
+          (in_progress.work == Candidate::Work::best_effort && waiting.deadline < in_progress.deadline);
+      if (!needs_it) continue;
       if (more_urgent_is_away(*urgent.base, waiting)) continue;
       if (prefers(*urgent.base, waiting, in_progress)) {
         violation("urgent", now,

@@ -39,6 +39,23 @@ TEST(UrgentLane, IsNotUsedWhileTheCoreIsIdleOrByLessUrgentWork) {
   EXPECT_EQ(s.decide(at(3)), "grant 0/2: job 2 from 0") << "it follows on the base lane";
 }
 
+TEST(UrgentLane, IsNotUsedByWorkThatOnlyCameFirst) {
+  for (const Policy policy : {Policy::edf, Policy::fixed_priority, Policy::imprecise}) {
+    for (const TimePoint deadline : {kNever, at(900)}) {
+      Core1 s(policy, Preemption::instant);
+      ASSERT_TRUE(s.submit(2, 0, 3, at(900), at(1)));
+      EXPECT_EQ(s.decide(at(1)), "grant 0/1: job 2 from 0");
+      JobSpec first = Script::spec(1, model(1, 10), deadline, at(0));
+      ASSERT_TRUE(s.core.submit(first, at(3)));
+      s.decide(at(3));
+      EXPECT_TRUE(s.heard.empty());
+      ASSERT_TRUE(s.submit(3, 0, 1, at(800), at(4)));
+      s.decide(at(4));
+      EXPECT_EQ(s.heard.size(), 1u) << "an earlier deadline is a reason";
+    }
+  }
+}
+
 TEST(UrgentLane, LeavesTheCoreWhenNothingMoreUrgentIsLeft) {
   Core1 s(Policy::fixed_priority, Preemption::instant);
   ASSERT_TRUE(s.submit(1, 0, 3, kNever, at(0)));
