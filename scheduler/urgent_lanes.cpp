@@ -13,9 +13,10 @@ namespace {
 bool outranks(const JobRecord& job, const Urgency& key, const JobRecord& below) {
   if (below.is_over()) return true;
   if (!(key < below.urgency)) return false;
-  if (key.tier != Tier::best_effort || job.spec.priority > below.spec.priority) return true;
-  if (below.urgency.tier != Tier::best_effort) return false;
-  return job.spec.deadline < below.spec.deadline || (job.promoted && !below.promoted);
+  if (key.tier != Tier::best_effort) return true;
+  if (below.urgency.tier != key.tier) return job.spec.priority > below.spec.priority;
+  // First comes what the policy looks at first: priority, or the deadline.
+  return key.first < below.urgency.first || job.spec.deadline < below.spec.deadline;
 }
 
 }  // namespace
