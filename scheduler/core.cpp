@@ -39,6 +39,9 @@ void Core::set_share(TenantId tenant, const Share& share, TimePoint now) {
 void Core::lane_lost(LaneId lane, LaneLoss loss, TimePoint now) {
   impl_->lane_lost(lane, loss, now);
 }
+void Core::set_residence(ModelId model, DeviceId device, Residence residence, TimePoint now) {
+  impl_->set_residence(model, device, residence, now);
+}
 bool Core::block_done(const BlockReport& report, TimePoint now) {
   return impl_->block_done(report, now);
 }
@@ -106,12 +109,11 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   }
   if (deadline <= release) return Reason::deadline_before_release;
   if (spec.on_miss == OnMiss::stop && deadline <= now) return Reason::deadline_in_past;
-  const DeviceSet devices = devices_of(*spec.times);
-  if ((devices & ~dead_devices_) == 0) return Reason::no_lane;
+  if (!has_device(spec)) return Reason::no_lane;
   if (jobs_.full()) return Reason::queue_full;
 
   JobRecord& job = jobs_.add(spec);
-  job.devices = devices;
+  job.devices = where_to_begin(spec);
   if (job.has_exits()) job.lives = lives_.of(spec);
   job.spec.release = release;
   job.spec.deadline = deadline;
@@ -251,7 +253,7 @@ void Core::Impl::forget_state(JobRecord& job) {
     job.last_lane.reset();
     job.at.reset();
     job.stranded = job.stays = false;
-    job.devices = devices_of(*job.spec.times);
+    job.devices = where_to_begin(job.spec);
   });
 }
 
@@ -315,9 +317,24 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   if (device_lives) return;
   dead_devices_ |= device_bit(lane->device);
   jobs_.for_each([&](JobRecord& job) {
-    if (job.state != JobState::ended && (job.devices & ~dead_devices_) == 0) {
+    if (job.state != JobState::ended && !has_device(job.spec)) {
       end(job, Outcome::failed, Reason::no_lane, now);
     }
+  });
+}
+
+void Core::Impl::set_residence(ModelId model, DeviceId device, Residence residence, TimePoint now) {
+  move_clock(now);
+  if (missing_.size() <= model.value) missing_.resize(model.value + 1);
+  const auto put = [&](DeviceSet& set, bool in) {
+    set = in ? set | device_bit(device) : set & ~device_bit(device);
+  };
+  put(missing_[model.value].now, residence != Residence::in);
+  put(missing_[model.value].for_good, residence == Residence::lost);
+  jobs_.for_each([&](JobRecord& job) {
+    if (job.spec.model != model || job.state == JobState::ended) return;
+    if (!has_device(job.spec)) return end(job, Outcome::failed, Reason::no_lane, now);
+    rank(job, [&] { job.devices = job.at ? where_to_go_on(job) : where_to_begin(job.spec); });
   });
 }
 
@@ -403,6 +420,7 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   const bool given_up = grant.withdrawn_late && grant.block == grant.first_block;
   if (how == GrantEnd::stopped && !grant.stop_told && !given_up) return false;
   if (how == GrantEnd::done && grant.block == grant.first_block) return false;
+  if (how == GrantEnd::not_begun && grant.block != grant.first_block) return false;
   if (how == GrantEnd::not_moved && (!grant.moves || grant.block != grant.first_block)) return false;
 
   JobRecord& job = *grant.job;

@@ -125,6 +125,14 @@ enum class GrantEnd : std::uint8_t {
   failed,         // the lane could not run it; the job fails, the lane lives
   not_moved,      // before its first block: the job's state could not be brought there; it stays where it is
   out_of_memory,  // as failed, for the lane's device has no memory left for the job
+  not_begun,      // before its first block: the device has no memory for the job yet; it is ready again
+};
+
+// Whether a device's memory holds a model's weights. Its jobs begin there only while it does.
+enum class Residence : std::uint8_t {
+  in,    // as at first
+  out,   // they may come back: jobs that only this device can run wait
+  lost,  // they will not: jobs that no other device can run fail with no_lane
 };
 
 // Whether a lost lane is expected to come back.
@@ -178,6 +186,8 @@ class Core {
   // same.
   void urgent_lane_up(LaneId, LaneId base, Preemption, TimePoint now);
   void lane_lost(LaneId, LaneLoss, TimePoint now);
+  // Precondition of out and lost: no lane of the device has a grant for a job of the model.
+  void set_residence(ModelId, DeviceId, Residence, TimePoint now);
   // Reports of a lane, in the order in which things happened there. False: the report fits nothing that this
   // lane was told (a worker gone mad); nothing has changed.
   [[nodiscard]] bool block_done(const BlockReport&, TimePoint now);
@@ -209,7 +219,7 @@ class Core {
     int next_block;
     ExitMask plan;
     ExitAnswer best;
-    std::optional<LaneId> lane;  // of its grant
+    std::optional<LaneId> lane;      // of its grant
     std::optional<DeviceId> awaits;  // on no lane: a busy device where it is done sooner than on a free one
     int preemptions;
   };

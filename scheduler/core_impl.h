@@ -91,6 +91,7 @@ class Core::Impl {
   void unreserve(TaskId, TimePoint now);
   void set_share(TenantId, const Share&, TimePoint now);
   void lane_lost(LaneId, LaneLoss, TimePoint now);
+  void set_residence(ModelId, DeviceId, Residence, TimePoint now);
   bool block_done(const BlockReport&, TimePoint now);
   bool grant_ended(LaneId, GrantNumber, GrantEnd, TimePoint now);
   void advance(TimePoint now);
@@ -175,6 +176,8 @@ class Core::Impl {
   static DeviceId fastest(const JobRecord&, DeviceSet);
   DeviceSet open_to(const JobRecord&);
   bool can_move(const JobRecord&, DeviceId from, DeviceId to) const;
+  bool has_device(const JobSpec&) const;  // one that lives, for its model
+  DeviceSet where_to_begin(const JobSpec&) const;
   DeviceSet where_to_go_on(const JobRecord&) const;
   TimePoint could_begin(const JobRecord&, DeviceId, TimePoint boundary) const;
   void call_over();
@@ -209,6 +212,14 @@ class Core::Impl {
   Shares shares_;
   std::vector<Lane> lanes_;  // by LaneId
   DeviceSet dead_devices_ = 0;
+  // On which devices a model's weights are not.
+  struct Missing {
+    DeviceSet now = 0, for_good = 0;
+  };
+  std::vector<Missing> missing_;  // by ModelId
+  Missing missing(ModelId model) const {
+    return model.value < missing_.size() ? missing_[model.value] : Missing();
+  }
   TimePoint look_again_ = kNever;  // a decision is due then even if nothing happens
 
   // Jobs with exits that have executed blocks since the last decision.

@@ -48,7 +48,8 @@ class LifeTable;
 struct JobRecord {
   JobSpec spec;
   Urgency urgency;
-  DeviceSet devices = 0;  // where it can go on now: its model's, or of them those that its state can get to
+  // Where it can go on now: on the devices that hold its model, or of them those that its state can get to.
+  DeviceSet devices = 0;
   JobState state = JobState::waiting;
   int next_block = 0;
   ExitMask plan = 0;  // exits still to execute; none before next_block
@@ -101,7 +102,7 @@ struct JobRecord {
   }
   // Whose times say what its work is worth as long as no lane has it: the one that it is on, or the first.
   DeviceId usual_device() const {
-    return at ? *at : DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices))};
+    return at ? *at : DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices_of(*spec.times)))};
   }
   // The lane that its reserved work belongs to.
   LaneId home() const;

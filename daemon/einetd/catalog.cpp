@@ -58,6 +58,7 @@ Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t d
   std::sort(catalog.paths_.begin(), catalog.paths_.end());
   for (const std::filesystem::path& path : catalog.paths_) {
     CatalogModel model;
+    model.evicted.resize(devices);
     model.name = escape(path.stem().string(), 64);
     model.well_named = is_model_name(path.stem().string());
     model.reason =

@@ -24,8 +24,10 @@ struct CatalogModel {
   lane::ModelDescription description;          // of the device that loaded it first since the last reload
   std::shared_ptr<const ModelTimes> times;     // null until a device runs it
   std::shared_ptr<const Predictor> predictor;  // judges its answers; null: the package has none
+  std::vector<bool> evicted;                   // by DeviceId: from its memory, until a job needs it there
 
   bool loaded() const { return times != nullptr; }
+  bool runs_on(DeviceId d) const { return loaded() && !times->on_device[d.value].empty(); }
   std::uint64_t elements() const;  // of an input
 };
 
@@ -54,6 +56,9 @@ class Catalog {
   // Takes over what times_with() has checked.
   void loaded(ModelId, lane::ModelDescription, std::shared_ptr<const ModelTimes>);
   void refused(ModelId, DeviceId, const std::string& reason);
+  void set_evicted(ModelId model, DeviceId device, bool evicted) {
+    models_[model.value].evicted[device.value] = evicted;
+  }
 
  private:
   Catalog(std::size_t devices, std::string_view expect) : devices_(devices), expect_(expect) {}

@@ -15,20 +15,14 @@ constexpr auto kShowEvery = std::chrono::milliseconds(20);
 // Rounds of "take reports, decide" before other handlers get their turn.
 constexpr int kRounds = 4;
 
-GrantEnd grant_end(lane::End end) {
-  return end == lane::End::done            ? GrantEnd::done
-         : end == lane::End::stopped       ? GrantEnd::stopped
-         : end == lane::End::out_of_memory ? GrantEnd::out_of_memory
-                                           : GrantEnd::failed;
-}
-
 }  // namespace
 
-Driver::Driver(Parts parts, std::function<void(DeviceId, const std::string&)> on_broken)
+Driver::Driver(Parts parts, Calls calls)
     : parts_(parts),
       report_({parts.clock, parts.config, parts.catalog, parts.sink, parts.log, parts.trace}),
-      on_broken_(std::move(on_broken)),
+      calls_(std::move(calls)),
       workers_(parts.config.devices.size()),
+      uses_(parts.catalog.size()),
       moves_(parts.clock, parts.config.devices.size()),
       core_({.policy = policy_named(parts.config.policy),
              .max_jobs = static_cast<std::size_t>(parts.config.limits.jobs),
@@ -100,10 +94,20 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   }
   ++counters_.accepted;
   if (TaskCounts* counts = parts_.statistics.find(spec.task)) ++counts->jobs;
+  note_use(spec.model, 1);
   report_.accepted(place->second);
   place->second.submission.spec.release = accepted->release;
   place->second.submission.spec.deadline = accepted->deadline;
   return id;
+}
+
+void Driver::note_use(ModelId model, std::ptrdiff_t jobs) {
+  Use& use = uses_[model.value];
+  const bool before = use.jobs > 0;
+  use.jobs += static_cast<std::size_t>(jobs);
+  if ((use.jobs > 0) == before) return;
+  use.since = parts_.clock.now();
+  calls_.use_changed(model);
 }
 
 bool Driver::cancel(JobId id, std::optional<TenantId> tenant) {
@@ -177,6 +181,10 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, StateMov
 void Driver::detach(DeviceId device, LaneLoss loss) {
   collect(device);  // whole records that it left are as good as any
   drop(device, loss);
+}
+
+void Driver::set_residence(ModelId model, DeviceId device, Residence residence) {
+  core_.set_residence(model, device, residence, parts_.clock.now());
 }
 
 void Driver::drop(DeviceId device, LaneLoss loss) {
@@ -285,7 +293,7 @@ void Driver::collect(DeviceId device) {
   if (drained && nonsense == nullptr) return;
   // Nothing more is believed of this worker.
   drop(device, LaneLoss::comes_back);
-  on_broken_(device, drained ? nonsense : drained.error().message);
+  calls_.broken(device, drained ? nonsense : drained.error().message);
 }
 
 Driver::More Driver::rearm() {
@@ -325,10 +333,24 @@ bool Driver::take(LaneId id, const lane::Report& report) {
     if (report.answer) take_answer(job, *block.answer, id, report);
   }
   if (report.finished != lane::End::none) {
-    if (!core_.grant_ended(id, report.grant, grant_end(report.finished), parts_.clock.now())) return false;
+    const GrantEnd how = grant_end(lane.device, report);
+    if (!core_.grant_ended(id, report.grant, how, parts_.clock.now())) return false;
     std::erase_if(lane.posted, [&](const Posted& p) { return p.number == report.grant; });
   }
   return true;
+}
+
+GrantEnd Driver::grant_end(DeviceId device, const lane::Report& report) {
+  switch (report.finished) {
+    case lane::End::done:
+      return GrantEnd::done;
+    case lane::End::stopped:
+      return GrantEnd::stopped;
+    case lane::End::out_of_memory:
+      return report.block < 0 && calls_.make_room(device) ? GrantEnd::not_begun : GrantEnd::out_of_memory;
+    default:
+      return GrantEnd::failed;
+  }
 }
 
 void Driver::take_answer(HeldJob& job, const ExitAnswer& held, LaneId id, const lane::Report& report) {
@@ -447,7 +469,9 @@ void Driver::release(JobId id) {
   EINET_CHECK(job.ended, "a job ends before it is released");
   if (job.slot) leaving_slots_.push_back(*job.slot);
   free_slots();
+  const ModelId model = job.spec().model;
   jobs_.erase(id);
+  note_use(model, -1);
 }
 
 // ---- observer of the core ----

@@ -56,9 +56,17 @@ class Driver final : public Reservations, private Commands, private Observer {
     Log& log;
     Trace* trace;  // may be null
   };
-  // All parts must outlive it. `on_broken`: a worker broke the rules of its channel (device, why) and was
-  // detached; it must be killed. Must not call back into the driver.
-  Driver(Parts, std::function<void(DeviceId, const std::string&)> on_broken);
+  // What it asks of who keeps the workers, who must not call back into the driver from there.
+  struct Calls {
+    // A worker broke the rules of its channel and was detached; it must be killed.
+    std::function<void(DeviceId, const std::string& why)> broken;
+    // The first job of a model has come, or its last one has gone.
+    std::function<void(ModelId)> use_changed;
+    // The device has no memory left for a job. True: soon there will be more; the job is tried again.
+    std::function<bool(DeviceId)> make_room;
+  };
+  // All parts must outlive it.
+  Driver(Parts, Calls);
   ~Driver() override;
 
   // The core's word on an admitted submission. The record lives until the core releases it. Call pump() when
@@ -82,6 +90,8 @@ class Driver final : public Reservations, private Commands, private Observer {
   using Raise = std::function<void(int lane)>;
   void attach(DeviceId, lane::DaemonEnd&, Raise, StateMoves::Send, UrgentLanes);
   void detach(DeviceId, LaneLoss);
+  // As Core's. Call pump() after.
+  void set_residence(ModelId, DeviceId, Residence);
 
   // A worker's answer about the state of a job. Error: it was not asked; it must be killed. Call pump()
   // after.
@@ -94,6 +104,12 @@ class Driver final : public Reservations, private Commands, private Observer {
   void pump();
 
   std::size_t jobs() const { return jobs_.size(); }
+  // Of a model.
+  struct Use {
+    std::size_t jobs = 0;
+    TimePoint since{};  // when it got its first, or lost its last
+  };
+  const Use& use(ModelId model) const { return uses_[model.value]; }
   std::vector<LaneView> lanes() const;
   // Of a device, whether they are up or not; without urgent lanes.
   std::vector<LaneId> base_lanes(DeviceId) const;
@@ -151,6 +167,8 @@ class Driver final : public Reservations, private Commands, private Observer {
   void drop(DeviceId, LaneLoss);
   bool cancel(const HeldJob&);
   bool take(LaneId, const lane::Report&);
+  GrantEnd grant_end(DeviceId, const lane::Report&);
+  void note_use(ModelId, std::ptrdiff_t jobs);
   void take_answer(HeldJob&, const ExitAnswer& held, LaneId, const lane::Report&);
   More rearm();
   // Posts what can be posted by now.
@@ -164,11 +182,12 @@ class Driver final : public Reservations, private Commands, private Observer {
 
   Parts parts_;
   Reporter report_;
-  std::function<void(DeviceId, const std::string&)> on_broken_;
+  Calls calls_;
   std::vector<Lane> lanes_;         // by LaneId
   std::vector<LaneId> first_lane_;  // by DeviceId
   std::vector<Worker> workers_;     // by DeviceId
   std::unordered_map<JobId, HeldJob> jobs_;
+  std::vector<Use> uses_;  // by ModelId
   JobSlots slots_;
   std::vector<std::uint32_t> leaving_slots_;  // of jobs that are gone; a worker may still look at them
   StateMoves moves_;

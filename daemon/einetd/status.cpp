@@ -70,10 +70,27 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of, Plans plans) const {
     info.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
     info.set_task(job.spec.task.value);
     if (job.awaits) info.set_awaits(parts_.config.devices[job.awaits->value].name);
+    if (const auto device = awaits_memory(job)) {
+      info.set_awaits(parts_.config.devices[device->value].name);
+      info.set_awaits_memory(true);
+    }
     if (plans == Plans::leave) continue;
     if (const auto basis = parts_.driver.explain(job.spec.id)) fill(*info.mutable_plan(), *basis);
   }
   return list;
+}
+
+// The first device whose memory its model must come to before the job can go on anywhere.
+std::optional<DeviceId> StatusView::awaits_memory(const Core::JobView& job) const {
+  if (job.state != JobState::ready) return std::nullopt;
+  const CatalogModel& model = parts_.catalog.model(job.spec.model);
+  std::optional<DeviceId> first;
+  for (std::uint32_t d = 0; d < model.evicted.size(); ++d) {
+    if (!model.runs_on(DeviceId{d})) continue;
+    if (!model.evicted[d]) return std::nullopt;
+    if (!first) first = DeviceId{d};
+  }
+  return first;
 }
 
 wire::ModelList StatusView::models() const {
@@ -91,9 +108,11 @@ wire::ModelList StatusView::models() const {
     for (const int extent : model.description.input) info.add_shape(static_cast<std::uint32_t>(extent));
     info.set_classes(static_cast<std::uint32_t>(model.description.classes));
     for (const double accuracy : model.description.accuracy) info.add_accuracy(accuracy);
+    info.set_weight_bytes(model.description.weights.value);
     for (std::size_t d = 0; d < model.times->on_device.size(); ++d) {
       if (model.times->on_device[d].empty()) continue;
       wire::ModelOnDevice& device = *info.add_devices();
+      device.set_evicted(model.evicted[d]);
       device.set_device(parts_.config.devices[d].name);
       for (const BlockTime& t : model.times->on_device[d]) {
         wire::BlockTimes& block = *device.add_blocks();
@@ -189,6 +208,7 @@ void StatusView::add_counters(wire::Status& s) const {
   add("suspensions", c.suspensions);
   add("moves", c.moves);
   add("failed_moves", c.failed_moves);
+  add("evictions", parts_.supervisor.evictions());
   add("throttled", c.throttled);
   add("overran", c.overran);
 }

@@ -37,6 +37,7 @@ class StatusView {
   wire::Status status(std::optional<TenantId> of) const;
 
  private:
+  std::optional<DeviceId> awaits_memory(const Core::JobView&) const;
   void add_lanes(wire::Status&) const;
   void add_tenants(wire::Status&, std::optional<TenantId> of) const;
   void add_counters(wire::Status&) const;

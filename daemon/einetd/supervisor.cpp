@@ -42,6 +42,7 @@ Supervisor::Supervisor(Parts parts, std::function<void()> on_settled)
     workers_[d].device = DeviceId{d};
     workers_[d].delay = parts_.config.worker.restart_delay;
     workers_[d].restart = std::make_unique<boost::asio::steady_timer>(parts_.io);
+    workers_[d].residence.assign(parts_.catalog.size(), Residence::in);
   }
 }
 
@@ -112,6 +113,7 @@ void Supervisor::start(Worker& w) {
   w.process = std::move(*process);
   w.state = State::starting;
   w.answered = 0;
+  w.holds.assign(parts_.catalog.size(), false);
   w.heard = parts_.clock.now();
   watch(w.death, parts_.io, w.process->pidfd());
   watch(w.control, parts_.io, w.process->control().fd());
@@ -168,34 +170,65 @@ void Supervisor::take(Worker& w, lane::FromWorker& message) {
     if (ranks && !w.process->set_lane_threads(ready->threads)) {
       return kill(w, "the threads that it names are not those of its lanes");
     }
-    return load_next(w);
+    return tend(w);
   }
   if (const auto* moved = std::get_if<lane::StateMoved>(&message)) {
     if (auto ok = parts_.driver.state_moved(w.device, *moved); !ok) return kill(w, ok.error().message);
     return parts_.driver.pump();
   }
-  auto* loaded_model = std::get_if<lane::ModelLoaded>(&message);
-  const auto* refused = std::get_if<lane::ModelRefused>(&message);
-  const ModelId model = loaded_model != nullptr ? loaded_model->model : refused->model;
-  if (w.state != State::loading || model.value != w.answered)
-    return kill(w, "it answered for a model out of turn");
-  ++w.answered;
-  const std::string& name = parts_.catalog.model(model).name;
-  std::string reason = refused != nullptr ? refused->reason : "";
-  if (loaded_model != nullptr) {
-    if (auto ok = loaded(w, model, std::move(loaded_model->description)); !ok) reason = ok.error().message;
+  if (auto* loaded = std::get_if<lane::ModelLoaded>(&message)) return answered(w, *loaded);
+  if (const auto* refused = std::get_if<lane::ModelRefused>(&message)) return answered(w, *refused);
+  answered(w, std::get<lane::ModelUnloaded>(message));
+}
+
+// ---- what its device's memory holds ----
+
+void Supervisor::answered(Worker& w, lane::ModelLoaded& message) {
+  const ModelId model = message.model;
+  if (w.loads != model) return kill(w, "it answered for a model out of turn");
+  w.loads.reset();
+  w.lack.reset();
+  if (w.state == State::loading) ++w.answered;
+  if (auto ok = accept(w, model, std::move(message.description)); !ok) {
+    refuse(w, model, ok.error().message);
+    return unload(w, model);
   }
-  if (reason.empty()) {
-    parts_.log.info("model loaded", {{"model", name}, {"device", device_name(w)}});
-  } else {
-    refuse(w, model, reason);
-    parts_.log.warn("model refused", {{"model", name}, {"device", device_name(w)}, {"reason", reason}});
+  parts_.log.info("model loaded", {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
+  w.holds[model.value] = true;
+  if (w.state == State::up) {
+    set_residence(w, model, Residence::in);
+    parts_.driver.pump();
   }
-  load_next(w);
+  tend(w);
+}
+
+void Supervisor::answered(Worker& w, const lane::ModelRefused& message) {
+  if (w.loads != message.model) return kill(w, "it answered for a model out of turn");
+  w.loads.reset();
+  w.lack.reset();
+  if (message.lacks.value > 0) {
+    w.lack = {message.model, message.lacks, message.reason};
+    return tend(w);
+  }
+  if (w.state == State::loading) ++w.answered;
+  refuse(w, message.model, message.reason);
+  parts_.driver.pump();
+  tend(w);
+}
+
+void Supervisor::answered(Worker& w, const lane::ModelUnloaded& message) {
+  if (w.unloads != message.model) return kill(w, "it answered for a model out of turn");
+  w.unloads.reset();
+  if (w.lack) {
+    const std::uint64_t freed = parts_.catalog.model(message.model).description.weights.value;
+    w.lack->bytes.value -= std::min(freed, w.lack->bytes.value);
+    if (w.lack->bytes.value == 0) w.lack.reset();
+  }
+  tend(w);
 }
 
 // Error: why it must be refused.
-Result<void> Supervisor::loaded(Worker& w, ModelId model, lane::ModelDescription description) {
+Result<void> Supervisor::accept(Worker& w, ModelId model, lane::ModelDescription description) {
   auto times = parts_.catalog.times_with(model, w.device, description);
   if (!times) return times.error();
   if (auto ok = parts_.tasks.model_loads(model, w.device, *times); !ok) return ok;
@@ -207,21 +240,116 @@ void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason) {
   const std::shared_ptr<const ModelTimes> before = parts_.catalog.model(model).times;
   parts_.catalog.refused(model, w.device, reason);
   parts_.tasks.model_lost(model, w.device, before, reason);
+  if (w.state == State::down || w.state == State::starting) return;  // not the model's fault
+  parts_.log.warn(
+      "model refused",
+      {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}, {"reason", reason}});
+  set_residence(w, model, Residence::lost);
 }
 
-// One at a time: the control socket need never hold more than one request.
-void Supervisor::load_next(Worker& w) {
-  for (; w.answered < parts_.catalog.size(); ++w.answered) {
-    const ModelId model{static_cast<std::uint32_t>(w.answered)};
-    const bool deadly = std::find(w.deadly.begin(), w.deadly.end(), model) != w.deadly.end();
-    if (deadly || !parts_.catalog.may_load(model)) continue;
-    lane::LoadModel load{.model = model, .path = parts_.catalog.path(model).string()};
-    if (auto ok = w.process->control().send(lane::ToWorker(std::move(load)), lane::Waiting::never); !ok) {
-      kill(w, ok.error().message);
-    }
+void Supervisor::set_residence(Worker& w, ModelId model, Residence residence) {
+  Residence& known = w.residence[model.value];
+  if (known == residence) return;
+  if (known == Residence::out) --evicted_;
+  if (residence == Residence::out) ++evicted_;
+  known = residence;
+  parts_.catalog.set_evicted(model, w.device, residence == Residence::out);
+  parts_.driver.set_residence(model, w.device, residence);
+}
+
+bool Supervisor::is_needed(ModelId model) const {
+  return parts_.driver.use(model).jobs > 0 || parts_.tasks.need(model);
+}
+
+void Supervisor::use_changed() {
+  if (evicted_ == 0 || looks_) return;
+  looks_ = true;
+  boost::asio::post(parts_.io, [this] {
+    looks_ = false;
+    for (Worker& w : workers_) tend(w);
+  });
+}
+
+bool Supervisor::make_room(DeviceId device) {
+  Worker& w = workers_[device.value];
+  if (w.unloads) return true;
+  if (!to_evict(w, ByteCount{})) return false;
+  boost::asio::post(parts_.io, [this, &w] {
+    if (w.state != State::up || w.loads || w.unloads) return;
+    if (const auto victim = to_evict(w, ByteCount{})) evict(w, *victim);
+  });
+  return true;
+}
+
+void Supervisor::tend(Worker& w) {
+  if ((w.state != State::loading && w.state != State::up) || w.loads || w.unloads || done_) return;
+  const std::optional<ModelId> next = next_to_load(w);
+  if (!next) {
+    if (w.state == State::loading) went_up(w);
     return;
   }
-  went_up(w);
+  if (!w.lack || w.lack->model != *next) return load(w, *next);
+  if (const auto victim = to_evict(w, w.lack->bytes)) return evict(w, *victim);
+  if (w.state == State::up) return;  // its jobs wait until others have ended
+  const Lack lack = *std::exchange(w.lack, std::nullopt);
+  ++w.answered;
+  if (!parts_.catalog.model(*next).runs_on(w.device)) refuse(w, *next, lack.reason);
+  tend(w);
+}
+
+// First each model once, then what is needed, whose jobs wait longest.
+std::optional<ModelId> Supervisor::next_to_load(Worker& w) {
+  if (w.state == State::loading) {
+    for (; w.answered < parts_.catalog.size(); ++w.answered) {
+      const ModelId model{static_cast<std::uint32_t>(w.answered)};
+      const bool deadly = std::find(w.deadly.begin(), w.deadly.end(), model) != w.deadly.end();
+      if (!deadly && parts_.catalog.may_load(model)) return model;
+    }
+    return std::nullopt;
+  }
+  std::optional<ModelId> first;
+  for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
+    if (w.residence[m] != Residence::out || !is_needed(ModelId{m})) continue;
+    if (!first || parts_.driver.use(ModelId{m}).since < parts_.driver.use(*first).since) first = ModelId{m};
+  }
+  return first;
+}
+
+// None: what could go has not that much memory.
+std::optional<ModelId> Supervisor::to_evict(const Worker& w, ByteCount least) const {
+  std::optional<ModelId> oldest;
+  std::uint64_t sum = 0;
+  for (std::uint32_t m = 0; m < w.holds.size(); ++m) {
+    if (!w.holds[m] || is_needed(ModelId{m})) continue;
+    sum += parts_.catalog.model(ModelId{m}).description.weights.value;
+    if (!oldest || parts_.driver.use(ModelId{m}).since < parts_.driver.use(*oldest).since)
+      oldest = ModelId{m};
+  }
+  return sum >= least.value ? oldest : std::nullopt;
+}
+
+void Supervisor::evict(Worker& w, ModelId model) {
+  parts_.log.info("model evicted", {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
+  if (w.state == State::up) {
+    ++evictions_;
+    set_residence(w, model, Residence::out);
+  }
+  unload(w, model);
+}
+
+void Supervisor::load(Worker& w, ModelId model) {
+  ask(w, w.loads, model, lane::LoadModel{.model = model, .path = parts_.catalog.path(model).string()});
+}
+
+void Supervisor::unload(Worker& w, ModelId model) {
+  w.holds[model.value] = false;
+  ask(w, w.unloads, model, lane::UnloadModel{model});
+}
+
+void Supervisor::ask(Worker& w, std::optional<ModelId>& what, ModelId model, lane::ToWorker message) {
+  what = model;
+  w.asked_at = parts_.clock.now();
+  if (auto ok = w.process->control().send(message, lane::Waiting::never); !ok) kill(w, ok.error().message);
 }
 
 void Supervisor::went_up(Worker& w) {
@@ -229,6 +357,10 @@ void Supervisor::went_up(Worker& w) {
   w.up_since = parts_.clock.now();
   w.patience.assign(static_cast<std::size_t>(w.process->channel().lanes()), Patience());
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
+  for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
+    if (!parts_.catalog.model(ModelId{m}).runs_on(w.device)) continue;
+    set_residence(w, ModelId{m}, w.holds[m] ? Residence::in : Residence::out);
+  }
   if (!done_) {
     const bool urgent_lanes = preempts(w);
     parts_.driver.attach(
@@ -243,6 +375,7 @@ void Supervisor::went_up(Worker& w) {
                            urgent_lanes ? preemption_named(device.preemption) : Preemption::boundary);
     }
     parts_.driver.pump();
+    tend(w);
   }
   settle(w);
 }
@@ -262,8 +395,8 @@ void Supervisor::died(Worker& w) {
   if (!done_ && !asked) {
     parts_.log.error("worker died", {{"device", device_name(w)}, {"pid", w.process->pid()}, {"how", how}});
   }
-  if (!done_ && w.state == State::loading && w.answered < parts_.catalog.size()) {
-    w.deadly.push_back(ModelId{static_cast<std::uint32_t>(w.answered)});
+  if (!done_ && w.state == State::loading && w.loads) {
+    w.deadly.push_back(*w.loads);
     refuse(w, w.deadly.back(), "the worker died while it loaded the package (" + how + ")");
   }
   if (runs_well(w)) {
@@ -283,6 +416,9 @@ void Supervisor::died(Worker& w) {
   }
   if (w.state == State::starting) settle(w);
   w.state = State::down;
+  w.loads.reset();
+  w.unloads.reset();
+  w.lack.reset();
   for (auto* slot : {&w.death, &w.control, &w.doorbell}) unwatch(*slot);
   w.process.reset();
   if (!done_) {
@@ -342,7 +478,9 @@ void Supervisor::check_hangs() {
   for (Worker& w : workers_) {
     if (!w.process) continue;
     const Duration patience = w.state == State::ending ? kEndPatience : kStartPatience;
-    if (w.state == State::up ? hangs(w, now) : now - w.heard > patience) kill(w, "it hangs");
+    const bool asked = w.state == State::up && (w.loads || w.unloads);
+    const bool late = asked ? now - w.asked_at > patience : w.state != State::up && now - w.heard > patience;
+    if (late || (w.state == State::up && hangs(w, now))) kill(w, "it hangs");
   }
   hang_timer_.expires_after(parts_.config.worker.hang / 4);
   hang_timer_.async_wait([this](error_code cancelled) {

@@ -1,5 +1,9 @@
 // Keeps one worker per device running: starts it, lets it load the models, gives its lanes to the driver, and
 // when it dies, hangs or breaks the rules, takes them back and starts it again, each time a little later.
+//
+// Where a device's memory does not hold all models, those that are not needed are evicted for those that are:
+// a model is needed while jobs or tasks of it are there. Of the others the one that was needed least recently
+// goes first.
 #pragma once
 
 #include <functional>
@@ -58,7 +62,13 @@ class Supervisor {
   // Lets the workers end, kills those that do not; then calls `done`.
   void shutdown(std::function<void()> done);
 
+  // Some model is needed now that was not, or the opposite. Driver::Calls has these two.
+  void use_changed();
+  bool make_room(DeviceId);
+
   WorkerView view(DeviceId) const;
+  // Of models from devices that serve, since the daemon started.
+  std::uint64_t evictions() const { return evictions_; }
 
  private:
   enum class State : std::uint8_t { down, starting, loading, up, ending };
@@ -68,6 +78,12 @@ class Supervisor {
     TimePoint since = kNever;          // the block's begin, or since when work waits that it has not begun
     Duration stood_still{};            // at that time, all in all, so that its urgent lane could run
   };
+  // A model that cannot be loaded before others have left the device's memory.
+  struct Lack {
+    ModelId model;
+    ByteCount bytes;
+    std::string reason;
+  };
   struct Worker {
     DeviceId device;
     State state = State::down;
@@ -76,8 +92,14 @@ class Supervisor {
     std::unique_ptr<boost::asio::posix::stream_descriptor> death, control, doorbell;
     std::unique_ptr<boost::asio::steady_timer> restart;
     std::string complaint;        // the last error that it spoke of since it was started
-    std::size_t answered = 0;     // models loaded, refused or passed over
+    std::size_t answered = 0;     // models loaded, refused or passed over since it was started
     std::vector<ModelId> deadly;  // models that killed it while it loaded them: not tried again
+    // One of these at a time, since `asked_at`.
+    std::optional<ModelId> loads, unloads;
+    TimePoint asked_at{};
+    std::optional<Lack> lack;
+    std::vector<bool> holds;           // by ModelId: its process does
+    std::vector<Residence> residence;  // by ModelId: as the core knows it
     lane::Places places = lane::Places::missing;
     TimePoint heard{};  // when it last said something; for its start
     TimePoint up_since{};
@@ -94,8 +116,20 @@ class Supervisor {
   void wait_control(Worker&);
   void wait_doorbell(Worker&);
   void take(Worker&, lane::FromWorker&);
-  void load_next(Worker&);
-  Result<void> loaded(Worker&, ModelId, lane::ModelDescription);
+  // Asks for the next model that its device's memory should take in or give up, one at a time.
+  void tend(Worker&);
+  std::optional<ModelId> next_to_load(Worker&);
+  std::optional<ModelId> to_evict(const Worker&, ByteCount least) const;
+  bool is_needed(ModelId) const;
+  void ask(Worker&, std::optional<ModelId>& what, ModelId, lane::ToWorker);
+  void load(Worker&, ModelId);
+  void unload(Worker&, ModelId);
+  void evict(Worker&, ModelId);
+  void answered(Worker&, lane::ModelLoaded&);
+  void answered(Worker&, const lane::ModelRefused&);
+  void answered(Worker&, const lane::ModelUnloaded&);
+  Result<void> accept(Worker&, ModelId, lane::ModelDescription);
+  void set_residence(Worker&, ModelId, Residence);
   void refuse(Worker&, ModelId, const std::string& reason);
   void went_up(Worker&);
   void died(Worker&);
@@ -117,6 +151,9 @@ class Supervisor {
   std::vector<Worker> workers_;  // by DeviceId; never resized after construction
   boost::asio::steady_timer hang_timer_;
   boost::asio::steady_timer end_timer_;
+  std::size_t evicted_ = 0;  // models, from all devices, now
+  std::uint64_t evictions_ = 0;
+  bool looks_ = false;          // at what is needed, soon
   std::function<void()> done_;  // set: shutting down
 };
 

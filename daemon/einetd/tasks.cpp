@@ -138,6 +138,13 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
     return refuse(TaskRefused::MODEL_REFUSED,
                   "model " + model.name + " is not loaded: " + escape(model.reason, 500));
   }
+  const auto evicted = std::find(model.evicted.begin(), model.evicted.end(), true);
+  if (evicted != model.evicted.end()) {
+    return refuse(TaskRefused::MODEL_REFUSED,
+                  "model " + model.name + " is not in the memory of device " +
+                      parts_.config.devices[static_cast<std::size_t>(evicted - model.evicted.begin())].name +
+                      " now, which other models fill; submit a job of it first, which brings it back");
+  }
   if (!is_duration(asked.period_ns())) {
     return refuse(TaskRefused::BAD_ARGUMENT, out_of_range("the period", asked.period_ns()));
   }
@@ -191,6 +198,7 @@ Result<void> Tasks::remove(std::string_view name, std::optional<TenantId> tenant
   parts_.statistics.remove(id);
   tasks_.erase(id);
   keep_in_step();
+  parts_.needs_less();
   return {};
 }
 
@@ -204,6 +212,12 @@ const Task* Tasks::find(std::string_view name, TenantId tenant) const {
 int Tasks::count(TenantId tenant) const {
   return static_cast<int>(std::count_if(tasks_.begin(), tasks_.end(),
                                         [&](const auto& t) { return t.second.task.tenant == tenant; }));
+}
+
+bool Tasks::need(ModelId model) const {
+  return std::any_of(tasks_.begin(), tasks_.end(), [&](const auto& t) {
+    return t.second.task.model == model && t.second.task.suspended.empty();
+  });
 }
 
 std::optional<wire::TaskBound> Tasks::bound(TaskId id) const {
@@ -335,6 +349,7 @@ void Tasks::suspend(Entry& entry, const std::string& why) {
   admission_.remove(entry.task.id);
   parts_.reservations.unreserve(entry.task.id);
   entry.kept.reset();
+  parts_.needs_less();
   entry.task.suspended =
       "model " + parts_.catalog.model(entry.task.model).name + " was loaded again and refused: " + why;
   parts_.log.warn("task suspended", {{"task", entry.task.name},

@@ -3,6 +3,7 @@
 // itself, and schedules nothing.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -50,6 +51,7 @@ class Tasks {
     Reservations& reservations;
     TaskStatistics& statistics;
     Log& log;
+    std::function<void()> needs_less{[] {}};  // some model is perhaps no longer needed
   };
   // All parts must outlive it.
   explicit Tasks(Parts);
@@ -72,6 +74,8 @@ class Tasks {
   // Of this tenant, or of all; by id.
   wire::TaskList list(std::optional<TenantId>) const;
   int count(TenantId) const;
+  // Whether something is promised with this model.
+  bool need(ModelId) const;
 
   // --- Models. ---
 

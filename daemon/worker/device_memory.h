@@ -17,6 +17,8 @@ class DeviceMemory {
 
   // Error: what is left of the limit is less; nothing is taken.
   Result<void> take(ByteCount);
+  // How much more would have to be given back before so much can be taken.
+  ByteCount lacks(ByteCount) const;
   // Precondition: taken.
   void give_back(ByteCount n) { taken_ -= n.value; }
 

@@ -76,21 +76,26 @@ ModelTable::~ModelTable() {
   for (auto& model : models_) delete model.load();
 }
 
-Result<lane::ModelDescription> ModelTable::load(ModelId id, const std::filesystem::path& path) {
-  if (find(id) != nullptr) return error("model " + std::to_string(id.value) + " is loaded already");
+boost::system::result<lane::ModelDescription, LoadRefusal> ModelTable::load(
+    ModelId id, const std::filesystem::path& path) {
+  if (find(id) != nullptr) return LoadRefusal{"model " + std::to_string(id.value) + " is loaded already"};
   auto package = read_package(path);
-  if (!package) return package.error();
+  if (!package) return LoadRefusal{package.error().message};
   const ByteCount weights = size_of(package->weights);
-  if (auto ok = memory_.take(weights); !ok) return within("its weights", ok.error());
-  auto description = load(id, std::move(*package));
-  if (!description) memory_.give_back(weights);
-  return description;
+  if (auto ok = memory_.take(weights); !ok) {
+    return LoadRefusal{within("its weights", ok.error()).message, memory_.lacks(weights)};
+  }
+  auto description = load(id, std::move(*package), weights);
+  if (description) return std::move(*description);
+  memory_.give_back(weights);
+  return LoadRefusal{description.error().message};
 }
 
-Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package) {
+Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, ByteCount weights) {
   auto loaded = backend_.load(std::move(package));
   if (!loaded) return loaded.error();
   auto model = std::make_unique<WorkerModel>();
+  model->weights = weights;
   model->loaded = std::move(*loaded);
   auto description = describe(*model->loaded, backend_);
   if (!description) return description.error();
@@ -106,9 +111,16 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package) {
   auto moves = measure_moves(*model->loaded, **state, clock_);
   if (!moves) return within("moving a job", moves.error());
   description->moves = std::move(*moves);
+  description->weights = weights;
   if (auto ok = check_acceptable(*description); !ok) return ok.error();
   models_[id.value].store(model.release(), std::memory_order_release);
   return description;
+}
+
+void ModelTable::unload(ModelId id) {
+  if (id.value >= models_.size()) return;
+  const std::unique_ptr<const WorkerModel> model(models_[id.value].exchange(nullptr));
+  if (model) memory_.give_back(model->weights);
 }
 
 const WorkerModel* ModelTable::find(ModelId id) const {

@@ -1,5 +1,5 @@
-// The models that a worker has loaded, each with one LaneModel per lane (weights are shared). Filled by the
-// control thread while the lanes run; nothing is ever taken out.
+// The models that a worker has loaded, each with one LaneModel per lane (weights are shared). They come and
+// go while the lanes run others.
 #pragma once
 
 #include <array>
@@ -17,8 +17,15 @@
 namespace einet {
 
 struct WorkerModel {
+  ByteCount weights;  // as taken of the device's memory
   std::unique_ptr<LoadedModel> loaded;
   std::vector<std::unique_ptr<LaneModel>> lanes;
+};
+
+// Why a model is not loaded.
+struct LoadRefusal {
+  std::string message;
+  ByteCount lacks{};  // of the device's memory, which is the reason; zero: another
 };
 
 class ModelTable {
@@ -32,15 +39,18 @@ class ModelTable {
 
   // Reads the package, makes it ready in every lane, runs each block there once (so that the first job finds
   // memory and caches warm, and a model that cannot run is refused here), measures what it takes to move a
-  // job at each boundary, and describes all that for the daemon. One thread. Error: why the model is refused.
-  Result<lane::ModelDescription> load(ModelId, const std::filesystem::path&);
+  // job at each boundary, and describes all that for the daemon. A thread that has called
+  // Backend::enter_lane; one at a time.
+  boost::system::result<lane::ModelDescription, LoadRefusal> load(ModelId, const std::filesystem::path&);
+  // Gives its memory back, if it is loaded. Nobody uses it now. Any thread.
+  void unload(ModelId);
 
-  // Null: not loaded. Any thread.
+  // Null: not loaded. Valid until it is unloaded. Any thread.
   const WorkerModel* find(ModelId) const;
 
  private:
-  // The same, its memory taken already.
-  Result<lane::ModelDescription> load(ModelId, Package);
+  // The same, the memory of its weights taken already.
+  Result<lane::ModelDescription> load(ModelId, Package, ByteCount weights);
 
   Backend& backend_;
   DeviceMemory& memory_;

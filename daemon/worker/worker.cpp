@@ -68,12 +68,10 @@ class Worker {
   // Handles one message. False: it was the last one.
   bool handle(const lane::ToWorker& message) {
     if (const auto* load = std::get_if<lane::LoadModel>(&message)) {
-      auto description = models_.load(load->model, load->path);
-      if (description) {
-        send(lane::ModelLoaded{load->model, std::move(*description)});
-      } else {
-        send(lane::ModelRefused{load->model, description.error().message});
-      }
+      loader_ = std::jthread([this, load = *load] { this->load(load); });  // after the one before
+    } else if (const auto* unload = std::get_if<lane::UnloadModel>(&message)) {
+      models_.unload(unload->model);
+      send(lane::ModelUnloaded{unload->model});
     } else if (const auto* save = std::get_if<lane::SaveState>(&message)) {
       send(save_state(*save, models_, jobs_));
     } else if (const auto* arrival = std::get_if<lane::LoadState>(&message)) {
@@ -108,10 +106,21 @@ class Worker {
         jobs_(*backend_, memory_),
         lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
         placed_(lanes_of(configure_)) {
-    // Models are made ready for a lane's number of threads.
-    backend_->enter_lane();
+    backend_->enter_lane();  // this thread moves jobs' states
     for (int lane = 0; lane < lanes_of(configure_); ++lane) {
       threads_.emplace_back([this, lane] { live(lane); });
+    }
+  }
+
+  // Lanes go on meanwhile.
+  void load(const lane::LoadModel& what) {
+    ::pthread_setname_np(::pthread_self(), "loader");
+    backend_->enter_lane();  // models are made ready for a lane's number of threads
+    auto description = models_.load(what.model, what.path);
+    if (description) {
+      send(lane::ModelLoaded{what.model, std::move(*description)});
+    } else {
+      send(lane::ModelRefused{what.model, description.error().message, description.error().lacks});
     }
   }
 
@@ -145,6 +154,7 @@ class Worker {
   std::latch placed_;
   std::atomic<lane::Places> places_ = lane::Places::all;
   std::vector<std::jthread> threads_;
+  std::jthread loader_;
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kMostFds = 4;
 constexpr std::size_t kMaxText = 1000;
 constexpr std::int64_t kMaxInputElements = std::int64_t{1} << 26;
-constexpr std::uint64_t kMaxStateBytes = std::uint64_t{1} << 40;
+constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 40;         // of a model, of a state
 constexpr std::uint64_t kMaxCarriedBytes = std::uint64_t{1} << 30;  // every register that a program may have
 
 template <class... F>
@@ -43,6 +43,11 @@ Result<std::string> pack(const google::protobuf::MessageLite& message) {
 Result<void> check_model(std::uint32_t id) {
   if (id < kMaxModels) return {};
   return bad("model", std::to_string(id), "below " + std::to_string(kMaxModels));
+}
+
+Result<void> check_bytes(const char* field, std::uint64_t bytes) {
+  if (bytes <= kMaxBytes) return {};
+  return bad(field, std::to_string(bytes), "at most 2^40");
 }
 
 bool parse(google::protobuf::MessageLite& message, std::string_view packet) {
@@ -155,6 +160,7 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
     pack_part(block.exit, *times.mutable_exit());
   }
   for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
+  to.set_weight_bytes(from.weights.value);
   to.set_state_bytes(from.state.value);
   for (const MoveTime& move : from.moves) {
     wire::MoveTime& time = *to.add_moves();
@@ -234,9 +240,9 @@ Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
     if (!(accuracy >= 0 && accuracy <= 1)) return bad("accuracy", std::to_string(accuracy), "[0, 1]");
     to.accuracy.push_back(accuracy);
   }
-  if (from.state_bytes() > kMaxStateBytes) {
-    return bad("state_bytes", std::to_string(from.state_bytes()), "at most 2^40");
-  }
+  if (auto ok = check_bytes("weight_bytes", from.weight_bytes()); !ok) return ok.error();
+  if (auto ok = check_bytes("state_bytes", from.state_bytes()); !ok) return ok.error();
+  to.weights = ByteCount{from.weight_bytes()};
   to.state = ByteCount{from.state_bytes()};
   if (from.moves_size() != 0 && from.moves_size() != to.blocks) {
     return bad_length("moves", from.moves_size(), "block", to.blocks);
@@ -388,6 +394,7 @@ Result<std::string> encode(const ToWorker& message) {
                    to.mutable_load_model()->set_model(from.model.value);
                    to.mutable_load_model()->set_path(from.path);
                  },
+                 [&](const UnloadModel& from) { to.mutable_unload_model()->set_model(from.model.value); },
                  [&](const SaveState& from) { pack_move(from, *to.mutable_save_state()); },
                  [&](const LoadState& from) { pack_move(from, *to.mutable_load_state()); },
                  [&](const Shutdown&) { to.mutable_shutdown(); },
@@ -410,7 +417,9 @@ Result<std::string> encode(const FromWorker& message) {
                  [&](const ModelRefused& from) {
                    to.mutable_model_refused()->set_model(from.model.value);
                    to.mutable_model_refused()->set_reason(from.reason.substr(0, kMaxText));
+                   to.mutable_model_refused()->set_lacks_bytes(from.lacks.value);
                  },
+                 [&](const ModelUnloaded& from) { to.mutable_model_unloaded()->set_model(from.model.value); },
                  [&](const StateMoved& from) {
                    to.mutable_state_moved()->set_job(from.job.value);
                    to.mutable_state_moved()->set_problem(from.problem.substr(0, kMaxText));
@@ -441,6 +450,9 @@ Result<ToWorker> decode_to_worker(std::string_view packet, std::vector<UniqueFd>
     case wire::ToWorker::kLoadModel:
       if (auto ok = check_model(from.load_model().model()); !ok) return ok.error();
       return ToWorker(LoadModel{ModelId{from.load_model().model()}, from.load_model().path()});
+    case wire::ToWorker::kUnloadModel:
+      if (auto ok = check_model(from.unload_model().model()); !ok) return ok.error();
+      return ToWorker(UnloadModel{ModelId{from.unload_model().model()}});
     case wire::ToWorker::kSaveState:
       return read_move<SaveState>(from.save_state(), std::move(fds));
     case wire::ToWorker::kLoadState:
@@ -467,8 +479,13 @@ Result<FromWorker> decode_from_worker(std::string_view packet) {
     }
     case wire::FromWorker::kModelRefused:
       if (auto ok = check_model(from.model_refused().model()); !ok) return ok.error();
+      if (auto ok = check_bytes("lacks_bytes", from.model_refused().lacks_bytes()); !ok) return ok.error();
       return FromWorker(ModelRefused{ModelId{from.model_refused().model()},
-                                     from.model_refused().reason().substr(0, kMaxText)});
+                                     from.model_refused().reason().substr(0, kMaxText),
+                                     ByteCount{from.model_refused().lacks_bytes()}});
+    case wire::FromWorker::kModelUnloaded:
+      if (auto ok = check_model(from.model_unloaded().model()); !ok) return ok.error();
+      return FromWorker(ModelUnloaded{ModelId{from.model_unloaded().model()}});
     case wire::FromWorker::kStateMoved:
       return read_moved(from.state_moved());
     case wire::FromWorker::kLogLine:

@@ -3,10 +3,11 @@
 // a worker says of a model comes from foreign data. The wire format (protobuf, one message per SOCK_SEQPACKET
 // packet) stays inside.
 //
-// The conversation: the daemon sends Configure, the worker answers Ready; then any number of LoadModel, each
-// answered by ModelLoaded or ModelRefused, and of SaveState and LoadState, each answered by StateMoved, all
-// in the order in which they were sent; log lines at any time; in the end Shutdown, after DaemonEnd::close,
-// or the socket closes.
+// The conversation: the daemon sends Configure, the worker answers Ready. Then any number of LoadModel, each
+// answered by ModelLoaded or ModelRefused, in their order; loading takes long and holds up nothing else. And
+// of UnloadModel, answered by ModelUnloaded, and SaveState and LoadState, answered by StateMoved, in the
+// order of all these. Log lines at any time; in the end Shutdown, after DaemonEnd::close, or the socket
+// closes.
 //
 // A job moves to another worker: the daemon makes a memfd without a size and sends it with SaveState to the
 // worker that holds the job's state, seals it when that worker has filled it, and sends it with LoadState to
@@ -51,10 +52,15 @@ struct Configure {
 };
 
 struct LoadModel {
-  ModelId model;     // chosen by the daemon; < kMaxModels, not used before on this worker
+  ModelId model;     // chosen by the daemon; < kMaxModels, not loaded on this worker
   std::string path;  // of the package: NAME.einet
 };
 inline constexpr std::uint32_t kMaxModels = 1024;
+
+// Gives the model's memory back; nothing if it is not loaded. No lane has a grant for a job of it.
+struct UnloadModel {
+  ModelId model;  // < kMaxModels
+};
 
 // Writes the state of a job that stands before `next_block` into the memory, as LoadedModel::save_state does.
 // Refused: the model is not loaded or has no such boundary, the slot holds no such state, a lane uses it, or
@@ -80,7 +86,7 @@ struct LoadState {
 
 struct Shutdown {};
 
-using ToWorker = std::variant<Configure, LoadModel, SaveState, LoadState, Shutdown>;
+using ToWorker = std::variant<Configure, LoadModel, UnloadModel, SaveState, LoadState, Shutdown>;
 
 // ---- from the worker ----
 
@@ -121,7 +127,8 @@ struct ModelDescription {
   std::vector<std::string> labels;  // one per class, or none; like version
   std::vector<BlockTimes> times;    // ET-profile of this device: one per block, or none
   std::vector<double> accuracy;     // of each exit on held-out samples, in [0, 1]: one per block, or none
-  ByteCount state;                  // memory of one job's state in the worker
+  ByteCount weights{};              // memory of the model in the worker, at most 1 TiB
+  ByteCount state{};                // memory of one job's state there; the same
   // One per block, entry b at the boundary before block b, so the first is all zero; or none: not measured.
   std::vector<MoveTime> moves{};
   // How answers are judged; of as many exits and classes, and check() holds. None: every sample is like the
@@ -137,6 +144,11 @@ struct ModelLoaded {
 struct ModelRefused {
   ModelId model;
   std::string reason;  // may quote the package: not to be trusted as text
+  ByteCount lacks{};   // of the device's memory, which is the reason; zero: another
+};
+
+struct ModelUnloaded {
+  ModelId model;
 };
 
 // The answer to SaveState and LoadState.
@@ -153,7 +165,7 @@ struct LogLine {
   std::string text;  // not to be trusted as text
 };
 
-using FromWorker = std::variant<Ready, ModelLoaded, ModelRefused, StateMoved, LogLine>;
+using FromWorker = std::variant<Ready, ModelLoaded, ModelRefused, ModelUnloaded, StateMoved, LogLine>;
 
 // ---- the socket ----
 

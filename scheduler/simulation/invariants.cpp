@@ -190,6 +190,12 @@ void Invariants::budgeted(const Budget& budget) {
   budget_homes_.push_back(budget.home);
 }
 
+void Invariants::resides(ModelId model, DeviceId device, Residence residence) {
+  const std::pair where(model, device);
+  std::erase(evicted_, where);
+  if (residence != Residence::in) evicted_.push_back(where);
+}
+
 void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& models) {
   longest_on_.clear();
   for (const auto& model : models) {
@@ -323,9 +329,12 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   if (j.spec.release > now) violation("time", now, what + " is granted before its release");
   const LaneTruth& l = lanes_[g.lane.value];
   if (!l.up) violation("protocol", now, what + " is granted to a lost lane");
+  if (is_evicted(j, l.device)) violation("order", now, what + " is granted where its model is not");
   if (is_away(j, l) != g.from.has_value()) violation("order", now, what + " is granted far from its state");
+  j.moved_before = is_away(j, l) ? g.first_block : -1;
   if (is_away(j, l)) {
     ++counts_.moved;
+    j.arrives = now + move_time(j, l);
     if (!may_move(j, lanes_[*j.last_lane].device, l.device)) violation("order", now, what + " must not move");
   }
   j.holder = g.lane.value;

@@ -53,6 +53,7 @@ class Invariants {
   void lane_lost(LaneId, LaneLoss);
   // A tenant has this budget from the start.
   void budgeted(const Budget&);
+  void resides(ModelId, DeviceId, Residence);
   // The models have these times now.
   void loaded(const std::vector<std::shared_ptr<const ModelTimes>>&);
   // A record that the core is about to read; and that it has read, with its answer.
@@ -103,6 +104,8 @@ class Invariants {
     TimePoint let_go_at = kNever;            // when its newest grant ended on its lane
     TimePoint taken_back_at = kNever;        // when its newest grant that was taken back was
     TimePoint demoted_at = kNever;           // when the core noticed that it had overrun
+    int moved_before = -1;                   // the first block of its newest grant, if its state moves for it
+    TimePoint arrives{};                     // its state then, as expected
     bool stays = false;                      // its state could not be moved
     bool stranded = false;                   // its lane was lost while another device had its grant
     bool exempt = false;                     // its own blocks, or the world, have broken the terms
@@ -152,6 +155,7 @@ class Invariants {
   Candidate waiting_candidate(const Truth&) const;
   Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
   bool may_run(const Truth&, const LaneTruth&) const;
+  bool is_evicted(const Truth&, DeviceId) const;  // its model
   bool may_move(const Truth&, DeviceId from, DeviceId to) const;
   bool is_away(const Truth&, const LaneTruth&) const;  // its state is on another device
   Duration move_time(const Truth&, const LaneTruth& to) const;
@@ -189,6 +193,7 @@ class Invariants {
   std::vector<TaskTruth> tasks_;      // by number - 1
   std::vector<std::size_t> present_;  // accepted and not freed; indices into jobs_
   std::vector<LaneId> budget_homes_;
+  std::vector<std::pair<ModelId, DeviceId>> evicted_;
   Duration excess_{};  // that was told
   TimePoint last_{};
 };

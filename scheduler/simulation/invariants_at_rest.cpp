@@ -127,7 +127,12 @@ bool Invariants::may_run(const Truth& j, const LaneTruth& l) const {
   if (j.freed || j.finished || j.running) return false;
   const auto& on_device = j.spec.times->on_device;
   if (l.device.value >= on_device.size() || on_device[l.device.value].empty()) return false;
+  if (is_evicted(j, l.device)) return false;
   return !is_away(j, l) || may_move(j, lanes_[*j.last_lane].device, l.device);
+}
+
+bool Invariants::is_evicted(const Truth& j, DeviceId device) const {
+  return std::find(evicted_.begin(), evicted_.end(), std::pair(j.spec.model, device)) != evicted_.end();
 }
 
 bool Invariants::is_away(const Truth& j, const LaneTruth& l) const {
@@ -228,7 +233,9 @@ TimePoint Invariants::expected_end(const LaneTruth& l) {
   const Truth& j = truth(l.current);
   const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(l.block)];
   const Duration exit = (j.told_exits & exit_bit(l.block)) != 0 ? time.exit : Duration{};
-  return l.begun + l.stood_still + time.trunk + exit;
+  // That a state came sooner than expected is not known before its first block is reported.
+  const TimePoint begun = l.block == j.moved_before ? std::max(l.begun, j.arrives) : l.begun;
+  return begun + l.stood_still + time.trunk + exit;
 }
 
 bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
@@ -291,7 +298,8 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       // Best-effort work takes a core for its priority, or its deadline from other best-effort work.
       if (waiting.work == Candidate::Work::optional) continue;
       const bool needs_it =
-          waiting.work == Candidate::Work::reserved || waiting.priority > in_progress.priority ||
+          waiting.work == Candidate::Work::reserved ||
+          (scenario_.policy != Policy::edf && waiting.priority > in_progress.priority) ||
           (in_progress.work == Candidate::Work::best_effort && waiting.deadline < in_progress.deadline);
       if (!needs_it) continue;
       if (more_urgent_is_away(*urgent.base, waiting)) continue;

@@ -63,6 +63,7 @@ class Maker {
     if (mood >= 2 && dice_.chance(40)) overruns();
     if (dice_.chance(wild_ ? 50 : 10)) losses();
     if (dice_.chance(20)) reload();
+    if (learns_.chance(25)) evictions();
     return std::move(s_);
   }
 
@@ -219,6 +220,17 @@ class Maker {
   void reload() {
     s_.reloads.push_back(
         {.model = any_of(s_.models), .at = instant(0, kBusyTime), .longer = Duration{dice_.from_to(0, 4)}});
+  }
+
+  void evictions() {
+    for (int i = learns_.from_to(1, 4); i > 0; --i) {
+      Scenario::Eviction eviction{
+          .model = static_cast<std::size_t>(learns_.from_to(0, static_cast<int>(s_.models.size()) - 1)),
+          .device = DeviceId{static_cast<std::uint32_t>(learns_.from_to(0, devices_ - 1))},
+          .at = TimePoint{Duration{learns_.from_to(0, kBusyTime)}}};
+      eviction.back = eviction.at + Duration{learns_.from_to(1, 60)};
+      s_.evictions.push_back(eviction);
+    }
   }
 
   Dice dice_;

@@ -52,6 +52,7 @@ class Reader {
     each("job", [&](TomlTable& t) { s_.jobs.push_back(job(t)); });
     each("loss", [&](TomlTable& t) { s_.losses.push_back(loss(t)); });
     each("reload", [&](TomlTable& t) { s_.reloads.push_back(reload(t)); });
+    each("eviction", [&](TomlTable& t) { s_.evictions.push_back(eviction(t)); });
     if (s_.lanes.empty()) root_.fail("lane", "a scenario has at least one [[lane]]");
     for (const auto& model : s_.models) check_devices(*model);
     root_.close();
@@ -239,6 +240,16 @@ class Reader {
     return loss;
   }
 
+  Scenario::Eviction eviction(TomlTable& t) {
+    Scenario::Eviction out{
+        .model = index(t, "model", s_.models.size()),
+        .device = DeviceId{static_cast<std::uint32_t>(t.integer("device", 0, kMostDevices - 1, 0))},
+        .at = instant(t, "at"),
+        .back = instant(t, "back")};
+    if (out.back <= out.at) t.fail("back", "it comes after \"at\"");
+    return out;
+  }
+
   Scenario::Reload reload(TomlTable& t) {
     return {.model = index(t, "model", s_.models.size()),
             .at = instant(t, "at"),
@@ -415,6 +426,13 @@ std::string to_toml(const Scenario& s) {
     w.number("model", index(r.model));
     w.instant("at", r.at, TimePoint{});
     w.time("longer", r.longer);
+  }
+  for (const Scenario::Eviction& e : s.evictions) {
+    w.table("eviction");
+    w.number("model", index(e.model));
+    w.number("device", e.device.value);
+    w.instant("at", e.at, TimePoint{});
+    w.instant("back", e.back, kNever);
   }
   return w.take();
 }

@@ -70,6 +70,13 @@ struct Scenario {
     TimePoint at{};
     Duration longer{};
   };
+  // From `at` to `back` the device's memory holds other models; if this one has neither jobs nor tasks then.
+  struct Eviction {
+    std::size_t model = 0;
+    DeviceId device;
+    TimePoint at{};
+    TimePoint back{};
+  };
 
   std::uint64_t seed = 0;  // of what is drawn while it runs: true times, confidences, delays, races
   Policy policy = Policy::imprecise;
@@ -87,6 +94,7 @@ struct Scenario {
   std::vector<Job> jobs;
   std::vector<Loss> losses;
   std::vector<Reload> reloads;
+  std::vector<Eviction> evictions;
 };
 
 // What the exits still to come are worth for a job whose answers so far were better or worse than usual: as

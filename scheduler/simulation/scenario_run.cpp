@@ -140,7 +140,17 @@ class Run final : private Commands, private Observer, private Promises::Listener
   };
 
   // In the order of one instant.
-  enum class Kind : std::uint8_t { task_goes, task_comes, reload, submit, cancel, loss, back };
+  enum class Kind : std::uint8_t {
+    task_goes,
+    task_comes,
+    reload,
+    evict,
+    bring_back,
+    submit,
+    cancel,
+    loss,
+    back
+  };
   struct Event {
     TimePoint at;
     Kind kind;
@@ -174,6 +184,10 @@ class Run final : private Commands, private Observer, private Promises::Listener
       add(scenario_.tasks[i].until, Kind::task_goes, i);
     }
     for (std::size_t i = 0; i < scenario_.reloads.size(); ++i) add(scenario_.reloads[i].at, Kind::reload, i);
+    for (std::size_t i = 0; i < scenario_.evictions.size(); ++i) {
+      add(scenario_.evictions[i].at, Kind::evict, i);
+      add(scenario_.evictions[i].back, Kind::bring_back, i);
+    }
     for (std::size_t i = 0; i < scenario_.jobs.size(); ++i) {
       add(scenario_.jobs[i].submit, Kind::submit, i);
       add(scenario_.jobs[i].cancel, Kind::cancel, i);
@@ -265,6 +279,10 @@ class Run final : private Commands, private Observer, private Promises::Listener
       }
       case Kind::reload:
         return reload(scenario_.reloads[event.index]);
+      case Kind::evict:
+        return evict(event.index);
+      case Kind::bring_back:
+        return bring_back(event.index);
       case Kind::submit:
         return submit(event.index);
       case Kind::cancel:
@@ -284,14 +302,17 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void task_comes(std::size_t index) {
     const Scenario::Task& task = scenario_.tasks[index];
     if (fault_ == DriverFault::promises_all) return promise(index);
-    const bool accepted = promises_.add({.id = task_id(index),
-                                         .name = std::to_string(index),
-                                         .times = models_[task.model],
-                                         .period = task.period,
-                                         .deadline = task.deadline,
-                                         .priority = task.priority,
-                                         .mandatory_exit = task.mandatory_exit},
-                                        now_);
+    const bool evicted = std::any_of(evicted_.begin(), evicted_.end(), [&](std::size_t e) {
+      return scenario_.evictions[e].model == task.model;
+    });
+    const bool accepted = !evicted && promises_.add({.id = task_id(index),
+                                                     .name = std::to_string(index),
+                                                     .times = models_[task.model],
+                                                     .period = task.period,
+                                                     .deadline = task.deadline,
+                                                     .priority = task.priority,
+                                                     .mandatory_exit = task.mandatory_exit},
+                                                    now_);
     ++(accepted ? result_.counts.accepted_tasks : result_.counts.refused_tasks);
   }
 
@@ -322,6 +343,32 @@ class Run final : private Commands, private Observer, private Promises::Listener
     if (!promises_.load(models, now_)) return;
     models_ = std::move(models);
     if (check_) check_->loaded(models_);
+  }
+
+  // As the daemon does it: not while the model is needed.
+  void evict(std::size_t index) {
+    const Scenario::Eviction& e = scenario_.evictions[index];
+    for (std::size_t j = 0; j < jobs_.size(); ++j) {
+      if (scenario_.jobs[j].model == e.model && jobs_[j].accepted && core_.job(JobId{j + 1})) return;
+    }
+    for (std::size_t t = 0; t < scenario_.tasks.size(); ++t) {
+      if (scenario_.tasks[t].model == e.model && is_reserved(t)) return;
+    }
+    for (const std::size_t other : evicted_) {
+      if (scenario_.evictions[other].model == e.model && scenario_.evictions[other].device == e.device)
+        return;
+    }
+    evicted_.push_back(index);
+    ++result_.counts.evictions;
+    set_residence(e, Residence::out);
+  }
+  void bring_back(std::size_t index) {
+    if (std::erase(evicted_, index) > 0) set_residence(scenario_.evictions[index], Residence::in);
+  }
+  void set_residence(const Scenario::Eviction& e, Residence residence) {
+    const ModelId model{static_cast<std::uint32_t>(e.model)};
+    if (check_) check_->resides(model, e.device, residence);
+    core_.set_residence(model, e.device, residence, now_);
   }
 
   void submit(std::size_t index) {
@@ -553,7 +600,8 @@ class Run final : private Commands, private Observer, private Promises::Listener
   std::optional<Invariants> check_;
   std::vector<std::shared_ptr<const ModelTimes>> models_;  // as loaded now
   std::vector<JobRun> jobs_;
-  std::deque<LaneRun> lanes_;  // base lanes, then urgent lanes
+  std::vector<std::size_t> evicted_;  // evictions that are under way
+  std::deque<LaneRun> lanes_;         // base lanes, then urgent lanes
   std::vector<Event> events_;
   std::size_t next_event_ = 0;
 };
@@ -569,6 +617,7 @@ void ScenarioResult::Counts::add(const Counts& c) {
   lost_lanes += c.lost_lanes;
   moved += c.moved;
   failed_moves += c.failed_moves;
+  evictions += c.evictions;
   rejected_full += c.rejected_full;
   replans += c.replans;
   suspended += c.suspended;

@@ -37,6 +37,8 @@ void erase_model(Scenario& s, std::size_t m) {
   renumber(s.tasks);
   renumber(s.jobs);
   renumber(s.reloads);
+  std::erase_if(s.evictions, [&](const Scenario::Eviction& e) { return e.model == m; });
+  renumber(s.evictions);
 }
 
 void erase_lane(Scenario& s, std::size_t l) {
@@ -127,6 +129,7 @@ class Shrinker {
     thin_out(&Scenario::tasks, erase_task);
     thin_out(&Scenario::losses, plainly(&Scenario::losses));
     thin_out(&Scenario::reloads, plainly(&Scenario::reloads));
+    thin_out(&Scenario::evictions, plainly(&Scenario::evictions));
     thin_out(&Scenario::lanes, erase_lane);
     thin_out(&Scenario::models, erase_model);
     thin_out(&Scenario::tenants, erase_tenant);
@@ -234,6 +237,11 @@ class Shrinker {
         l.back = std::max(l.back, l.at + Duration{1});
       }
       for (Scenario::Reload& r : s.reloads) move(r.at);
+      for (Scenario::Eviction& e : s.evictions) {
+        move(e.at);
+        move(e.back);
+        e.back = std::max(e.back, e.at + Duration{1});
+      }
     });
   }
 

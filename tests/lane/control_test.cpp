@@ -26,6 +26,7 @@ ModelDescription some_model() {
   const PartTime part{Duration{1}, Duration{2}, Duration{3}};
   model.times = {{part, part}, {part, part}};
   model.accuracy = {0.5, 1.0};
+  model.weights = ByteCount{1u << 20};
   model.state = ByteCount{4096};
   model.moves = {{}, {ByteCount{2048}, Duration{70}, Duration{50}}};
   model.predictor = {
@@ -116,6 +117,8 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   const auto load = through(pair.daemon, pair.worker, LoadModel{ModelId{7}, "/models/a.einet"});
   EXPECT_EQ(load.model, ModelId{7});
   EXPECT_EQ(load.path, "/models/a.einet");
+  EXPECT_EQ(through(pair.daemon, pair.worker, UnloadModel{ModelId{8}}).model, ModelId{8});
+  EXPECT_EQ(through(pair.worker, pair.daemon, ModelUnloaded{ModelId{9}}).model, ModelId{9});
   through(pair.daemon, pair.worker, Shutdown{});
   for (const Places places : {Places::all, Places::missing}) {
     const Ready ready = through(pair.worker, pair.daemon, Ready{places, {7, 8}});
@@ -139,9 +142,10 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   const auto stayed = through(pair.worker, pair.daemon, StateMoved{JobId{6}, "no room", true});
   EXPECT_EQ(stayed.problem, "no room");
   EXPECT_TRUE(stayed.out_of_memory);
-  const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no"});
+  const auto refused = through(pair.worker, pair.daemon, ModelRefused{ModelId{3}, "no", ByteCount{17}});
   EXPECT_EQ(refused.model, ModelId{3});
   EXPECT_EQ(refused.reason, "no");
+  EXPECT_EQ(refused.lacks, ByteCount{17});
   const auto line = through(pair.worker, pair.daemon, LogLine{Severity::warning, "hm"});
   EXPECT_EQ(line.severity, Severity::warning);
   EXPECT_EQ(line.text, "hm");
@@ -212,6 +216,7 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
       {"accuracy", [](auto& m) { m.accuracy.pop_back(); }},
       {"accuracy", [=](auto& m) { m.accuracy[0] = nan; }},
       {"accuracy", [](auto& m) { m.accuracy[0] = 1.5; }},
+      {"weight_bytes", [](auto& m) { m.weights = ByteCount{~std::uint64_t{0}}; }},
       {"state_bytes", [](auto& m) { m.state = ByteCount{~std::uint64_t{0}}; }},
       {"moves", [](auto& m) { m.moves.pop_back(); }},
       {"moves", [](auto& m) { m.moves[0] = m.moves[1]; }},

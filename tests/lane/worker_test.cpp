@@ -117,6 +117,27 @@ TEST_F(WorkerTest, RefusesAModelThatIsTooLargeForTheDevice) {
       << reason;
 }
 
+TEST_F(WorkerTest, GivesTheMemoryOfAnUnloadedModelToTheNext) {
+  const ByteCount weights = size_of(read_package(package).value().weights);
+  Configure configure;
+  configure.backend = "synthetic";
+  configure.lanes = 1;
+  configure.memory = weights + ByteCount{8};
+  WorkerHarness worker(std::move(configure));
+  worker.receive<Ready>();
+  EXPECT_EQ(worker.load(ModelId{0}, package).weights, weights);
+  worker.send(LoadModel{ModelId{1}, package.string()});
+  EXPECT_EQ(worker.receive<ModelRefused>().lacks, weights - ByteCount{8});
+  worker.send(UnloadModel{ModelId{0}});
+  EXPECT_EQ(worker.receive<ModelUnloaded>().model, ModelId{0});
+  worker.send(UnloadModel{ModelId{0}});
+  EXPECT_EQ(worker.receive<ModelUnloaded>().model, ModelId{0}) << "it was not there, and gives nothing back";
+  worker.load(ModelId{1}, package);
+  worker.channel->post(0, grant(1, 1, 0, 0b111));
+  EXPECT_EQ(worker.finish().back().finished, End::failed) << "of model 0";
+  EXPECT_NE(worker.receive<LogLine>().text.find("model 0 is not loaded"), std::string::npos);
+}
+
 // Room for the state of one job; each slot keeps its own.
 TEST_F(WorkerTest, FailsAJobForWhoseStateNoMemoryIsLeftAndRunsTheOthers) {
   Configure configure;

@@ -306,6 +306,50 @@ TEST(Core, FailsTheJobAloneThatADeviceHasNoMemoryFor) {
   ASSERT_TRUE(s.block(0, 2, 0, at(11))) << "job 2 was posted behind it";
 }
 
+TEST(Core, TriesAJobAgainForWhichThereIsNoMemoryYet) {
+  Script s(Policy::edf);
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(2, 10), at(1000)), at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::not_begun, at(1)));
+  EXPECT_EQ(s.decide(at(1)), "grant 0/2: job 1 from 0");
+  ASSERT_TRUE(s.block(0, 2, 0, at(11)));
+  EXPECT_FALSE(s.ended(0, 2, GrantEnd::not_begun, at(12))) << "a block of it has run";
+}
+
+// Of model 0 unless told otherwise.
+TEST(Core, GivesNoLaneToJobsWhoseModelWasEvicted) {
+  Script s(Policy::edf);
+  s.core.set_residence(ModelId{0}, DeviceId{0}, Residence::out, at(0));
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(1, 10), kNever), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, model(1, 10), at(40)), at(0)));
+  JobSpec other = s.spec(3, model(1, 10), at(1000));
+  other.model = ModelId{1};
+  ASSERT_TRUE(s.core.submit(other, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 3 from 0") << "the others wait";
+  ASSERT_TRUE(s.block(0, 1, 0, at(10)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(10)));
+  EXPECT_EQ(s.decide(at(10)), "finish 3 completed (plan_finished); release 3");
+  EXPECT_EQ(s.decide(at(40)), "finish 2 missed (deadline_passed); release 2");
+  s.core.set_residence(ModelId{0}, DeviceId{0}, Residence::in, at(50));
+  EXPECT_EQ(s.decide(at(50)), "grant 0/2: job 1 from 0");
+}
+
+TEST(Core, FailsJobsWhoseModelNoDeviceWillHoldAgain) {
+  Script s(Policy::edf);
+  s.core.lane_up(s.lane(1), DeviceId{1}, at(0));
+  auto on_both = std::make_shared<ModelTimes>(*model(1, 10));
+  on_both->on_device.push_back(on_both->on_device[0]);
+  for (const std::uint32_t device : {0u, 1u})
+    s.core.set_residence(ModelId{0}, DeviceId{device}, Residence::out, at(0));
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(1, 10), kNever), at(0)));
+  ASSERT_TRUE(s.core.submit(s.spec(2, on_both, kNever), at(0)));
+  s.core.set_residence(ModelId{0}, DeviceId{0}, Residence::lost, at(5));
+  EXPECT_EQ(s.decide(at(5)), "finish 1 failed (no_lane); release 1") << "the other device may hold it again";
+  EXPECT_EQ(s.core.submit(s.spec(3, model(1, 10), kNever), at(6)).error(), Reason::no_lane);
+  s.core.set_residence(ModelId{0}, DeviceId{1}, Residence::in, at(7));
+  EXPECT_EQ(s.decide(at(7)), "grant 1/1: job 2 from 0");
+}
+
 TEST(Core, GivesAJobToTheFreeDeviceThatIsFastestForIt) {
   Script s(Policy::edf);
   s.core.lane_up(s.lane(1), DeviceId{1}, at(0));

@@ -49,6 +49,16 @@ TEST(DeviceChoice, TakesTheFreeOneOnceTheQueueForTheOtherIsLonger) {
   EXPECT_EQ(s.core.job(JobId{6})->awaits, DeviceId{1}) << "36 there, 60 behind the fifth";
 }
 
+TEST(DeviceChoice, DoesNotWaitForADeviceThatHasEvictedTheModel) {
+  TwoDevices s;
+  s.core.set_residence(ModelId{0}, DeviceId{1}, Residence::out, at(0));
+  s.submit(1, on_both(10, 2), at(1000), at(0));
+  s.submit(2, on_both(10, 2), at(2000), at(0));
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+  s.core.set_residence(ModelId{0}, DeviceId{1}, Residence::in, at(1));
+  EXPECT_EQ(s.decide(at(1)), "withdraw 0/2 (better_lane); grant 1/1: job 2 from 0");
+}
+
 TEST(DeviceChoice, LeavesTheSlowLaneIdleRatherThanBeDoneLater) {
   TwoDevices s;
   for (std::uint64_t id = 1; id <= 3; ++id) s.submit(id, on_both(10, 2), at(1000), at(0));

@@ -27,6 +27,7 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
   EXPECT_GT(total.lost_lanes, 500u);
   EXPECT_GT(total.moved, 200u);
   EXPECT_GT(total.failed_moves, 5u);
+  EXPECT_GT(total.evictions, 20u);
   EXPECT_GT(total.replans, 1000u);
   EXPECT_GT(total.accepted_tasks, 1000u);
   EXPECT_GT(total.refused_tasks, 500u);

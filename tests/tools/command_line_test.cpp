@@ -543,6 +543,34 @@ TEST_F(CommandLine, ModelsShowWhyOneIsRefused) {
   EXPECT_EQ(document["models"][0]["accuracy"], (json{0.5, 0.975}));
   EXPECT_EQ(document["models"][0]["devices"]["cpu"][1]["trunk"], "1ms");
   EXPECT_EQ(document["models"][1]["loaded"], false);
+  EXPECT_EQ(document["models"][0]["evicted"], json::array());
+}
+
+TEST_F(CommandLine, ModelsShowWhereTheyAreEvicted) {
+  const auto models = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    wire::ModelList list = one_model();
+    wire::ModelInfo& model = *list.mutable_models(0);
+    model.set_weight_bytes(5000);
+    model.mutable_devices(0)->set_evicted(true);
+    wire::ModelInfo& other = *list.mutable_models(1);
+    other = model;
+    *other.add_devices() = other.devices(0);
+    other.mutable_devices(0)->set_evicted(false);
+    other.mutable_devices(1)->set_device("cuda:0");
+    peer.reply(list);
+  };
+  Ran ran = with_daemon(models, {"models"});
+  EXPECT_EQ(ran.out,
+            "MODEL   VERSION  STATE                INPUT  CLASSES  BLOCKS  TIME    ACCURACY OF EACH EXIT\n"
+            "digits  1        evicted              1x2x2  10       2       3.00ms  50.0% 97.5%\n"
+            "digits  1        evicted from cuda:0  1x2x2  10       2       3.00ms  50.0% 97.5%\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(models, {"models", "--json"});
+  const json document = json::parse(ran.out)["models"];
+  EXPECT_EQ(document[0]["weight_bytes"], 5000);
+  EXPECT_EQ(document[0]["evicted"], json{"cpu"});
+  EXPECT_EQ(document[1]["evicted"], json{"cuda:0"});
 }
 
 TEST_F(CommandLine, JobsAreListed) {
@@ -562,14 +590,23 @@ TEST_F(CommandLine, JobsAreListed) {
     other = job;
     other.set_job(6);
     other.set_awaits("cuda:0");
+    wire::JobInfo& third = *list.add_jobs();
+    third = other;
+    third.set_job(7);
+    third.set_awaits_memory(true);
     peer.reply(list);
   };
   Ran ran = with_daemon(jobs, {"jobs"});
   EXPECT_EQ(
       ran.out,
-      "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE           PREEMPTED\n"
-      "5    camera  digits  ready  0         -        -         1/3    0          -              0\n"
-      "6    camera  digits  ready  0         -        -         1/3    0          awaits cuda:0  0\n");
+      "JOB  TENANT  MODEL   STATE  PRIORITY  RELEASE  DEADLINE  BLOCK  BEST EXIT  LANE                     "
+      "PREEMPTED\n"
+      "5    camera  digits  ready  0         -        -         1/3    0          -                        "
+      "0\n"
+      "6    camera  digits  ready  0         -        -         1/3    0          awaits cuda:0            "
+      "0\n"
+      "7    camera  digits  ready  0         -        -         1/3    0          awaits memory of cuda:0  "
+      "0\n");
   std::filesystem::remove(socket_);
   ran = with_daemon(jobs, {"jobs", "--json"});
   const json job = json::parse(ran.out)["jobs"][0];
@@ -579,6 +616,8 @@ TEST_F(CommandLine, JobsAreListed) {
   EXPECT_EQ(job["awaits"], nullptr);
   EXPECT_EQ(job["deadline_ns"], nullptr);
   EXPECT_EQ(json::parse(ran.out)["jobs"][1]["awaits"], "cuda:0");
+  EXPECT_EQ(json::parse(ran.out)["jobs"][1]["awaits_memory"], false);
+  EXPECT_EQ(json::parse(ran.out)["jobs"][2]["awaits_memory"], true);
 }
 
 TEST_F(CommandLine, JobsPlansAreExplained) {
@@ -590,6 +629,8 @@ TEST_F(CommandLine, JobsPlansAreExplained) {
     job.set_job(5);
     job.set_model("digits");
     wire::PlanBasis& basis = *job.mutable_plan();
+    job.set_awaits("cuda:0");
+    job.set_awaits_memory(true);
     basis.set_to_deadline_ns(5'000'000);
     basis.set_ahead_ns(1'500'000);
     basis.set_lives(211.6);
@@ -606,15 +647,18 @@ TEST_F(CommandLine, JobsPlansAreExplained) {
     peer.reply(list);
   };
   Ran ran = with_daemon(jobs, {"jobs", "--explain"});
-  EXPECT_THAT(ran.out,
-              testing::EndsWith(
-                  "\njob 5 (digits): its next block starts 5.00ms before its deadline, of which more "
-                  "urgent work that is known takes 1.50ms; 212 such jobs that ended before are counted.\n"
-                  "The answer that it holds is expected to be right with 50.0%; with its plan, the one "
-                  "that it will hold when it is stopped, with 62.5%.\n"
-                  "EXIT  READY IN  RIGHT WITH  STILL ALIVE  PLANNED\n"
-                  "1     1.00ms    50.0%       100.0%       no\n"
-                  "2     2.00ms    75.0%       50.0%        yes\n"));
+  EXPECT_THAT(
+      ran.out,
+      testing::EndsWith(
+          "\njob 5 (digits): its next block starts 5.00ms before its deadline, of which more "
+          "urgent work that is known takes 1.50ms; 212 such jobs that ended before are counted.\n"
+          "The answer that it holds is expected to be right with 50.0%; with its plan, the one "
+          "that it will hold when it is stopped, with 62.5%.\n"
+          "Its model is not in the memory of cuda:0: it comes back when others there have no jobs and "
+          "can go.\n"
+          "EXIT  READY IN  RIGHT WITH  STILL ALIVE  PLANNED\n"
+          "1     1.00ms    50.0%       100.0%       no\n"
+          "2     2.00ms    75.0%       50.0%        yes\n"));
   std::filesystem::remove(socket_);
   ran = with_daemon(jobs, {"jobs", "--explain", "--json"});
   const json document = json::parse(ran.out)["jobs"];

@@ -58,7 +58,10 @@ void explain(const wire::JobList& list, std::ostream& out) {
         << "The answer that it holds is expected to be right with " << percent(basis.held())
         << "; with its plan, the one that it will hold when it is stopped, with " << percent(basis.expected())
         << ".\n";
-    if (!job.awaits().empty()) {
+    if (job.awaits_memory()) {
+      out << "Its model is not in the memory of " << escape(job.awaits())
+          << ": it comes back when others there have no jobs and can go.\n";
+    } else if (!job.awaits().empty()) {
       out << "It waits for " << escape(job.awaits())
           << ", which is busy: it is expected to be done there sooner than on any free device.\n";
     }

@@ -129,7 +129,9 @@ Json to_json(const wire::ModelInfo& model) {
            {"shape", std::vector<std::uint32_t>(model.shape().begin(), model.shape().end())},
            {"classes", model.classes()},
            {"accuracy", std::vector<double>(model.accuracy().begin(), model.accuracy().end())},
-           {"devices", Json::object()}};
+           {"weight_bytes", model.weight_bytes()},
+           {"devices", Json::object()},
+           {"evicted", Json::array()}};
   for (const wire::ModelOnDevice& device : model.devices()) {
     Json blocks = Json::array();
     for (const wire::BlockTimes& t : device.blocks()) {
@@ -139,8 +141,23 @@ Json to_json(const wire::ModelInfo& model) {
                         {"worst_exit", format_duration(Duration{t.worst_exit_ns()})}});
     }
     out["devices"][device.device()] = blocks;
+    if (device.evicted()) out["evicted"].push_back(device.device());
   }
   return out;
+}
+
+// Of several devices, where it is evicted from if it is not everywhere.
+std::string state_text(const wire::ModelInfo& model) {
+  if (!model.loaded()) return "refused";
+  std::string from;
+  int evicted = 0;
+  for (const wire::ModelOnDevice& device : model.devices()) {
+    if (!device.evicted()) continue;
+    ++evicted;
+    from += (from.empty() ? "" : ", ") + escape(device.device());
+  }
+  if (evicted == 0) return "loaded";
+  return evicted == model.devices_size() ? "evicted" : "evicted from " + from;
 }
 
 // Median time of the whole network with every exit, on the first device that runs it.
@@ -158,9 +175,9 @@ void show(const wire::ModelList& list, std::ostream& out, std::ostream& err) {
   for (const wire::ModelInfo& model : list.models()) {
     std::string accuracy;
     for (double a : model.accuracy()) accuracy += (accuracy.empty() ? "" : " ") + percent(a);
-    table.add({escape(model.name()), escape(model.version()), model.loaded() ? "loaded" : "refused",
-               shape_text(model), std::to_string(model.classes()), std::to_string(model.accuracy_size()),
-               whole_time(model), accuracy});
+    table.add({escape(model.name()), escape(model.version()), state_text(model), shape_text(model),
+               std::to_string(model.classes()), std::to_string(model.accuracy_size()), whole_time(model),
+               accuracy});
   }
   table.print(out);
   for (const wire::ModelInfo& model : list.models()) {
@@ -184,6 +201,7 @@ Json to_json(const wire::JobInfo& job) {
            {"device", nullptr},
            {"lane", nullptr},
            {"awaits", nullptr},
+           {"awaits_memory", job.awaits_memory()},
            {"preemptions", job.preemptions()},
            {"task", nullptr}};
   if (!job.awaits().empty()) out["awaits"] = job.awaits();
@@ -200,6 +218,11 @@ Json to_json(const wire::JobInfo& job) {
   return out;
 }
 
+std::string where(const wire::JobInfo& job) {
+  if (job.awaits().empty()) return lane_text(job.device(), job.lane());
+  return (job.awaits_memory() ? "awaits memory of " : "awaits ") + escape(job.awaits());
+}
+
 void show(const wire::JobList& list, std::ostream& out, std::ostream& err) {
   if (list.jobs().empty()) err << "einet: no jobs\n";
   const TimePoint now = SystemClock().now();
@@ -209,8 +232,7 @@ void show(const wire::JobList& list, std::ostream& out, std::ostream& err) {
     table.add({std::to_string(job.job()), escape(job.tenant()), escape(job.model()), escape(job.state()),
                std::to_string(job.priority()), from_now(job.release_ns(), now),
                from_now(job.deadline_ns(), now), share(job.next_block(), job.blocks()),
-               job.has_best_exit() ? std::to_string(job.best_exit()) : "-",
-               job.awaits().empty() ? lane_text(job.device(), job.lane()) : "awaits " + escape(job.awaits()),
+               job.has_best_exit() ? std::to_string(job.best_exit()) : "-", where(job),
                std::to_string(job.preemptions())});
   }
   table.print(out);

@@ -1,0 +1,238 @@
+// A device whose memory does not hold all models: which leave it, which come back, and who waits for that.
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "models/package.h"
+#include "running_daemon.h"
+
+namespace einet::test {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kState = 8;  // of a job of the synthetic backend
+
+// 100 ms; all such have weights of the same size.
+SyntheticPackage model(const std::string& name) {
+  return model_of(name, 20, 5ms, 20us);
+}
+
+std::string memory_for(int models, int states) {
+  TemporaryFolder folder;
+  const auto package = read_package(write_synthetic_package(folder.path(), model("any"))).value();
+  const auto n = static_cast<std::uint64_t>(models), s = static_cast<std::uint64_t>(states);
+  return "memory = \"" + std::to_string(n * size_of(package.weights).value + s * kState) + "B\"\n";
+}
+
+// The evicted ones, by name.
+std::string evicted(client::Client& client) {
+  const auto list = client.models(kPatience);
+  EXPECT_TRUE(list) << list.error().message;
+  std::string names;
+  for (const wire::ModelInfo& m : list->models()) {
+    EXPECT_TRUE(m.loaded()) << m.reason();
+    for (const wire::ModelOnDevice& device : m.devices()) {
+      if (device.evicted()) names += (names.empty() ? "" : " ") + m.name() + "@" + device.device();
+    }
+  }
+  return names;
+}
+
+client::JobRequest whole(const SyntheticPackage& of, int priority = 0) {
+  client::JobRequest job = job_of(of, priority);
+  job.plan = wire::ALL;
+  return job;
+}
+
+struct Memory : testing::Test {
+  Memory(int models, int states, const std::string& device = "lanes = 2\n")
+      : daemon({.models = {a, b, c}, .device = device + memory_for(models, states)}),
+        client(daemon.connect("control")) {}
+
+  client::Ended run(const client::JobRequest& job) {
+    auto ended = client.run(job, {}, kPatience);
+    EXPECT_TRUE(ended) << ended.error().message;
+    return ended ? *ended : client::Ended{};
+  }
+  client::Ticket post(const client::JobRequest& job) {
+    const auto ticket = client.post(job, {});
+    EXPECT_TRUE(ticket) << ticket.error().message;
+    return *ticket;
+  }
+  client::Ended wait(client::Ticket ticket) {
+    auto ended = client.wait(ticket, kPatience);
+    EXPECT_TRUE(ended) << ended.error().message;
+    return ended ? *ended : client::Ended{};
+  }
+  // Runs on a lane, and has answered.
+  client::Ticket begin(const SyntheticPackage& of) {
+    int exits = 0;
+    client::JobRequest job = whole(of);
+    const auto ticket =
+        client.post(job, {.exit = [&](JobId, const client::Answer&) { ++exits; }, .ended = {}});
+    EXPECT_TRUE(ticket);
+    while (exits == 0 && client.wait_any(kPatience)) {
+    }
+    return *ticket;
+  }
+  // The only job that waits for memory.
+  std::optional<wire::JobInfo> waits() {
+    const auto list = client.jobs(kPatience);
+    EXPECT_TRUE(list);
+    for (const wire::JobInfo& job : list->jobs()) {
+      if (job.awaits_memory()) return job;
+    }
+    return std::nullopt;
+  }
+  void expect_good_end() {
+    EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.counters_size() > 0; }));
+    EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+    EXPECT_EQ(broken_promises(daemon.trace()), "");
+  }
+
+  const SyntheticPackage a = model("a"), b = model("b"), c = model("c");
+  RunningDaemon daemon;
+  client::Client client;
+};
+
+struct MemoryForTwo : Memory {
+  MemoryForTwo() : Memory(2, 8) {}
+};
+struct MemoryForOne : Memory {
+  MemoryForOne() : Memory(1, 8) {}
+};
+struct MemoryForAll : Memory {
+  MemoryForAll() : Memory(3, 8) {}
+};
+struct MemoryForThreeAndOneJob : Memory {
+  MemoryForThreeAndOneJob() : Memory(3, 1) {}
+};
+
+TEST_F(MemoryForTwo, AJobBringsItsModelBackAndTheOneNeededLeastRecentlyGoes) {
+  EXPECT_EQ(evicted(client), "a@cpu") << "each was loaded once, one after the other";
+  EXPECT_EQ(run(whole(a)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "b@cpu");
+  EXPECT_EQ(run(whole(b)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "c@cpu") << "a was needed since";
+  EXPECT_EQ(run(whole(a)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "c@cpu") << "a is there";
+  EXPECT_EQ(run(whole(c)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "b@cpu");
+  EXPECT_EQ(daemon.counter("evictions"), 3u);
+  expect_good_end();
+}
+
+TEST_F(MemoryForAll, NothingIsEvicted) {
+  for (const SyntheticPackage& m : {a, b, c, a}) EXPECT_EQ(run(whole(m)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "");
+  EXPECT_EQ(daemon.counter("evictions"), 0u);
+  expect_good_end();
+}
+
+TEST_F(MemoryForOne, AModelWithJobsStaysAndOthersWaitUntilItsLastIsGone) {
+  EXPECT_EQ(evicted(client), "a@cpu b@cpu");
+  const client::Ticket first = begin(c), second = post(whole(c)), other = post(whole(a));
+  client::JobRequest hurried = whole(b);
+  hurried.deadline = 1ms;
+  EXPECT_EQ(run(hurried).outcome, wire::MISSED) << "waiting for memory is no reason to forget a deadline";
+  const std::optional<wire::JobInfo> waiting = waits();
+  ASSERT_TRUE(waiting) << daemon.log();
+  EXPECT_EQ(waiting->model(), "a");
+  EXPECT_EQ(waiting->awaits(), "cpu");
+  EXPECT_EQ(wait(first).outcome, wire::COMPLETED);
+  EXPECT_EQ(wait(second).outcome, wire::COMPLETED);
+  EXPECT_EQ(wait(other).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "b@cpu c@cpu");
+  EXPECT_EQ(daemon.counter("evictions"), 1u);
+  expect_good_end();
+}
+
+TEST_F(MemoryForOne, JobsThatWaitOutliveTheWorker) {
+  const client::Ticket runs = begin(c), waits_for_it = post(whole(a));
+  ASSERT_TRUE(waits());
+  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  EXPECT_EQ(wait(runs).outcome, wire::COMPLETED);
+  EXPECT_EQ(wait(waits_for_it).outcome, wire::COMPLETED);
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
+TEST_F(MemoryForOne, AModelThatWasSpoiltMeanwhileIsRefusedAndItsJobsFail) {
+  const client::Ticket runs = begin(c), doomed = post(whole(a));
+  std::filesystem::resize_file(daemon.models() / "a.einet/weights.safetensors", 100);
+  EXPECT_EQ(wait(runs).outcome, wire::COMPLETED);
+  const client::Ended ended = wait(doomed);
+  EXPECT_EQ(ended.outcome, wire::FAILED);
+  EXPECT_EQ(ended.reason, "no_lane");
+  EXPECT_EQ(run(whole(c)).outcome, wire::COMPLETED) << "nobody else notices";
+  const auto rejected = client.submit(whole(a), {}, kPatience);
+  ASSERT_TRUE(rejected && rejected->rejected);
+  EXPECT_THAT(rejected->rejected->words, HasSubstr("weights.safetensors"));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
+TEST_F(MemoryForTwo, ATaskKeepsItsModelAndIsRefusedWhereThatIsEvicted) {
+  client::TaskRequest task;
+  task.name = "t";
+  task.model = "a";
+  task.period = 10s;
+  const auto refused = client.add_task(task, kPatience);
+  ASSERT_TRUE(refused && std::holds_alternative<wire::TaskRefused>(*refused));
+  EXPECT_EQ(
+      std::get<wire::TaskRefused>(*refused).words(),
+      "model a is not in the memory of device cpu now, which other models fill; submit a job of it first, "
+      "which brings it back");
+  task.model = "b";
+  const auto added = client.add_task(task, kPatience);
+  ASSERT_TRUE(added && std::holds_alternative<wire::TaskAdded>(*added));
+  EXPECT_EQ(run(whole(a)).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "c@cpu") << "b would have been next";
+  task.name = "u";
+  task.model = "a";
+  const auto second = client.add_task(task, kPatience);
+  ASSERT_TRUE(second && std::holds_alternative<wire::TaskAdded>(*second));
+  const client::Ticket job = post(whole(c));
+  ASSERT_TRUE(daemon.eventually([](const wire::Status& s) {
+    return std::any_of(s.counters().begin(), s.counters().end(),
+                       [](const wire::Counter& n) { return n.name() == "jobs_held" && n.value() == 1; });
+  }));
+  EXPECT_TRUE(waits());
+  ASSERT_TRUE(client.remove_task("t", kPatience));
+  EXPECT_EQ(wait(job).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "b@cpu");
+  expect_good_end();
+}
+
+// Two jobs at once, where there is room for the state of one.
+TEST_F(MemoryForThreeAndOneJob, AnIdleModelGoesForTheStateOfAJob) {
+  const client::Ticket first = post(whole(b)), second = post(whole(b));
+  EXPECT_EQ(wait(first).outcome, wire::COMPLETED);
+  EXPECT_EQ(wait(second).outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "a@cpu");
+  EXPECT_EQ(daemon.counter("evictions"), 1u);
+  expect_good_end();
+}
+
+TEST(Memory, OfAGpuThatHoldsOneModelTheOthersAreServedByTheCpu) {
+  const SyntheticPackage a = model("a"), b = model("b");
+  RunningDaemon daemon(
+      {.models = {a, b},
+       .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n" + memory_for(1, 8)});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(evicted(client), "a@gpu");
+  const auto of_b = client.post(whole(b), {}), of_a = client.post(whole(a), {});
+  ASSERT_TRUE(of_a && of_b);
+  for (const client::Ticket ticket : {*of_a, *of_b}) {
+    const auto ended = client.wait(ticket, kPatience);
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->outcome, wire::COMPLETED);
+  }
+  EXPECT_EQ(evicted(client), "b@gpu") << "it was brought there for the job";
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+}  // namespace
+}  // namespace einet::test
