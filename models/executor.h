@@ -83,7 +83,7 @@ class LoadedModel {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // "onednn", "aten", "synthetic", "cuda".
+  // "onednn", "aten", "synthetic", "synthetic-gpu", "cuda".
   virtual std::string_view name() const = 0;
   // The kind of device that its lanes are: which ET-profile of a package holds for them.
   virtual std::string_view device_kind() const { return "cpu"; }
@@ -94,6 +94,8 @@ class Backend {
   virtual Result<std::unique_ptr<LoadedModel>> load(Package) = 0;
   // Memory for a job's state. Any thread. Error: there is none left.
   virtual Result<std::unique_ptr<TrunkState>> make_state(ByteCount size);
+  // After a call that failed: why this process cannot use the device any more; empty: it can. Any thread.
+  virtual std::string why_lost() const { return {}; }
   // What the calling lane thread has used of its lane so far: a block costs the difference. Processor time,
   // so that a block that stood still for more urgent work is no longer for it; where the thread only waits
   // for its device, time.

@@ -101,7 +101,7 @@ wire::ModelList StatusView::models() const {
     info.set_name(model.name);
     info.set_loaded(model.loaded());
     if (!model.loaded()) {
-      info.set_reason(escape(model.reason, 500));
+      info.set_reason(printable(model.reason, 500));
       continue;
     }
     info.set_version(escape(model.description.version));
@@ -223,7 +223,7 @@ void StatusView::add_warnings(wire::Status& s) const {
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
     if (!model.loaded())
-      s.add_warnings("model " + model.name + " is not loaded: " + escape(model.reason, 500));
+      s.add_warnings("model " + model.name + " is not loaded: " + printable(model.reason, 500));
   }
 }
 

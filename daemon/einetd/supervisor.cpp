@@ -75,7 +75,7 @@ WorkerView Supervisor::view(DeviceId id) const {
                                                   : "it serves again when it has run every model once"));
   } else if ((w.state == State::down || w.state == State::starting) && !w.complaint.empty()) {
     view.warnings.push_back("device " + device_name(w) +
-                            ": its worker does not run: " + escape(w.complaint, 500));
+                            ": its worker does not run: " + printable(w.complaint, 500));
   }
   if (w.state == State::up && parts_.config.devices[id.value].has_urgent_lanes() && !preempts(w)) {
     view.warnings.push_back(
@@ -404,7 +404,7 @@ void Supervisor::died(Worker& w) {
     w.deaths = 0;
   }
   if (!asked) {
-    w.last_death = how + (w.complaint.empty() ? "" : ": " + escape(w.complaint, 500));
+    w.last_death = how + (w.complaint.empty() ? "" : ": " + printable(w.complaint, 500));
     if (++w.deaths == kUnhealthyDeaths) {
       parts_.log.error("device unhealthy", {{"device", device_name(w)}, {"deaths", w.deaths}, {"how", how}});
     }

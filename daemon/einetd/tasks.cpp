@@ -136,7 +136,7 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
   const CatalogModel& model = parts_.catalog.model(*id);
   if (!model.loaded()) {
     return refuse(TaskRefused::MODEL_REFUSED,
-                  "model " + model.name + " is not loaded: " + escape(model.reason, 500));
+                  "model " + model.name + " is not loaded: " + printable(model.reason, 500));
   }
   const auto evicted = std::find(model.evicted.begin(), model.evicted.end(), true);
   if (evicted != model.evicted.end()) {

@@ -37,7 +37,12 @@ void log(lane::ControlSocket& control, lane::Severity severity, std::string text
 
 Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) {
   if (configure.backend == "synthetic") return make_synthetic_backend();
-  if (configure.backend == "synthetic-gpu") return make_synthetic_gpu_backend();
+  if (configure.backend == "synthetic-gpu") {
+    const char* const faults = std::getenv(kSyntheticGpuFaults);
+    auto made = make_synthetic_gpu_backend(faults != nullptr ? faults : "");
+    if (!made) return within(kSyntheticGpuFaults, made.error());
+    return made;
+  }
   if (const auto index = cuda_index(configure.backend)) return make_cuda_backend(*index);
 #ifdef EINET_HAS_ONEDNN
   if (configure.backend == "onednn") return make_onednn_backend({.threads_per_lane = configure.threads});
@@ -73,9 +78,9 @@ class Worker {
       models_.unload(unload->model);
       send(lane::ModelUnloaded{unload->model});
     } else if (const auto* save = std::get_if<lane::SaveState>(&message)) {
-      send(save_state(*save, models_, jobs_));
+      send_moved(save_state(*save, models_, jobs_));
     } else if (const auto* arrival = std::get_if<lane::LoadState>(&message)) {
-      send(load_state(*arrival, models_, jobs_));
+      send_moved(load_state(*arrival, models_, jobs_));
     } else if (std::holds_alternative<lane::Configure>(message)) {
       log(control_, lane::Severity::error, "configured twice; the second time is ignored");
     }
@@ -120,8 +125,22 @@ class Worker {
     if (description) {
       send(lane::ModelLoaded{what.model, std::move(*description)});
     } else {
+      end_if_lost();
       send(lane::ModelRefused{what.model, description.error().message, description.error().lacks});
     }
+  }
+
+  void send_moved(lane::StateMoved answer) {
+    if (!answer.problem.empty()) end_if_lost();
+    send(std::move(answer));
+  }
+
+  // Something failed: if it was the device for good, only another process can use it again.
+  void end_if_lost() {
+    const std::string why = backend_->why_lost();
+    if (why.empty()) return;
+    log(control_, lane::Severity::error, "the device cannot be used any more: " + why);
+    std::_Exit(1);
   }
 
   void live(int lane) {
@@ -135,9 +154,11 @@ class Worker {
     placed_.count_down();
     backend_->enter_lane();
     lane::LaneEnd end = channel_.lane(lane, clock_);
-    WorkerLane program(
-        lane, place, *backend_, models_, jobs_, {arena_.data(), arena_.size()},
-        [this](const std::string& sentence) { log(control_, lane::Severity::warning, sentence); });
+    WorkerLane program(lane, place, *backend_, models_, jobs_, {arena_.data(), arena_.size()},
+                       [this](const std::string& sentence) {
+                         log(control_, lane::Severity::warning, sentence);
+                         end_if_lost();
+                       });
     lane::run_lane(end, program);
   }
 

@@ -1,11 +1,15 @@
 #include "models/synthetic/synthetic_backend.h"
 
 #include <algorithm>
+#include <atomic>
+#include <charconv>
 #include <cstring>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "config/check.h"
+#include "config/text.h"
 #include "config/time.h"
 #include "models/input.h"
 
@@ -49,12 +53,53 @@ EtProfile faster(const EtProfile& cpu) {
   return gpu;
 }
 
+// What fails on demand. Any thread.
+class Faults {
+ public:
+  static Result<std::shared_ptr<Faults>> parse(std::string_view text) {
+    auto faults = std::make_shared<Faults>();
+    std::istringstream words{std::string(text)};
+    for (std::string word; words >> word;) {
+      const std::size_t equals = std::min(word.find('='), word.size());
+      const std::string key = word.substr(0, equals);
+      std::uint64_t* const number = key == "lost-after"   ? &faults->lost_after_
+                                    : key == "full-every" ? &faults->full_every_
+                                                          : nullptr;
+      const char* const end = word.data() + word.size();
+      const bool ok = number != nullptr && equals < word.size() &&
+                      std::from_chars(word.data() + equals + 1, end, *number).ptr == end && *number > 0;
+      if (!ok) {
+        return error("found \"" + escape(word, 64) +
+                     "\"; allowed: lost-after=N or full-every=N, N a number above 0");
+      }
+    }
+    return faults;
+  }
+
+  Result<void> trunk() {
+    if (lost_after_ > 0 && ++trunks_ >= lost_after_) return error("the device fell off the bus");
+    return {};
+  }
+  Result<void> state() {
+    if (full_every_ > 0 && ++states_ % full_every_ == 0) return error("out of device memory, on demand");
+    return {};
+  }
+  std::string why_lost() const {
+    return lost_after_ > 0 && trunks_ >= lost_after_ ? "it fell off the bus, on demand" : "";
+  }
+
+ private:
+  std::uint64_t lost_after_ = 0, full_every_ = 0;  // 0: never
+  std::atomic<std::uint64_t> trunks_ = 0, states_ = 0;
+};
+
 class SyntheticLane final : public LaneModel {
  public:
-  SyntheticLane(const PackageInfo& info, const EtProfile& times, Spend spend)
+  SyntheticLane(const PackageInfo& info, const EtProfile& times, Spend spend, Faults& faults)
       : info_(info),
         times_(times),
         spend_(spend),
+        faults_(faults),
         input_(static_cast<std::size_t>(info.program.input().elements())) {}
 
   Result<void> begin(const InputView& input, TrunkState& state) override {
@@ -67,6 +112,7 @@ class SyntheticLane final : public LaneModel {
   }
 
   Result<void> run_trunk(int block, TrunkState&) override {
+    if (auto ok = faults_.trunk(); !ok) return ok;
     spend_(times_.trunk[static_cast<std::size_t>(block)].p50);
     return {};
   }
@@ -99,18 +145,19 @@ class SyntheticLane final : public LaneModel {
   const PackageInfo& info_;
   const EtProfile& times_;
   const Spend spend_;
+  Faults& faults_;
   std::vector<float> input_;
 };
 
 class SyntheticModel final : public LoadedModel {
  public:
-  SyntheticModel(PackageInfo info, std::string_view device, Spend spend)
-      : info_(std::move(info)), times_(*info_.times_on(device)), spend_(spend) {}
+  SyntheticModel(PackageInfo info, std::string_view device, Spend spend, std::shared_ptr<Faults> faults)
+      : info_(std::move(info)), times_(*info_.times_on(device)), spend_(spend), faults_(std::move(faults)) {}
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
   Result<std::unique_ptr<LaneModel>> make_lane() const override {
-    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, spend_));
+    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, spend_, *faults_));
   }
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
@@ -127,10 +174,12 @@ class SyntheticModel final : public LoadedModel {
   const PackageInfo info_;
   const EtProfile& times_;
   const Spend spend_;
+  const std::shared_ptr<Faults> faults_;
 };
 
 class SyntheticBackend : public Backend {
  public:
+  explicit SyntheticBackend(std::shared_ptr<Faults> faults) : faults_(std::move(faults)) {}
   std::string_view name() const override { return "synthetic"; }
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
     if (package.info.times_on("cpu") == nullptr) {
@@ -142,31 +191,43 @@ class SyntheticBackend : public Backend {
 
  protected:
   virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
-    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(info), "cpu", burn));
+    return std::unique_ptr<LoadedModel>(
+        std::make_unique<SyntheticModel>(std::move(info), "cpu", burn, faults_));
   }
+
+  const std::shared_ptr<Faults> faults_;
 };
 
 class SyntheticGpu final : public SyntheticBackend {
  public:
+  using SyntheticBackend::SyntheticBackend;
   std::string_view name() const override { return kGpu; }
   std::string_view device_kind() const override { return kGpu; }
   Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
+  Result<std::unique_ptr<TrunkState>> make_state(ByteCount size) override {
+    if (auto ok = faults_->state(); !ok) return ok.error();
+    return SyntheticBackend::make_state(size);
+  }
+  std::string why_lost() const override { return faults_->why_lost(); }
 
  protected:
   Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
     info.times.push_back(faster(*info.times_on("cpu")));
-    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(std::move(info), kGpu, wait));
+    return std::unique_ptr<LoadedModel>(
+        std::make_unique<SyntheticModel>(std::move(info), kGpu, wait, faults_));
   }
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_synthetic_backend() {
-  return std::make_unique<SyntheticBackend>();
+  return std::make_unique<SyntheticBackend>(std::make_shared<Faults>());
 }
 
-std::unique_ptr<Backend> make_synthetic_gpu_backend() {
-  return std::make_unique<SyntheticGpu>();
+Result<std::unique_ptr<Backend>> make_synthetic_gpu_backend(std::string_view faults) {
+  auto parsed = Faults::parse(faults);
+  if (!parsed) return parsed.error();
+  return std::unique_ptr<Backend>(std::make_unique<SyntheticGpu>(std::move(*parsed)));
 }
 
 int synthetic_label(std::span<const std::byte> input, int classes) {

@@ -20,8 +20,14 @@ std::unique_ptr<Backend> make_synthetic_backend();
 // The same in the manner of a GPU: a part takes the kSyntheticGpuSpeed-th of that time, in which the lane's
 // thread sleeps and others have its core. Its kind of device is its own, "synthetic-gpu", so that a daemon
 // can have both.
+//
+// It fails on demand, as GPUs do: `faults` is empty, or a list such as "lost-after=100 full-every=7". With
+// the 100th trunk that it runs the device is lost: that fails, and all that come after. Every 7th time there
+// is no memory for a job's state. Error: what was found, what is allowed.
 inline constexpr int kSyntheticGpuSpeed = 5;
-std::unique_ptr<Backend> make_synthetic_gpu_backend();
+Result<std::unique_ptr<Backend>> make_synthetic_gpu_backend(std::string_view faults = {});
+// The environment variable from which einet-worker takes `faults`.
+inline constexpr const char* kSyntheticGpuFaults = "EINET_SYNTHETIC_GPU_FAULTS";
 
 // The class that a right answer to this input has, in [0, classes).
 int synthetic_label(std::span<const std::byte> input, int classes);

@@ -163,6 +163,7 @@ class Invariants {
   enum class Lane : std::uint8_t { free, busy };
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
+  bool may_interrupt(const Candidate& above, const Candidate& below) const;
   bool goes_on(const Truth&, const LaneTruth&, TimePoint now) const;
   bool mandatory_done(const Truth&, int next_block, int best_exit) const;
   static bool leaves(const Truth&, TimePoint now);

@@ -181,6 +181,13 @@ bool Invariants::has_home_work(std::size_t lane) const {
                      [&](const TaskTruth& t) { return t.patience && t.reservation->home.value == lane; });
 }
 
+// Best-effort work takes a core for its priority, or its deadline from other best-effort work.
+bool Invariants::may_interrupt(const Candidate& above, const Candidate& below) const {
+  if (above.work == Candidate::Work::reserved) return true;
+  if (scenario_.policy != Policy::edf && above.priority > below.priority) return true;
+  return below.work == Candidate::Work::best_effort && above.deadline < below.deadline;
+}
+
 bool Invariants::may_use_urgent(const Truth& j, std::size_t base) const {
   if (!has_home_work(base)) return true;
   if (!j.reservation || j.reservation->home.value != base) return false;
@@ -272,9 +279,13 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);
       if (is_helped(suspended, base)) continue;
-      if (!suspended.finished && !leaves(suspended, now) &&
-          prefers(*urgent.base, candidate(suspended, base.block, suspended.best_exit),
-                  candidate(j, urgent.block, j.best_exit))) {
+      const Candidate below = candidate(suspended, base.block, suspended.best_exit);
+      const Candidate above = candidate(j, urgent.block, j.best_exit);
+      const bool over = suspended.finished || leaves(suspended, now);
+      if (!urgent.continued && !over && !above.open && !may_interrupt(above, below)) {
+        violation("urgent", now, what + " for no priority nor deadline");
+      }
+      if (!over && prefers(*urgent.base, below, above)) {
         violation("urgent", now, what + " over the more urgent " + job_words(suspended.spec.id));
       }
     }
@@ -295,13 +306,7 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (!may_use_urgent(other, *urgent.base)) continue;
       if (may_await_device(other, base, Lane::free)) continue;
       const Candidate waiting = waiting_candidate(other);
-      // Best-effort work takes a core for its priority, or its deadline from other best-effort work.
-      if (waiting.work == Candidate::Work::optional) continue;
-      const bool needs_it =
-          waiting.work == Candidate::Work::reserved ||
-          (scenario_.policy != Policy::edf && waiting.priority > in_progress.priority) ||
-          (in_progress.work == Candidate::Work::best_effort && waiting.deadline < in_progress.deadline);
-      if (!needs_it) continue;
+      if (waiting.work == Candidate::Work::optional || !may_interrupt(waiting, in_progress)) continue;
       if (more_urgent_is_away(*urgent.base, waiting)) continue;
       if (prefers(*urgent.base, waiting, in_progress)) {
         violation("urgent", now,
@@ -331,7 +336,8 @@ void Invariants::check_quiet(TimePoint now) {
       waits_for_home |= at_home && other.holder && other.holder != i;
       if (other.holder != i || &other == running) continue;
       posted_behind = true;
-      if (running == nullptr && is_away(other, l)) arriving = &other;
+      const bool first = arriving == nullptr || other.grant.value < arriving->grant.value;
+      if (running == nullptr && is_away(other, l) && first) arriving = &other;
       if (goes_on && prefers_to_run(i, waiting_candidate(other), continues)) {
         violation("preemption", now,
                   job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +

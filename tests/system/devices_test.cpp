@@ -1,8 +1,10 @@
 // Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a
 // job goes to, and that it goes on elsewhere with its state when it is done sooner there.
 #include <csignal>
+#include <cstdlib>
 #include <map>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "models/synthetic/synthetic_backend.h"
@@ -114,6 +116,43 @@ TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
   }
   wait(batch, job);
   expect_whole(job, {"gpu", "cpu"});
+}
+
+// 40 trunks run when the model is loaded.
+TEST(Gpu, WhenItIsLostItsJobGoesOnElsewhereAndStatusSaysWhy) {
+  ::setenv(kSyntheticGpuFaults, "lost-after=60", 1);
+  RunningDaemon daemon({.models = {long_model()},
+                        .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n"
+                                  "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n"});
+  ::unsetenv(kSyntheticGpuFaults);
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(long_model());
+  job.plan = wire::ALL;
+  std::vector<int> exits;
+  const auto ended = client.run(
+      job, [&](JobId, const client::Answer& answer) { exits.push_back(answer.exit); }, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED) << ended->reason;
+  ASSERT_EQ(exits.size(), 40u) << "none twice, though it began again";
+  EXPECT_TRUE(std::is_sorted(exits.begin(), exits.end()));
+  const wire::Status status = daemon.status();
+  EXPECT_THAT(status.warnings(),
+              testing::Contains(
+                  "device gpu: its worker does not run: the device cannot be used any more: it fell off "
+                  "the bus, on demand"));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+TEST(Gpu, FaultsThatNobodyKnowsAreNamed) {
+  ::setenv(kSyntheticGpuFaults, "lost-after=soon", 1);
+  RunningDaemon daemon(
+      {.models = {long_model()}, .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n"});
+  ::unsetenv(kSyntheticGpuFaults);
+  EXPECT_THAT(daemon.status().warnings(), testing::Contains(testing::HasSubstr(
+                                              "cannot start: EINET_SYNTHETIC_GPU_FAULTS: found "
+                                              "\"lost-after=soon\"; allowed: lost-after=N or full-every=N")));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 
 }  // namespace

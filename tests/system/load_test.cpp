@@ -17,7 +17,7 @@ constexpr int kClients = 8;
 constexpr std::size_t kInFlight = 32;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kJobsPerClient = 350;  // no more than the trace can hold: its writer is slow here
+constexpr int kJobsPerClient = 350;              // no more than the trace can hold: its writer is slow here
 constexpr bool kMemoryIsTheProductsOwn = false;  // sanitizers keep freed memory and shadows of their own
 #else
 constexpr int kJobsPerClient = 1250;

@@ -1,10 +1,12 @@
 // A device whose memory does not hold all models: which leave it, which come back, and who waits for that.
 #include <csignal>
+#include <cstdlib>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "models/package.h"
+#include "models/synthetic/synthetic_backend.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -232,6 +234,33 @@ TEST(Memory, OfAGpuThatHoldsOneModelTheOthersAreServedByTheCpu) {
   EXPECT_EQ(evicted(client), "b@gpu") << "it was brought there for the job";
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
   EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+// The device itself is full now and then: each model that is loaded takes memory for a state, and each job.
+TEST(Memory, WhereTheDeviceIsFullAnIdleModelGoesAndElseTheJobFailsAlone) {
+  const SyntheticPackage a = model("a"), b = model("b");
+  ::setenv(kSyntheticGpuFaults, "full-every=3", 1);
+  RunningDaemon with_idle({.models = {a, b}, .backend = "synthetic-gpu"});
+  ::setenv(kSyntheticGpuFaults, "full-every=2", 1);
+  RunningDaemon without({.models = {a}, .backend = "synthetic-gpu"});
+  ::unsetenv(kSyntheticGpuFaults);
+  client::Client client = with_idle.connect();
+  auto ended = client.run(whole(a), {}, kPatience);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->outcome, wire::COMPLETED);
+  EXPECT_EQ(evicted(client), "b@cpu");
+  client = without.connect();
+  ended = client.run(whole(a), {}, kPatience);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->outcome, wire::FAILED);
+  EXPECT_EQ(ended->reason, "out_of_device_memory");
+  ended = client.run(whole(a), {}, kPatience);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->outcome, wire::COMPLETED);
+  for (RunningDaemon* daemon : {&with_idle, &without}) {
+    EXPECT_EQ(daemon->stop(), 0) << daemon->log();
+    EXPECT_EQ(broken_promises(daemon->trace()), "");
+  }
 }
 
 }  // namespace

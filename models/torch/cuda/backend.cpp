@@ -4,9 +4,9 @@
 // Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
 // registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
 // it is followed by one, both on the device. A lane's thread sleeps until its block's event has happened.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <string>
 #include <vector>
 
 #include <ATen/Context.h>
@@ -39,8 +39,17 @@ torch::TensorOptions pinned(torch::ScalarType type) {
   return torch::TensorOptions(type).pinned_memory(true);
 }
 
-// LibTorch reports its errors as exceptions. After most errors of CUDA the process cannot use the device any
-// more: then it ends, and the daemon starts another.
+// The first error after which the process cannot use the device any more, as after most errors of CUDA.
+struct Loss {
+  std::mutex mutex;
+  std::string why;
+};
+Loss& loss() {
+  static Loss loss;
+  return loss;
+}
+
+// LibTorch reports its errors as exceptions.
 template <class F>
 Result<void> guarded(F&& body) {
   try {
@@ -51,9 +60,8 @@ Result<void> guarded(F&& body) {
     return error(std::string("out of device memory: ") + e.what_without_backtrace());
   } catch (const c10::Error& e) {
     if (cudaDeviceSynchronize() != cudaSuccess) {
-      std::fprintf(stderr, "einet-worker: the device cannot be used any more: %s\n",
-                   e.what_without_backtrace());
-      std::_Exit(1);
+      const std::lock_guard lock(loss().mutex);
+      if (loss().why.empty()) loss().why = e.what_without_backtrace();
     }
     return error(e.what_without_backtrace());
   }
@@ -306,6 +314,10 @@ class CudaBackend final : public Backend {
     });
     if (!ok) return ok.error();
     return state;
+  }
+  std::string why_lost() const override {
+    const std::lock_guard lock(loss().mutex);
+    return loss().why;
   }
   // The thread sleeps while its stream works.
   Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
