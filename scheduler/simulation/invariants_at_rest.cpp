@@ -282,7 +282,9 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       const Candidate below = candidate(suspended, base.block, suspended.best_exit);
       const Candidate above = candidate(j, urgent.block, j.best_exit);
       const bool over = suspended.finished || leaves(suspended, now);
-      if (!urgent.continued && !over && !above.open && !may_interrupt(above, below)) {
+      // The core may have meant the block before.
+      const bool known = !over && base.begun < now;
+      if (known && !urgent.continued && !above.open && !may_interrupt(above, below)) {
         violation("urgent", now, what + " for no priority nor deadline");
       }
       if (!over && prefers(*urgent.base, below, above)) {

@@ -46,7 +46,7 @@ class Maker {
       s_.races = dice_.chance(70) ? 20 : 0;
     }
     lanes();
-    if (devices_ == 2) {
+    if (devices_ > 1) {
       faster_ = learns_.chance(30) ? learns_.from_to(2, 5) : 1;
       moves_ = learns_.chance(60);
       s_.failed_moves = wild_ && moves_ && learns_.chance(50) ? 40 : 0;
@@ -78,6 +78,7 @@ class Maker {
     devices_ = dice_.chance(75) ? 1 : 2;
     const auto preemption = static_cast<Preemption>(dice_.chance(60) ? 0 : dice_.from_to(1, 2));
     const int lanes = dice_.from_to(devices_, 4);
+    if (devices_ == 2 && lanes > 2 && learns_.chance(30)) devices_ = 3;
     for (int i = 0; i < lanes; ++i) {
       s_.lanes.push_back({.device = DeviceId{static_cast<std::uint32_t>(i % devices_)},
                           .preemption = dice_.chance(80) ? preemption : Preemption::boundary});
@@ -88,14 +89,15 @@ class Maker {
     auto model = std::make_shared<ModelTimes>();
     const int blocks = dice_.from_to(1, 6);
     const bool exits = dice_.chance(60);
-    const int only = devices_ == 2 && dice_.chance(40) ? dice_.from_to(0, 1) : -1;
+    const int only = devices_ > 1 && dice_.chance(40) ? dice_.from_to(0, 1) : -1;  // of the first two
     model->on_device.resize(static_cast<std::size_t>(devices_));
     for (int d = 0; d < devices_; ++d) {
-      if (only != -1 && d != only) continue;
+      Dice& dice = d < 2 ? dice_ : learns_;
+      if (only != -1 && (d < 2 ? d != only : dice.chance(50))) continue;
       for (int b = 0; b < blocks; ++b) {
-        BlockTime time{.trunk = Duration{dice_.from_to(1, 8)},
-                       .exit = Duration{exits ? dice_.from_to(0, 3) : 0}};
-        Duration more{dice_.from_to(0, 4)};
+        BlockTime time{.trunk = Duration{dice.from_to(1, 8)},
+                       .exit = Duration{exits ? dice.from_to(0, 3) : 0}};
+        Duration more{dice.from_to(0, 4)};
         if (d == 1) {
           for (Duration* part : {&time.trunk, &time.exit, &more})
             *part = (*part + Duration{faster_ - 1}) / faster_;
@@ -105,11 +107,13 @@ class Maker {
         model->on_device[static_cast<std::size_t>(d)].push_back(time);
       }
     }
-    if (moves_ && only == -1) {
-      model->moves.resize(2);
-      for (auto& on : model->moves) {
-        for (int b = 0; b < blocks; ++b)
-          on.push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
+    const auto on = std::count_if(model->on_device.begin(), model->on_device.end(),
+                                  [](const auto& times) { return !times.empty(); });
+    if (moves_ && on > 1) {
+      model->moves.resize(model->on_device.size());
+      for (std::size_t d = 0; d < model->moves.size(); ++d) {
+        for (std::size_t b = 0; b < model->on_device[d].size(); ++b)
+          model->moves[d].push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
       }
     }
     if (exits) {

@@ -33,6 +33,12 @@ class GpuCheck(unittest.TestCase):
         self.assertGreater(report["profile"]["b-alexnet-digits"]["cpu"]["trunk"], 0)
         self.assertGreater(report["lanes"]["flood"]["networks_per_s"], 0)
         self.assertTrue(report["tasks"]["accepted"]["accepted"])
+        moves = report["moves"]
+        self.assertEqual(set(moves["fine-resnet-digits"]), {"cpu", "beside"})
+        self.assertGreater(moves["fine-resnet-digits"]["cpu"]["out"][0], 0)
+        self.assertEqual(moves["under load"]["completed"], moves["under load"]["jobs"])
+        self.assertGreaterEqual(report["memory"]["evictions"], 8)
+        self.assertGreater(report["memory"]["fine-resnet-digits"], 0)
         again, same = self.check("--device", "cpu")
         self.assertEqual(again.stdout.count("\n"), 1, again.stdout)
         self.assertEqual(same, report)
