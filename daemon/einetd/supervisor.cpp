@@ -275,7 +275,7 @@ bool Supervisor::make_room(DeviceId device) {
   if (w.unloads) return true;
   if (!to_evict(w, ByteCount{})) return false;
   boost::asio::post(parts_.io, [this, &w] {
-    if (w.state != State::up || w.loads || w.unloads) return;
+    if (w.state != State::up || w.unloads) return;
     if (const auto victim = to_evict(w, ByteCount{})) evict(w, *victim);
   });
   return true;
@@ -290,7 +290,17 @@ void Supervisor::tend(Worker& w) {
   }
   if (!w.lack || w.lack->model != *next) return load(w, *next);
   if (const auto victim = to_evict(w, w.lack->bytes)) return evict(w, *victim);
-  if (w.state == State::up) return;  // its jobs wait until others have ended
+  if (w.state == State::up) {
+    // Its jobs wait until others have ended. But if there are none, what fills the memory is room for the
+    // states of jobs that have gone, which a worker keeps for the next ones.
+    for (std::uint32_t m = 0; m < w.holds.size(); ++m) {
+      if (w.holds[m] && is_needed(ModelId{m})) return;
+    }
+    parts_.log.warn("worker starts again for memory",
+                    {{"device", device_name(w)}, {"model", parts_.catalog.model(*next).name}});
+    start_again(w);
+    return parts_.driver.pump();
+  }
   const Lack lack = *std::exchange(w.lack, std::nullopt);
   ++w.answered;
   if (!parts_.catalog.model(*next).runs_on(w.device)) refuse(w, *next, lack.reason);
@@ -446,13 +456,16 @@ void Supervisor::reload() {
   for (Worker& w : workers_) {
     w.deadly.clear();
     w.delay = parts_.config.worker.restart_delay;
-    if (!w.process) continue;  // it starts soon
-    parts_.driver.detach(w.device, LaneLoss::comes_back);
-    w.state = State::ending;
-    w.heard = parts_.clock.now();
-    end(w);
+    if (w.process) start_again(w);  // else it starts soon
   }
   parts_.driver.pump();
+}
+
+void Supervisor::start_again(Worker& w) {
+  parts_.driver.detach(w.device, LaneLoss::comes_back);
+  w.state = State::ending;
+  w.heard = parts_.clock.now();
+  end(w);
 }
 
 void Supervisor::end(Worker& w) {

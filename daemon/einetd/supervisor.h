@@ -135,6 +135,7 @@ class Supervisor {
   void died(Worker&);
   void restart_later(Worker&);
   void settle(Worker&);
+  void start_again(Worker&);
   void end(Worker&);
   void kill(Worker&, const std::string& why);
   void check_hangs();

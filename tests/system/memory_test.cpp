@@ -207,6 +207,27 @@ TEST_F(MemoryForTwo, ATaskKeepsItsModelAndIsRefusedWhereThatIsEvicted) {
   expect_good_end();
 }
 
+// A worker keeps the room of a job's state for the next job. Here the large model needs it back.
+TEST(Memory, ThatIsFullOfOldStatesIsFreed) {
+  const SyntheticPackage small = model("small"), large = model_of("large", 21, 5ms, 20us);
+  TemporaryFolder folder;
+  const auto package = read_package(write_synthetic_package(folder.path(), large)).value();
+  const std::string memory = std::to_string(size_of(package.weights).value + kState / 2) + "B";
+  RunningDaemon daemon({.models = {large, small}, .device = "lanes = 2\nmemory = \"" + memory + "\"\n"});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(evicted(client), "large@cpu");
+  auto ended = client.run(whole(small), {}, kPatience);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->outcome, wire::COMPLETED);
+  // Its weights fit, but not beside that job's state; nor does a state of its own.
+  ended = client.run(whole(large), {}, kPatience);
+  ASSERT_TRUE(ended) << daemon.log();
+  EXPECT_EQ(ended->reason, "out_of_device_memory");
+  EXPECT_EQ(evicted(client), "small@cpu");
+  EXPECT_TRUE(daemon.wait_log("worker starts again for memory"));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+}
+
 // Two jobs at once, where there is room for the state of one.
 TEST_F(MemoryForThreeAndOneJob, AnIdleModelGoesForTheStateOfAJob) {
   const client::Ticket first = post(whole(b)), second = post(whole(b));
