@@ -331,6 +331,9 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   if (!l.up) violation("protocol", now, what + " is granted to a lost lane");
   if (is_evicted(j, l.device)) violation("order", now, what + " is granted where its model is not");
   if (is_away(j, l) != g.from.has_value()) violation("order", now, what + " is granted far from its state");
+  if (g.from && j.last_lane && *g.from != lanes_[*j.last_lane].device) {
+    violation("order", now, what + " is to be brought from where its state is not");
+  }
   j.moved_before = is_away(j, l) ? g.first_block : -1;
   if (is_away(j, l)) {
     ++counts_.moved;

@@ -71,12 +71,12 @@ struct Memory : testing::Test {
   }
   // Runs on a lane, and has answered.
   client::Ticket begin(const SyntheticPackage& of) {
-    int exits = 0;
-    client::JobRequest job = whole(of);
+    const int before = answers;
+    const client::JobRequest job = whole(of);
     const auto ticket =
-        client.post(job, {.exit = [&](JobId, const client::Answer&) { ++exits; }, .ended = {}});
+        client.post(job, {.exit = [this](JobId, const client::Answer&) { ++answers; }, .ended = {}});
     EXPECT_TRUE(ticket);
-    while (exits == 0 && client.wait_any(kPatience)) {
+    while (answers == before && client.wait_any(kPatience)) {
     }
     return *ticket;
   }
@@ -95,6 +95,7 @@ struct Memory : testing::Test {
     EXPECT_EQ(broken_promises(daemon.trace()), "");
   }
 
+  int answers = 0;
   const SyntheticPackage a = model("a"), b = model("b"), c = model("c");
   RunningDaemon daemon;
   client::Client client;
