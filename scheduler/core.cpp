@@ -109,11 +109,13 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   }
   if (deadline <= release) return Reason::deadline_before_release;
   if (spec.on_miss == OnMiss::stop && deadline <= now) return Reason::deadline_in_past;
-  if (!has_device(spec)) return Reason::no_lane;
+  const DeviceSet able = devices_of(*spec.times);
+  if (!lives(able, spec.model)) return Reason::no_lane;
   if (jobs_.full()) return Reason::queue_full;
 
   JobRecord& job = jobs_.add(spec);
-  job.devices = where_to_begin(spec);
+  job.able = able;
+  job.devices = where_to_begin(job);
   if (job.has_exits()) job.lives = lives_.of(spec);
   job.spec.release = release;
   job.spec.deadline = deadline;
@@ -253,7 +255,7 @@ void Core::Impl::forget_state(JobRecord& job) {
     job.last_lane.reset();
     job.at.reset();
     job.stranded = job.stays = false;
-    job.devices = where_to_begin(job.spec);
+    job.devices = where_to_begin(job);
   });
 }
 
@@ -317,7 +319,7 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   if (device_lives) return;
   dead_devices_ |= device_bit(lane->device);
   jobs_.for_each([&](JobRecord& job) {
-    if (job.state != JobState::ended && !has_device(job.spec)) {
+    if (job.state != JobState::ended && !lives(job.able, job.spec.model)) {
       end(job, Outcome::failed, Reason::no_lane, now);
     }
   });
@@ -333,8 +335,8 @@ void Core::Impl::set_residence(ModelId model, DeviceId device, Residence residen
   put(missing_[model.value].for_good, residence == Residence::lost);
   jobs_.for_each([&](JobRecord& job) {
     if (job.spec.model != model || job.state == JobState::ended) return;
-    if (!has_device(job.spec)) return end(job, Outcome::failed, Reason::no_lane, now);
-    rank(job, [&] { job.devices = job.at ? where_to_go_on(job) : where_to_begin(job.spec); });
+    if (!lives(job.able, model)) return end(job, Outcome::failed, Reason::no_lane, now);
+    rank(job, [&] { job.devices = job.at ? where_to_go_on(job) : where_to_begin(job); });
   });
 }
 

@@ -176,8 +176,8 @@ class Core::Impl {
   static DeviceId fastest(const JobRecord&, DeviceSet);
   DeviceSet open_to(const JobRecord&);
   bool can_move(const JobRecord&, DeviceId from, DeviceId to) const;
-  bool has_device(const JobSpec&) const;  // one that lives, for its model
-  DeviceSet where_to_begin(const JobSpec&) const;
+  bool lives(DeviceSet able, ModelId) const;  // some device that runs the model
+  DeviceSet where_to_begin(const JobRecord&) const;
   DeviceSet where_to_go_on(const JobRecord&) const;
   TimePoint could_begin(const JobRecord&, DeviceId, TimePoint boundary) const;
   void call_over();

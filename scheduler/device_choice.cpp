@@ -49,18 +49,18 @@ bool Core::Impl::can_move(const JobRecord& job, DeviceId from, DeviceId to) cons
   if (from.value >= devices || to.value >= devices || moves[from.value].empty() || moves[to.value].empty()) {
     return false;
   }
-  if (job.stays || options_.policy == Policy::fifo || (where_to_begin(job.spec) & device_bit(to)) == 0)
+  if (job.stays || options_.policy == Policy::fifo || (where_to_begin(job) & device_bit(to)) == 0)
     return false;
   const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
   return !reserved && shares_.server(job.spec.tenant) == nullptr;
 }
 
-bool Core::Impl::has_device(const JobSpec& spec) const {
-  return (devices_of(*spec.times) & ~missing(spec.model).for_good & ~dead_devices_) != 0;
+bool Core::Impl::lives(DeviceSet able, ModelId model) const {
+  return (able & ~missing(model).for_good & ~dead_devices_) != 0;
 }
 
-DeviceSet Core::Impl::where_to_begin(const JobSpec& spec) const {
-  return devices_of(*spec.times) & ~missing(spec.model).now;
+DeviceSet Core::Impl::where_to_begin(const JobRecord& job) const {
+  return job.able & ~missing(job.spec.model).now;
 }
 
 // Where the job, which has run a block, can go on.

@@ -48,6 +48,7 @@ class LifeTable;
 struct JobRecord {
   JobSpec spec;
   Urgency urgency;
+  DeviceSet able = 0;  // the devices that run its model
   // Where it can go on now: on the devices that hold its model, or of them those that its state can get to.
   DeviceSet devices = 0;
   JobState state = JobState::waiting;
@@ -102,7 +103,7 @@ struct JobRecord {
   }
   // Whose times say what its work is worth as long as no lane has it: the one that it is on, or the first.
   DeviceId usual_device() const {
-    return at ? *at : DeviceId{static_cast<std::uint32_t>(std::countr_zero(devices_of(*spec.times)))};
+    return at ? *at : DeviceId{static_cast<std::uint32_t>(std::countr_zero(able))};
   }
   // The lane that its reserved work belongs to.
   LaneId home() const;
