@@ -333,21 +333,24 @@ bool Driver::take(LaneId id, const lane::Report& report) {
     if (report.answer) take_answer(job, *block.answer, id, report);
   }
   if (report.finished != lane::End::none) {
-    const GrantEnd how = grant_end(lane.device, report);
+    const GrantEnd how = grant_end(lane, report);
     if (!core_.grant_ended(id, report.grant, how, parts_.clock.now())) return false;
     std::erase_if(lane.posted, [&](const Posted& p) { return p.number == report.grant; });
   }
   return true;
 }
 
-GrantEnd Driver::grant_end(DeviceId device, const lane::Report& report) {
+GrantEnd Driver::grant_end(const Lane& lane, const lane::Report& report) {
   switch (report.finished) {
     case lane::End::done:
       return GrantEnd::done;
     case lane::End::stopped:
       return GrantEnd::stopped;
-    case lane::End::out_of_memory:
-      return report.block < 0 && calls_.make_room(device) ? GrantEnd::not_begun : GrantEnd::out_of_memory;
+    case lane::End::out_of_memory: {
+      const Posted* posted = lane.find(report.grant);
+      const bool again = posted != nullptr && report.block < 0 && calls_.make_room(lane.device, posted->at);
+      return again ? GrantEnd::not_begun : GrantEnd::out_of_memory;
+    }
     default:
       return GrantEnd::failed;
   }

@@ -62,8 +62,9 @@ class Driver final : public Reservations, private Commands, private Observer {
     std::function<void(DeviceId, const std::string& why)> broken;
     // The first job of a model has come, or its last one has gone.
     std::function<void(ModelId)> use_changed;
-    // The device has no memory left for a job. True: soon there will be more; the job is tried again.
-    std::function<bool(DeviceId)> make_room;
+    // The device had no memory left for a job that it was granted then. True: there is more now, or will be
+    // soon; the job is tried again.
+    std::function<bool(DeviceId, TimePoint granted)> make_room;
   };
   // All parts must outlive it.
   Driver(Parts, Calls);
@@ -167,7 +168,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   void drop(DeviceId, LaneLoss);
   bool cancel(const HeldJob&);
   bool take(LaneId, const lane::Report&);
-  GrantEnd grant_end(DeviceId, const lane::Report&);
+  GrantEnd grant_end(const Lane&, const lane::Report&);
   void note_use(ModelId, std::ptrdiff_t jobs);
   void take_answer(HeldJob&, const ExitAnswer& held, LaneId, const lane::Report&);
   More rearm();

@@ -219,6 +219,7 @@ void Supervisor::answered(Worker& w, const lane::ModelRefused& message) {
 void Supervisor::answered(Worker& w, const lane::ModelUnloaded& message) {
   if (w.unloads != message.model) return kill(w, "it answered for a model out of turn");
   w.unloads.reset();
+  w.freed_at = parts_.clock.now();
   if (w.lack) {
     const std::uint64_t freed = parts_.catalog.model(message.model).description.weights.value;
     w.lack->bytes.value -= std::min(freed, w.lack->bytes.value);
@@ -270,9 +271,9 @@ void Supervisor::use_changed() {
   });
 }
 
-bool Supervisor::make_room(DeviceId device) {
+bool Supervisor::make_room(DeviceId device, TimePoint granted) {
   Worker& w = workers_[device.value];
-  if (w.unloads) return true;
+  if (w.unloads || granted <= w.freed_at) return true;
   if (!to_evict(w, ByteCount{})) return false;
   boost::asio::post(parts_.io, [this, &w] {
     if (w.state != State::up || w.unloads) return;

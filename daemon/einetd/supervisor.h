@@ -64,7 +64,7 @@ class Supervisor {
 
   // Some model is needed now that was not, or the opposite. Driver::Calls has these two.
   void use_changed();
-  bool make_room(DeviceId);
+  bool make_room(DeviceId, TimePoint granted);
 
   WorkerView view(DeviceId) const;
   // Of models from devices that serve, since the daemon started.
@@ -97,6 +97,7 @@ class Supervisor {
     // One of these at a time, since `asked_at`.
     std::optional<ModelId> loads, unloads;
     TimePoint asked_at{};
+    TimePoint freed_at{};  // when it last gave a model's memory back
     std::optional<Lack> lack;
     std::vector<bool> holds;           // by ModelId: its process does
     std::vector<Residence> residence;  // by ModelId: as the core knows it

@@ -75,4 +75,8 @@ void SlotTable::put_back(std::uint32_t number, int next_block) {
   slot.in_use.store(false, std::memory_order_release);
 }
 
+void SlotTable::catch_up() const {
+  for (const Slot& slot : slots_) (void)slot.in_use.load(std::memory_order_acquire);
+}
+
 }  // namespace einet

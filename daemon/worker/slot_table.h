@@ -53,6 +53,9 @@ class SlotTable {
   // Lets go of it; `next_block` is the first one not executed, 0 if there is nothing to go on with.
   // Precondition: taken.
   void put_back(std::uint32_t slot, int next_block);
+  // All that lanes did before they put back a state happens before this thread goes on. It knows from another
+  // process, the daemon, that jobs have gone, which is no order between threads.
+  void catch_up() const;
 
  private:
   struct Slot {

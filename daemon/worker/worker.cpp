@@ -75,6 +75,7 @@ class Worker {
     if (const auto* load = std::get_if<lane::LoadModel>(&message)) {
       loader_ = std::jthread([this, load = *load] { this->load(load); });  // after the one before
     } else if (const auto* unload = std::get_if<lane::UnloadModel>(&message)) {
+      jobs_.catch_up();
       models_.unload(unload->model);
       send(lane::ModelUnloaded{unload->model});
     } else if (const auto* save = std::get_if<lane::SaveState>(&message)) {
