@@ -66,7 +66,7 @@ class Daemon {
         tenants_(config),
         driver_({io_, clock_, config_, catalog_, sessions_, statistics_, log_, trace_.get()},
                 {.broken = [this](DeviceId d, const std::string& why) { supervisor_.broken(d, why); },
-                 .use_changed = [this](ModelId) { supervisor_.use_changed(); },
+                 .use_changed = [this] { supervisor_.use_changed(); },
                  .make_room = [this](DeviceId d,
                                      TimePoint granted) { return supervisor_.make_room(d, granted); }}),
         tasks_({config_, catalog_, driver_, statistics_, log_, [this] { supervisor_.use_changed(); }}),

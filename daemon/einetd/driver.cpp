@@ -107,7 +107,7 @@ void Driver::note_use(ModelId model, std::ptrdiff_t jobs) {
   use.jobs += static_cast<std::size_t>(jobs);
   if ((use.jobs > 0) == before) return;
   use.since = parts_.clock.now();
-  calls_.use_changed(model);
+  calls_.use_changed();
 }
 
 bool Driver::cancel(JobId id, std::optional<TenantId> tenant) {

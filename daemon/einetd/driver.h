@@ -61,7 +61,7 @@ class Driver final : public Reservations, private Commands, private Observer {
     // A worker broke the rules of its channel and was detached; it must be killed.
     std::function<void(DeviceId, const std::string& why)> broken;
     // The first job of a model has come, or its last one has gone.
-    std::function<void(ModelId)> use_changed;
+    std::function<void()> use_changed;
     // The device had no memory left for a job that it was granted then. True: there is more now, or will be
     // soon; the job is tried again.
     std::function<bool(DeviceId, TimePoint granted)> make_room;

@@ -262,6 +262,16 @@ bool Supervisor::is_needed(ModelId model) const {
   return parts_.driver.use(model).jobs > 0 || parts_.tasks.need(model);
 }
 
+template <class F>
+std::optional<ModelId> Supervisor::longest_so(F&& f) const {
+  std::optional<ModelId> first;
+  for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+    if (!f(ModelId{m})) continue;
+    if (!first || parts_.driver.use(ModelId{m}).since < parts_.driver.use(*first).since) first = ModelId{m};
+  }
+  return first;
+}
+
 void Supervisor::use_changed() {
   if (evicted_ == 0 || looks_) return;
   looks_ = true;
@@ -294,9 +304,7 @@ void Supervisor::tend(Worker& w) {
   if (w.state == State::up) {
     // Its jobs wait until others have ended. But if there are none, what fills the memory is room for the
     // states of jobs that have gone, which a worker keeps for the next ones.
-    for (std::uint32_t m = 0; m < w.holds.size(); ++m) {
-      if (w.holds[m] && is_needed(ModelId{m})) return;
-    }
+    if (longest_so([&](ModelId m) { return w.holds[m.value] && is_needed(m); })) return;
     parts_.log.warn("worker starts again for memory",
                     {{"device", device_name(w)}, {"model", parts_.catalog.model(*next).name}});
     start_again(w);
@@ -318,24 +326,17 @@ std::optional<ModelId> Supervisor::next_to_load(Worker& w) {
     }
     return std::nullopt;
   }
-  std::optional<ModelId> first;
-  for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
-    if (w.residence[m] != Residence::out || !is_needed(ModelId{m})) continue;
-    if (!first || parts_.driver.use(ModelId{m}).since < parts_.driver.use(*first).since) first = ModelId{m};
-  }
-  return first;
+  return longest_so([&](ModelId m) { return w.residence[m.value] == Residence::out && is_needed(m); });
 }
 
 // None: what could go has not that much memory.
 std::optional<ModelId> Supervisor::to_evict(const Worker& w, ByteCount least) const {
-  std::optional<ModelId> oldest;
   std::uint64_t sum = 0;
-  for (std::uint32_t m = 0; m < w.holds.size(); ++m) {
-    if (!w.holds[m] || is_needed(ModelId{m})) continue;
-    sum += parts_.catalog.model(ModelId{m}).description.weights.value;
-    if (!oldest || parts_.driver.use(ModelId{m}).since < parts_.driver.use(*oldest).since)
-      oldest = ModelId{m};
-  }
+  const auto oldest = longest_so([&](ModelId m) {
+    const bool could_go = w.holds[m.value] && !is_needed(m);
+    if (could_go) sum += parts_.catalog.model(m).description.weights.value;
+    return could_go;
+  });
   return sum >= least.value ? oldest : std::nullopt;
 }
 

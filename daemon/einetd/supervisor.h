@@ -122,6 +122,9 @@ class Supervisor {
   std::optional<ModelId> next_to_load(Worker&);
   std::optional<ModelId> to_evict(const Worker&, ByteCount least) const;
   bool is_needed(ModelId) const;
+  // Of the models of which f(ModelId) is true, the one whose use changed longest ago.
+  template <class F>
+  std::optional<ModelId> longest_so(F&& f) const;
   void ask(Worker&, std::optional<ModelId>& what, ModelId, lane::ToWorker);
   void load(Worker&, ModelId);
   void unload(Worker&, ModelId);

@@ -23,6 +23,9 @@ class DeviceMemory {
   void give_back(ByteCount n) { taken_ -= n.value; }
 
  private:
+  // Of the limit, when so much is taken.
+  std::uint64_t left(std::uint64_t taken) const { return taken < limit_.value ? limit_.value - taken : 0; }
+
   const ByteCount limit_;
   std::atomic<std::uint64_t> taken_ = 0;
 };

@@ -73,7 +73,8 @@ class Worker {
   // Handles one message. False: it was the last one.
   bool handle(const lane::ToWorker& message) {
     if (const auto* load = std::get_if<lane::LoadModel>(&message)) {
-      loader_ = std::jthread([this, load = *load] { this->load(load); });  // after the one before
+      if (loader_.joinable()) loader_.join();  // it has answered
+      loader_ = std::jthread([this, load = *load] { this->load(load); });
     } else if (const auto* unload = std::get_if<lane::UnloadModel>(&message)) {
       jobs_.catch_up();
       models_.unload(unload->model);

@@ -89,8 +89,11 @@ struct Memory : testing::Test {
     }
     return std::nullopt;
   }
+  bool holds_jobs(std::uint64_t jobs) {
+    return daemon.eventually([&](const wire::Status&) { return daemon.counter("jobs_held") == jobs; });
+  }
   void expect_good_end() {
-    EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.counters_size() > 0; }));
+    EXPECT_TRUE(holds_jobs(0));
     EXPECT_EQ(daemon.stop(), 0) << daemon.log();
     EXPECT_EQ(broken_promises(daemon.trace()), "");
   }
@@ -197,10 +200,7 @@ TEST_F(MemoryForTwo, ATaskKeepsItsModelAndIsRefusedWhereThatIsEvicted) {
   const auto second = client.add_task(task, kPatience);
   ASSERT_TRUE(second && std::holds_alternative<wire::TaskAdded>(*second));
   const client::Ticket job = post(whole(c));
-  ASSERT_TRUE(daemon.eventually([](const wire::Status& s) {
-    return std::any_of(s.counters().begin(), s.counters().end(),
-                       [](const wire::Counter& n) { return n.name() == "jobs_held" && n.value() == 1; });
-  }));
+  ASSERT_TRUE(holds_jobs(1));
   EXPECT_TRUE(waits());
   ASSERT_TRUE(client.remove_task("t", kPatience));
   EXPECT_EQ(wait(job).outcome, wire::COMPLETED);
