@@ -23,6 +23,9 @@
 #include "models/carried_state.h"
 #include "models/cuda_backend.h"
 #include "models/input.h"
+#ifdef EINET_HAS_NVCC
+#include "models/torch/cuda/answer.h"
+#endif
 #include "models/torch/cuda/capture.h"
 #include "models/torch/operations.h"
 #include "models/torch/state_layout.h"
@@ -160,15 +163,26 @@ class CudaLane final : public LaneModel {
     }
   }
 
+  // Into scores_. An exit ends with its softmax.
   void compute_exit(int block) {
     const torch::NoGradGuard no_grad;
-    const auto values = compute(program().block(block).exit);
+    const std::span<const Operation> exit = program().block(block).exit;
+#ifdef EINET_HAS_NVCC
+    const Register logits = exit.back().inputs.front();
+    const auto values = compute(exit.first(exit.size() - 1));
+    const torch::Tensor known = values[static_cast<std::size_t>(logits)];
+    const torch::Tensor in = (known.defined() ? known : view(logits)).contiguous();
+    C10_CUDA_CHECK(enqueue_answer(in.const_data_ptr<float>(), program().classes(),
+                                  scores_.mutable_data_ptr<float>(), stream_.stream()));
+#else
+    const auto values = compute(exit);
     const torch::Tensor& answer = values[static_cast<std::size_t>(program().answer(block))];
     scores_.copy_(answer.view({-1}), /*non_blocking=*/true);
+#endif
   }
 
   // The registers that these operations wrote; the others stay undefined.
-  std::vector<torch::Tensor> compute(const std::vector<Operation>& operations) const {
+  std::vector<torch::Tensor> compute(std::span<const Operation> operations) const {
     std::vector<torch::Tensor> values(static_cast<std::size_t>(program().register_count()));
     for (const Operation& operation : operations) {
       std::vector<torch::Tensor> inputs;
