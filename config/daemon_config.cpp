@@ -184,7 +184,7 @@ class Reader {
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       d.memory = table.bytes("memory", d.memory);
       read_cores(table, d, pinned, c.warnings);
-      if (d.backend == BackendKind::cuda || d.backend == BackendKind::synthetic_gpu) {
+      if (d.is_gpu()) {
         read_gpu(table, d);
       } else {
         d.preemption = table.choice("preemption", kPreemptions, d.preemption);
@@ -201,7 +201,7 @@ class Reader {
     }
   }
 
-  // A lane is a stream; nothing takes the device from the block in progress.
+  // A lane is a stream, an urgent lane one of higher priority.
   void read_gpu(TomlTable& table, DeviceConfig& d) {
     const std::string its = " for backend \"" + std::string(name(d.backend)) + "\"";
     if (d.backend == BackendKind::cuda && !cuda_index(d.name)) {
@@ -212,9 +212,6 @@ class Reader {
       table.fail("threads", found(std::to_string(d.threads)) + "1, or none," + its);
     }
     d.preemption = table.choice("preemption", kPreemptions, "boundary");
-    if (d.has_urgent_lanes()) {
-      table.fail("preemption", found(d.preemption) + "\"boundary\", or none," + its);
-    }
   }
 
   void read_cores(TomlTable& table, DeviceConfig& d, std::set<int>& pinned,

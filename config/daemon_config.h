@@ -38,6 +38,7 @@ struct DeviceConfig {
 
   // Whether each lane has an urgent lane beside it, and how many lanes that makes.
   bool has_urgent_lanes() const { return preemption != "boundary"; }
+  bool is_gpu() const { return backend == BackendKind::cuda || backend == BackendKind::synthetic_gpu; }
   int all_lanes() const { return has_urgent_lanes() ? 2 * lanes : lanes; }
   friend bool operator==(const DeviceConfig&, const DeviceConfig&) = default;
 };

@@ -45,6 +45,10 @@ class TrunkState {
   ByteCount size_;
 };
 
+// An urgent lane preempts a base lane: on a CPU it runs on the same core at a higher rank, on a GPU it is a
+// stream of higher priority.
+enum class LaneKind : std::uint8_t { base, urgent };
+
 // A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
 // Backend::enter_lane. Nothing here allocates. Every call gets a TrunkState of at least state_bytes(); block
 // numbers are in range and in order (begin, trunk 0, trunk 1, …), exit b after trunk b and before trunk b +
@@ -67,7 +71,7 @@ class LoadedModel {
   virtual const PackageInfo& info() const = 0;
   virtual ByteCount state_bytes() const = 0;
   // Thread-safe.
-  virtual Result<std::unique_ptr<LaneModel>> make_lane() const = 0;
+  virtual Result<std::unique_ptr<LaneModel>> make_lane(LaneKind = LaneKind::base) const = 0;
 
   // A job moves to another worker: its state before `next_block`, after trunks 0 … next_block - 1, as bytes
   // that mean the same to every executor that computes the program (models/carried_state.h). Thread-safe, for
@@ -87,6 +91,8 @@ class Backend {
   virtual std::string_view name() const = 0;
   // The kind of device that its lanes are: which ET-profile of a package holds for them.
   virtual std::string_view device_kind() const { return "cpu"; }
+  // Whether a lane's thread only waits for its device.
+  virtual bool is_gpu() const { return false; }
   // What it runs on, as ET-profiles name it.
   virtual std::string machine() const;
   // Once in every lane thread, before the first LaneModel runs there: thread-local library settings.
@@ -97,9 +103,8 @@ class Backend {
   // After a call that failed: why this process cannot use the device any more; empty: it can. Any thread.
   virtual std::string why_lost() const { return {}; }
   // What the calling lane thread has used of its lane so far: a block costs the difference. Processor time,
-  // so that a block that stood still for more urgent work is no longer for it; where the thread only waits
-  // for its device, time.
-  virtual Duration lane_time() const { return thread_cpu_time(); }
+  // so that a block that stood still for more urgent work is no longer for it; on a GPU, time.
+  Duration lane_time() const { return is_gpu() ? SystemClock().now().time_since_epoch() : thread_cpu_time(); }
 };
 
 }  // namespace einet

@@ -91,8 +91,9 @@ bool Supervisor::runs_well(const Worker& w) const {
 }
 
 bool Supervisor::preempts(const Worker& w) const {
-  return w.process && w.places == lane::Places::all &&
-         w.process->channel().lanes() > parts_.config.devices[w.device.value].lanes;
+  const DeviceConfig& device = parts_.config.devices[w.device.value];
+  return w.process && (w.places == lane::Places::all || device.is_gpu()) &&
+         w.process->channel().lanes() > device.lanes;
 }
 
 // ---- a worker's life ----

@@ -68,7 +68,11 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
                                                             const DeviceConfig& device, const Rank& rank,
                                                             int arena_fd) {
   const bool real_time = rank.real_time == Rank::RealTime::yes;
-  Result<lane::DaemonEnd> channel = lane::DaemonEnd::create(real_time ? device.all_lanes() : device.lanes);
+  lane::Configure configure;
+  configure.lanes = device.lanes;
+  // On a CPU an urgent lane takes the core by its rank, on a GPU its stream's priority does.
+  configure.urgent_lanes = device.has_urgent_lanes() && (real_time || device.is_gpu());
+  Result<lane::DaemonEnd> channel = lane::DaemonEnd::create(configure.all_lanes());
   if (!channel) return channel.error();
   auto sockets = lane::ControlSocket::make_pair();
   if (!sockets) return sockets.error();
@@ -85,15 +89,13 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
   if (!worker->pidfd_)
     return error(std::string("cannot watch the worker: pidfd_open: ") + std::strerror(pidfd_errno));
 
-  lane::Configure configure;
   // Of GPUs there may be several: the name says which.
   configure.backend = device.backend == BackendKind::cuda ? device.name : std::string(name(device.backend));
-  configure.lanes = device.lanes;
   configure.threads = device.threads;
   configure.cores = device.cores;
   configure.nice = rank.lane_nice;
   if (real_time) configure.reserved_priority = kReservedLanePriority;
-  if (real_time && device.has_urgent_lanes()) configure.urgent_priority = kUrgentLanePriority;
+  if (real_time && configure.urgent_lanes) configure.urgent_priority = kUrgentLanePriority;
   configure.memory = device.memory;
   configure.down = UniqueFd(::dup(worker->channel_.down_fd()));
   configure.up = UniqueFd(::dup(worker->channel_.up_fd()));

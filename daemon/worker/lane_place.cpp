@@ -8,10 +8,14 @@
 
 namespace einet {
 
+LaneKind kind_of(const lane::Configure& configure, int lane) {
+  return lane >= configure.lanes ? LaneKind::urgent : LaneKind::base;
+}
+
 LanePlace::LanePlace(const lane::Configure& configure, int lane)
-    : kind_(lane >= configure.lanes ? Kind::urgent : Kind::base),
+    : kind_(kind_of(configure, lane)),
       nice_(configure.nice),
-      priority_(kind_ == Kind::urgent ? configure.urgent_priority : configure.reserved_priority) {
+      priority_(kind_ == LaneKind::urgent ? configure.urgent_priority : configure.reserved_priority) {
   if (configure.cores.empty()) return;
   const auto first = configure.cores.begin() + lane % configure.lanes * configure.threads;
   cores_.assign(first, first + configure.threads);
@@ -34,7 +38,7 @@ std::string LanePlace::take() {
   if (priority_ == 0) return missing;
   if (!become(SCHED_FIFO)) {
     complain("cannot get its real-time rank");
-  } else if (kind_ == Kind::base) {
+  } else if (kind_ == LaneKind::base) {
     rank_ = lane::Rank::reserved;
   }
   return missing;
@@ -44,7 +48,7 @@ bool LanePlace::become(int policy) const {
   const sched_param parameter{policy == SCHED_FIFO ? priority_ : 0};
   // A lane's further threads start with its first parallel work. Those of an urgent lane keep its rank for
   // good, as it does; those of another lane must not keep a rank that it changes.
-  const int flags = kind_ == Kind::base ? SCHED_RESET_ON_FORK : 0;
+  const int flags = kind_ == LaneKind::base ? SCHED_RESET_ON_FORK : 0;
   return ::sched_setscheduler(0, policy | flags, &parameter) == 0;
 }
 

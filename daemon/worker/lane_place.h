@@ -9,13 +9,16 @@
 
 #include "ipc/lane/control.h"
 #include "ipc/lane/grant.h"
+#include "models/executor.h"
 
 namespace einet {
+
+LaneKind kind_of(const lane::Configure&, int lane);
 
 // Of one lane. One thread: the one that called take().
 class LanePlace {
  public:
-  // Precondition: the configuration has this lane (2 * lanes of them where it has urgent ones).
+  // Precondition: lane < all_lanes().
   LanePlace(const lane::Configure&, int lane);
 
   // Pins the calling thread and gives it its rank: an urgent lane's for good, another lane's as while it
@@ -27,12 +30,13 @@ class LanePlace {
   // on an urgent lane, nor where take() could not have the rank.
   void take_rank(lane::Rank);
 
+  LaneKind kind() const { return kind_; }
+
  private:
-  enum class Kind : std::uint8_t { base, urgent };
   bool become(int policy) const;
   static bool is_real_time();
 
-  Kind kind_;
+  LaneKind kind_;
   std::vector<int> cores_;  // empty: not pinned
   int nice_;
   int priority_;                    // SCHED_FIFO; 0: none

@@ -7,13 +7,14 @@
 namespace einet {
 
 WorkerLane::WorkerLane(int lane, LanePlace& place, const Backend& backend, const ModelTable& models,
-                       SlotTable& jobs, std::span<const std::byte> arena,
+                       SlotTable& jobs, UrgentTime& urgent, std::span<const std::byte> arena,
                        std::function<void(const std::string&)> complain)
     : lane_(lane),
       place_(place),
       backend_(backend),
       models_(models),
       jobs_(jobs),
+      urgent_(urgent),
       arena_(arena),
       complain_(std::move(complain)) {
   scores_.reserve(lane::kMaxClasses);
@@ -33,8 +34,8 @@ boost::system::result<void, GrantRefusal> WorkerLane::prepare(const lane::GrantM
   const Program& program = model->loaded->info().program;
   if (grant.blocks != program.block_count() || grant.classes != program.classes()) {
     return GrantRefusal{"the grant is for a model of " + std::to_string(grant.blocks) + " blocks and " +
-                       std::to_string(grant.classes) + " classes; this one has " +
-                       std::to_string(program.block_count()) + " and " + std::to_string(program.classes())};
+                        std::to_string(grant.classes) + " classes; this one has " +
+                        std::to_string(program.block_count()) + " and " + std::to_string(program.classes())};
   }
   if (grant.input_offset > arena_.size() || grant.input_bytes > arena_.size() - grant.input_offset) {
     return GrantRefusal{"the input lies outside of the arena"};
@@ -54,12 +55,28 @@ boost::system::result<void, GrantRefusal> WorkerLane::prepare(const lane::GrantM
   return {};
 }
 
+Duration WorkerLane::lane_time() const {
+  const Duration now = backend_.lane_time();
+  const bool stands_still = backend_.is_gpu() && place_.kind() == LaneKind::base;
+  return stands_still ? now - urgent_.until(now) : now;
+}
+
+template <class F>
+Result<void> WorkerLane::run(F&& part) {
+  if (!backend_.is_gpu() || place_.kind() == LaneKind::base) return part();
+  urgent_.begin(backend_.lane_time());
+  auto result = part();
+  urgent_.end(backend_.lane_time());
+  return result;
+}
+
 bool WorkerLane::trunk(int block) {
-  return succeeded(model_->run_trunk(block, *state_));
+  return succeeded(run([&] { return model_->run_trunk(block, *state_); }));
 }
 
 std::span<const float> WorkerLane::exit(int block) {
-  if (!succeeded(model_->run_exit(block, *state_, scores_)) || !succeeded(check_scores())) return {};
+  const auto answered = run([&] { return model_->run_exit(block, *state_, scores_); });
+  if (!succeeded(answered) || !succeeded(check_scores())) return {};
   return scores_;
 }
 
@@ -83,7 +100,8 @@ bool WorkerLane::succeeded(const Result<void>& result) {
 }
 
 void WorkerLane::complain(const std::string& why) {
-  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " + why);
+  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " +
+            why);
 }
 
 }  // namespace einet

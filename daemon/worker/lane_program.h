@@ -10,6 +10,7 @@
 #include "daemon/worker/lane_place.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
+#include "daemon/worker/urgent_time.h"
 #include "ipc/lane/worker_end.h"
 
 namespace einet {
@@ -17,13 +18,13 @@ namespace einet {
 // One lane's thread.
 class WorkerLane final : public lane::LaneProgram {
  public:
-  // `place` is this lane's; it, `arena`, the backend and the tables outlive it. `complain` gets a sentence
-  // for each grant that fails.
-  WorkerLane(int lane, LanePlace& place, const Backend&, const ModelTable&, SlotTable&,
+  // `place` is this lane's, `urgent` that of this lane and its urgent lane; they, `arena`, the backend and
+  // the tables outlive it. `complain` gets a sentence for each grant that fails.
+  WorkerLane(int lane, LanePlace& place, const Backend&, const ModelTable&, SlotTable&, UrgentTime& urgent,
              std::span<const std::byte> arena, std::function<void(const std::string&)> complain);
 
   void take_rank(lane::Rank rank) override { place_.take_rank(rank); }
-  Duration lane_time() const override { return backend_.lane_time(); }
+  Duration lane_time() const override;
   lane::End begin(const lane::GrantMessage&) override;
   bool trunk(int block) override;
   std::span<const float> exit(int block) override;
@@ -32,6 +33,9 @@ class WorkerLane final : public lane::LaneProgram {
  private:
   // Error: and how the grant ends.
   boost::system::result<void, GrantRefusal> prepare(const lane::GrantMessage&);
+  // What a block's part returns. On a GPU the base lane's block stands still while the urgent lane's runs.
+  template <class F>
+  Result<void> run(F&& part);
   Result<void> check_scores();
   bool succeeded(const Result<void>&);
   void complain(const std::string& why);
@@ -41,6 +45,7 @@ class WorkerLane final : public lane::LaneProgram {
   const Backend& backend_;
   const ModelTable& models_;
   SlotTable& jobs_;
+  UrgentTime& urgent_;
   std::span<const std::byte> arena_;
   std::function<void(const std::string&)> complain_;
 

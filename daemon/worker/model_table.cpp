@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "daemon/worker/lane_place.h"
 #include "daemon/worker/state_transfer.h"
 #include "models/package.h"
 
@@ -101,8 +102,8 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, Byt
   if (!description) return description.error();
   const auto state = backend_.make_state(model->loaded->state_bytes());
   if (!state) return state.error();
-  for (int lane = 0; lane < lanes_; ++lane) {
-    auto made = model->loaded->make_lane();
+  for (int lane = 0; lane < configure_.all_lanes(); ++lane) {
+    auto made = model->loaded->make_lane(kind_of(configure_, lane));
     if (!made) return made.error();
     model->lanes.push_back(std::move(*made));
     if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), **state); !ok)

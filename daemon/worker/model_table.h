@@ -30,9 +30,9 @@ struct LoadRefusal {
 
 class ModelTable {
  public:
-  // `memory` counts the weights; it, `backend` and `clock` outlive this.
-  ModelTable(Backend& backend, DeviceMemory& memory, const Clock& clock, int lanes)
-      : backend_(backend), memory_(memory), clock_(clock), lanes_(lanes) {}
+  // For the lanes of `configure`. `memory` counts the weights; all outlive this.
+  ModelTable(Backend& backend, DeviceMemory& memory, const Clock& clock, const lane::Configure& configure)
+      : backend_(backend), memory_(memory), clock_(clock), configure_(configure) {}
   ~ModelTable();
   ModelTable(const ModelTable&) = delete;
   ModelTable& operator=(const ModelTable&) = delete;
@@ -55,7 +55,7 @@ class ModelTable {
   Backend& backend_;
   DeviceMemory& memory_;
   const Clock& clock_;
-  int lanes_;
+  const lane::Configure& configure_;
   std::array<std::atomic<const WorkerModel*>, lane::kMaxModels> models_{};
 };
 

@@ -19,6 +19,7 @@
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
 #include "daemon/worker/state_transfer.h"
+#include "daemon/worker/urgent_time.h"
 #include "ipc/lane/worker_end.h"
 #include "models/cuda_backend.h"
 #include "models/synthetic/synthetic_backend.h"
@@ -51,10 +52,6 @@ Result<std::unique_ptr<Backend>> make_backend(const lane::Configure& configure) 
                "\"; build it with EINET_WITH_ONEDNN=ON");
 }
 
-int lanes_of(const lane::Configure& configure) {
-  return configure.urgent_priority > 0 ? 2 * configure.lanes : configure.lanes;
-}
-
 class Worker {
  public:
   static Result<std::unique_ptr<Worker>> make(lane::ControlSocket& control, lane::Configure configure) {
@@ -63,7 +60,8 @@ class Worker {
     auto channel =
         lane::WorkerEnd::map(configure.down.get(), configure.up.get(), std::move(configure.doorbell));
     if (!channel) return channel.error();
-    if (channel->lanes() != lanes_of(configure)) return error("the lane channel has another number of lanes");
+    if (channel->lanes() != configure.all_lanes())
+      return error("the lane channel has another number of lanes");
     auto arena = lane::map_for_reading(configure.arena.get(), ByteCount{0});
     if (!arena) return within("arena", arena.error());
     return std::unique_ptr<Worker>(new Worker(control, std::move(configure), std::move(*backend),
@@ -109,12 +107,13 @@ class Worker {
         channel_(std::move(channel)),
         arena_(std::move(arena)),
         memory_(configure_.memory),
-        models_(*backend_, memory_, clock_, lanes_of(configure_)),
+        models_(*backend_, memory_, clock_, configure_),
         jobs_(*backend_, memory_),
-        lane_threads_(static_cast<std::size_t>(lanes_of(configure_))),
-        placed_(lanes_of(configure_)) {
+        urgent_times_(static_cast<std::size_t>(configure_.lanes)),
+        lane_threads_(static_cast<std::size_t>(configure_.all_lanes())),
+        placed_(configure_.all_lanes()) {
     backend_->enter_lane();  // this thread moves jobs' states
-    for (int lane = 0; lane < lanes_of(configure_); ++lane) {
+    for (int lane = 0; lane < configure_.all_lanes(); ++lane) {
       threads_.emplace_back([this, lane] { live(lane); });
     }
   }
@@ -156,7 +155,8 @@ class Worker {
     placed_.count_down();
     backend_->enter_lane();
     lane::LaneEnd end = channel_.lane(lane, clock_);
-    WorkerLane program(lane, place, *backend_, models_, jobs_, {arena_.data(), arena_.size()},
+    UrgentTime& urgent = urgent_times_[static_cast<std::size_t>(lane % configure_.lanes)];
+    WorkerLane program(lane, place, *backend_, models_, jobs_, urgent, {arena_.data(), arena_.size()},
                        [this](const std::string& sentence) {
                          log(control_, lane::Severity::warning, sentence);
                          end_if_lost();
@@ -173,7 +173,8 @@ class Worker {
   DeviceMemory memory_;
   ModelTable models_;
   SlotTable jobs_;
-  std::vector<int> lane_threads_;  // the kernel's numbers; each written by its lane
+  std::vector<UrgentTime> urgent_times_;  // by base lane
+  std::vector<int> lane_threads_;         // the kernel's numbers; each written by its lane
   std::latch placed_;
   std::atomic<lane::Places> places_ = lane::Places::all;
   std::vector<std::jthread> threads_;

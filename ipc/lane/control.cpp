@@ -296,11 +296,10 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
                "0, or reserved_priority + 1 to 99");
   }
   to.urgent_priority = static_cast<int>(from.urgent_priority());
-  if (to.urgent_priority > 0 && (to.cores.empty() || 2 * to.lanes > kMaxLanes)) {
-    return bad(
-        "urgent_priority",
-        "given for " + std::to_string(to.lanes) + " lanes on " + std::to_string(to.cores.size()) + " cores",
-        "with pinned lanes, at most " + std::to_string(kMaxLanes / 2));
+  to.urgent_lanes = from.urgent_lanes();
+  if (to.all_lanes() > kMaxLanes) {
+    return bad("urgent_lanes", "set for " + std::to_string(to.lanes) + " lanes",
+               "for at most " + std::to_string(kMaxLanes / 2));
   }
   to.memory = ByteCount{from.memory()};
   to.down = std::move(fds[0]);
@@ -388,6 +387,7 @@ Result<std::string> encode(const ToWorker& message) {
                    configure.set_nice(from.nice);
                    configure.set_reserved_priority(static_cast<std::uint32_t>(from.reserved_priority));
                    configure.set_urgent_priority(static_cast<std::uint32_t>(from.urgent_priority));
+                   configure.set_urgent_lanes(from.urgent_lanes);
                    configure.set_memory(from.memory.value);
                  },
                  [&](const LoadModel& from) {

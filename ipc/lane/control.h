@@ -37,18 +37,21 @@ namespace einet::lane {
 
 struct Configure {
   std::string backend;  // "onednn", "synthetic", "cuda:N"
-  int lanes = 1;        // 1 … kMaxLanes, urgent lanes not counted
-  int threads = 1;      // per lane, 1 … 1024; OMP_NUM_THREADS of the worker's environment must say the same
+  int lanes = 1;    // 1 … kMaxLanes, urgent lanes not counted; with them all_lanes() is at most kMaxLanes
+  int threads = 1;  // per lane, 1 … 1024; OMP_NUM_THREADS of the worker's environment must say the same
   std::vector<int> cores;  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned
   int nice = 0;            // of the lanes while they do ordinary work: -20 … 19
   // SCHED_FIFO priority of a lane while it does reserved work or waits for work; 0: ordinary scheduling.
   int reserved_priority = 0;  // 0 … 99
-  // 0: no urgent lanes. Else the channel has 2 * lanes lanes, and lane `lanes` + i is the urgent lane of lane
-  // i: on its cores, always with this SCHED_FIFO priority.
-  int urgent_priority = 0;  // 0, or reserved_priority + 1 … 99 where lanes are pinned
+  // The channel has 2 * lanes lanes then, and lane `lanes` + i is the urgent lane of lane i: on its cores,
+  // always with this SCHED_FIFO priority.
+  bool urgent_lanes = false;
+  int urgent_priority = 0;  // 0: ordinary scheduling; or reserved_priority + 1 … 99
   ByteCount memory{};       // of the device, for weights and jobs' states; zero: as much as there is
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
+
+  int all_lanes() const { return urgent_lanes ? 2 * lanes : lanes; }
 };
 
 struct LoadModel {

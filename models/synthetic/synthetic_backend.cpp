@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <condition_variable>
 #include <cstring>
+#include <functional>
+#include <mutex>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -36,11 +39,34 @@ void burn(Duration time) {
 }
 
 // What a part of a block does with its time.
-using Spend = void (*)(Duration);
+using Spend = std::function<void(Duration, LaneKind)>;
 
-void wait(Duration time) {
-  std::this_thread::sleep_for(time);
-}
+// Streams of two priorities: while parts of urgent lanes run, those of base lanes stand still.
+class Streams {
+ public:
+  void run(Duration part, LaneKind kind) {
+    std::unique_lock lock(mutex_);
+    if (kind == LaneKind::urgent) {
+      if (urgent_++ == 0) changed_.notify_all();
+      lock.unlock();
+      std::this_thread::sleep_for(part);
+      lock.lock();
+      if (--urgent_ == 0) changed_.notify_all();
+      return;
+    }
+    for (auto left = part; left > Duration{};) {
+      changed_.wait(lock, [&] { return urgent_ == 0; });
+      const auto start = std::chrono::steady_clock::now();
+      changed_.wait_for(lock, left, [&] { return urgent_ > 0; });
+      left -= std::chrono::steady_clock::now() - start;
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int urgent_ = 0;  // parts of urgent lanes in progress
+};
 
 EtProfile faster(const EtProfile& cpu) {
   EtProfile gpu = cpu;
@@ -95,9 +121,11 @@ class Faults {
 
 class SyntheticLane final : public LaneModel {
  public:
-  SyntheticLane(const PackageInfo& info, const EtProfile& times, Spend spend, Faults& faults)
+  SyntheticLane(const PackageInfo& info, const EtProfile& times, LaneKind kind, const Spend& spend,
+                Faults& faults)
       : info_(info),
         times_(times),
+        kind_(kind),
         spend_(spend),
         faults_(faults),
         input_(static_cast<std::size_t>(info.program.input().elements())) {}
@@ -113,12 +141,12 @@ class SyntheticLane final : public LaneModel {
 
   Result<void> run_trunk(int block, TrunkState&) override {
     if (auto ok = faults_.trunk(); !ok) return ok;
-    spend_(times_.trunk[static_cast<std::size_t>(block)].p50);
+    spend_(times_.trunk[static_cast<std::size_t>(block)].p50, kind_);
     return {};
   }
 
   Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
-    spend_(times_.exit[static_cast<std::size_t>(block)].p50);
+    spend_(times_.exit[static_cast<std::size_t>(block)].p50, kind_);
     std::uint64_t h = 0;
     std::memcpy(&h, state.data(), sizeof h);
     const int classes = info_.program.classes();
@@ -144,7 +172,8 @@ class SyntheticLane final : public LaneModel {
  private:
   const PackageInfo& info_;
   const EtProfile& times_;
-  const Spend spend_;
+  const LaneKind kind_;
+  const Spend& spend_;
   Faults& faults_;
   std::vector<float> input_;
 };
@@ -152,12 +181,15 @@ class SyntheticLane final : public LaneModel {
 class SyntheticModel final : public LoadedModel {
  public:
   SyntheticModel(PackageInfo info, std::string_view device, Spend spend, std::shared_ptr<Faults> faults)
-      : info_(std::move(info)), times_(*info_.times_on(device)), spend_(spend), faults_(std::move(faults)) {}
+      : info_(std::move(info)),
+        times_(*info_.times_on(device)),
+        spend_(std::move(spend)),
+        faults_(std::move(faults)) {}
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
-  Result<std::unique_ptr<LaneModel>> make_lane() const override {
-    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, spend_, *faults_));
+  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind kind) const override {
+    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, kind, spend_, *faults_));
   }
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
@@ -191,8 +223,8 @@ class SyntheticBackend : public Backend {
 
  protected:
   virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
-    return std::unique_ptr<LoadedModel>(
-        std::make_unique<SyntheticModel>(std::move(info), "cpu", burn, faults_));
+    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
+        std::move(info), "cpu", [](Duration part, LaneKind) { burn(part); }, faults_));
   }
 
   const std::shared_ptr<Faults> faults_;
@@ -203,7 +235,7 @@ class SyntheticGpu final : public SyntheticBackend {
   using SyntheticBackend::SyntheticBackend;
   std::string_view name() const override { return kGpu; }
   std::string_view device_kind() const override { return kGpu; }
-  Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
+  bool is_gpu() const override { return true; }
   Result<std::unique_ptr<TrunkState>> make_state(ByteCount size) override {
     if (auto ok = faults_->state(); !ok) return ok.error();
     return SyntheticBackend::make_state(size);
@@ -213,9 +245,12 @@ class SyntheticGpu final : public SyntheticBackend {
  protected:
   Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
     info.times.push_back(faster(*info.times_on("cpu")));
-    return std::unique_ptr<LoadedModel>(
-        std::make_unique<SyntheticModel>(std::move(info), kGpu, wait, faults_));
+    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
+        std::move(info), kGpu, [this](Duration part, LaneKind kind) { streams_.run(part, kind); }, faults_));
   }
+
+ private:
+  Streams streams_;
 };
 
 }  // namespace

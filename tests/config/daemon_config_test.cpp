@@ -157,8 +157,12 @@ TEST(DaemonConfig, KnowsGpusByTheirNames) {
   }
   EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nthreads = 2")),
               HasSubstr("threads: found \"2\"; expected 1"));
-  EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\npreemption = 'instant'")),
-              HasSubstr("preemption: found \"instant\"; expected \"boundary\""));
+  // A stream's priority is to be had everywhere.
+  const auto urgent = parse(with_gpu("name = 'cuda:0'\npreemption = 'instant'"));
+  ASSERT_TRUE(urgent) << urgent.error().message;
+  EXPECT_EQ(urgent->devices[0].preemption, "instant");
+  EXPECT_EQ(urgent->devices[0].all_lanes(), 2);
+  EXPECT_THAT(urgent->warnings, ElementsAre());
 }
 
 TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {

@@ -81,6 +81,7 @@ Configure some_configuration() {
   configure.nice = 5;
   configure.reserved_priority = 3;
   configure.urgent_priority = 5;
+  configure.urgent_lanes = true;
   configure.memory = ByteCount{1u << 30};
   configure.down = some_file();
   configure.up = some_file();
@@ -106,6 +107,7 @@ TEST(Control, ConfigurationArrivesWithItsDescriptors) {
   EXPECT_EQ(out.nice, 5);
   EXPECT_EQ(out.reserved_priority, 3);
   EXPECT_EQ(out.urgent_priority, 5);
+  EXPECT_TRUE(out.urgent_lanes);
   EXPECT_EQ(out.memory, ByteCount{1u << 30});
   for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -272,7 +274,7 @@ TEST(Control, ABadConfigurationIsRefused) {
       [](auto& c) { c.cores.pop_back(); },
       [](auto& c) { c.nice = 20; },
       [](auto& c) { c.reserved_priority = 100; },
-      [](auto& c) { c.cores.clear(); },
+      [](auto& c) { c.lanes = kMaxLanes; },
       [](auto& c) { c.urgent_priority = 100; },
       [](auto& c) { c.cores[0] = 100000; },
       [](auto& c) { c.backend = std::string(100, 'x'); },

@@ -41,6 +41,7 @@ class UrgentLane : public testing::Test {
     configure.lanes = 1;
     configure.cores = {Machine::here().cores.back()};
     configure.reserved_priority = kReservedLanePriority;
+    configure.urgent_lanes = true;
     configure.urgent_priority = kUrgentLanePriority;
     return configure;
   }
@@ -207,6 +208,7 @@ TEST_F(UrgentLane, ARaisedBaseLaneIsOrdinaryAgainFromItsNextBoundaryOnUnlessRese
 TEST_F(UrgentLane, AWorkerThatCannotHaveItsCoresSaysSoAndRunsAllTheSame) {
   Configure configure = configuration();
   configure.cores = {60000};
+  configure.urgent_lanes = false;
   configure.reserved_priority = configure.urgent_priority = 0;
   worker.emplace(std::move(configure));
   EXPECT_NE(worker->receive<LogLine>().text.find("cannot be pinned to its cores"), std::string::npos);

@@ -36,8 +36,7 @@ class WorkerHarness {
 
   // Its descriptors are filled in here.
   explicit WorkerHarness(Configure configure) {
-    const int lanes = configure.lanes;
-    auto end = DaemonEnd::create(configure.urgent_priority > 0 ? 2 * lanes : lanes);
+    auto end = DaemonEnd::create(configure.all_lanes());
     EXPECT_TRUE(end.has_value());
     channel.emplace(std::move(*end));
     auto memory = make_readable_by_others("arena", ByteCount{kArena});

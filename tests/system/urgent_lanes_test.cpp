@@ -1,6 +1,6 @@
 // Instant preemption with real processes: an urgent job takes the core from a block in progress, which goes
-// on afterwards; under preemption = "boundary", the negative control, none does. Where no real-time rank is
-// to be had, the daemon says so, works, and says how to allow it.
+// on afterwards; under preemption = "boundary", the negative control, none does. On a GPU its stream has the
+// priority. Where no real-time rank is to be had, the daemon says so, works, and says how to allow it.
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -34,21 +34,28 @@ bool has_real_time() {
   return here().no_real_time.empty();
 }
 
+std::string preempts(const std::string& preemption) {
+  return "preemption = \"" + preemption + "\"\n";
+}
 std::string pinned(const std::string& preemption) {
-  return "lanes = 1\ncores = [" + std::to_string(here().cores.back()) + "]\npreemption = \"" + preemption +
-         "\"\n";
+  return "lanes = 1\ncores = [" + std::to_string(here().cores.back()) + "]\n" + preempts(preemption);
 }
 
 const auto says_why = AllOf(HasSubstr("urgent jobs wait for the end of the block in progress"),
                             HasSubstr("real-time rank"), HasSubstr("LimitRTPRIO=10"));
 
 // Urgent jobs, each sent while a flood's block runs: how many ran wholly inside a block of another job.
-int run_inside_blocks(const std::string& preemption) {
+int run_inside_blocks(const std::string& preemption, bool on_gpu = false) {
   const SyntheticPackage batch_model = model_of("batch", 4, 20ms, 0us);
-  const SyntheticPackage urgent_model = short_model();
+  // On a GPU, where blocks are shorter, longer than the other's: that must stand still to contain it. There a
+  // rank is not needed.
+  const SyntheticPackage urgent_model = on_gpu ? model_of("urgent", 1, 30ms, 0us) : short_model();
   RunningDaemon daemon({.models = {batch_model, urgent_model},
-                        .device = pinned(preemption),
-                        .arguments = {"--policy", "fixed-priority"}});
+                        .backend = on_gpu ? "synthetic-gpu" : "synthetic",
+                        .device = on_gpu ? preempts(preemption) : pinned(preemption),
+                        .arguments = {"--policy", "fixed-priority"},
+                        .rights = on_gpu ? DaemonSetup::Rights::no_real_time
+                                         : DaemonSetup::Rights::as_this_process});
   client::Client batch = daemon.connect("batch");
   client::Client control = daemon.connect("control");
   client::JobRequest batch_job = job_of(batch_model);
@@ -67,7 +74,7 @@ int run_inside_blocks(const std::string& preemption) {
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
   const std::vector<Json> trace = daemon.trace();
   EXPECT_EQ(broken_promises(trace), "");
-  const bool urgent_lanes = has_real_time() && preemption != "boundary";
+  const bool urgent_lanes = (on_gpu || has_real_time()) && preemption != "boundary";
   const auto count = [&](const std::function<bool(const Json&)>& holds) {
     return std::count_if(trace.begin(), trace.end(), holds);
   };
@@ -105,6 +112,14 @@ TEST(UrgentLanes, AnUrgentJobTakesTheCoreFromTheBlockInProgress) {
 
 TEST(UrgentLanes, AtBoundariesItWaitsForTheBlocksEnd) {  // the negative control
   EXPECT_EQ(run_inside_blocks("boundary"), 0);
+}
+
+TEST(UrgentLanes, OnAGpuAnUrgentJobRunsInAStreamOfHigherPriority) {
+  EXPECT_GT(run_inside_blocks("instant", /*on_gpu=*/true), 0);
+}
+
+TEST(UrgentLanes, OnAGpuItWaitsForTheBlocksEndAtBoundaries) {  // the negative control
+  EXPECT_EQ(run_inside_blocks("boundary", /*on_gpu=*/true), 0);
 }
 
 // Priority inheritance: while a best-effort block keeps a job of a task waiting, its lane holds the core like

@@ -88,9 +88,10 @@ struct Loaded {
 
 class CudaLane final : public LaneModel {
  public:
-  explicit CudaLane(std::shared_ptr<const Loaded> loaded)
+  CudaLane(std::shared_ptr<const Loaded> loaded, LaneKind kind)
       : loaded_(std::move(loaded)),
-        stream_(cuda::getStreamFromPool(false, loaded_->device.index())),
+        stream_(
+            cuda::getStreamFromPool(/*isHighPriority=*/kind == LaneKind::urgent, loaded_->device.index())),
         done_(cudaEventDisableTiming | cudaEventBlockingSync) {
     const cuda::CUDAStreamGuard on(stream_);
     const auto on_device = torch::TensorOptions(torch::kUInt8).device(loaded_->device);
@@ -261,9 +262,9 @@ class CudaModel final : public LoadedModel {
 
   const PackageInfo& info() const override { return loaded_->info; }
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
-  Result<std::unique_ptr<LaneModel>> make_lane() const override {
+  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind kind) const override {
     std::unique_ptr<LaneModel> lane;
-    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_); }); !ok) return ok.error();
+    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_, kind); }); !ok) return ok.error();
     return lane;
   }
   Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {
@@ -303,6 +304,7 @@ class CudaBackend final : public Backend {
 
   std::string_view name() const override { return "cuda"; }
   std::string_view device_kind() const override { return "cuda"; }
+  bool is_gpu() const override { return true; }
   std::string machine() const override {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, device_.index()) != cudaSuccess) return "unknown GPU";
@@ -333,8 +335,6 @@ class CudaBackend final : public Backend {
     const std::lock_guard lock(loss().mutex);
     return loss().why;
   }
-  // The thread sleeps while its stream works.
-  Duration lane_time() const override { return SystemClock().now().time_since_epoch(); }
 
  private:
   torch::Device device_;
