@@ -29,6 +29,9 @@ using GrantNumber = Id<struct GrantTag, std::uint64_t>;
 // A model has at most this many blocks, so that a set of exits is one machine word.
 inline constexpr int kMaxBlocks = 64;
 
+// The most jobs that run a block at the same time, as one batch.
+inline constexpr int kMaxBatch = 8;
+
 // A set of exits: bit k is exit k. "Exit plan" in the design.
 using ExitMask = std::uint64_t;
 

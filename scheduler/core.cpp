@@ -230,8 +230,9 @@ void Core::Impl::note_life(JobRecord& job, Reason why, TimePoint now) {
       return;  // its lane's fault
   }
   // The block in progress counts up to then; a block that ended after it does not count from there on.
-  const bool runs = lane.front.job == &job && lane.front.begun;
-  const Duration since = runs ? std::min(now, job.spec.deadline) - lane.front.block_start : Duration{};
+  const HeldGrant* const grant = running_grant(job);
+  const Duration since =
+      grant != nullptr ? std::min(now, job.spec.deadline) - grant->block_start : Duration{};
   job.lives->stopped(age(job, lane.device, std::max(Duration{}, job.used + since)));
 }
 
@@ -276,6 +277,7 @@ void Core::Impl::lane_up(LaneId id, DeviceId device, TimePoint now) {
     chosen_.reserve(lanes_.size());
   }
   Lane& lane = lanes_[id.value];
+  lane.riders.reserve(2 * kMaxBatch);
   EINET_CHECK(lane.status != Lane::Status::up, "a lane comes up once");
   EINET_CHECK(lane.status == Lane::Status::unknown || lane.device == device, "a lane stays on its device");
   lane.id = lane.base = id;
@@ -290,11 +292,12 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   EINET_CHECK(lane != nullptr, "only a lane that is up can be lost");
   lane->status = loss == LaneLoss::comes_back ? Lane::Status::comes_back : Lane::Status::gone;
   lane->between_reports = false;
-  for (HeldGrant* grant : {&lane->front, &lane->back}) {
-    if (!*grant) continue;
-    JobRecord& job = *grant->job;
-    const bool ran = grant->begun;
-    *grant = {};
+  std::vector<HeldGrant> lost = std::exchange(lane->riders, {});
+  lost.insert(lost.begin(), {std::exchange(lane->front, {}), std::exchange(lane->back, {})});
+  for (const HeldGrant& grant : lost) {
+    if (!grant) continue;
+    JobRecord& job = *grant.job;
+    const bool ran = grant.begun;
     if (ran && ++job.lost_lanes > 1 && job.state != JobState::ended) {
       end(job, Outcome::failed, Reason::lane_lost, now);
     }
@@ -359,11 +362,28 @@ std::size_t Core::Impl::base_lanes() const {
   return std::max<std::size_t>(1, static_cast<std::size_t>(up));
 }
 
+HeldGrant* Core::Impl::find_grant(Lane& lane, GrantNumber number) {
+  if (lane.front && lane.front.number == number) return &lane.front;
+  const auto rider = std::find_if(lane.riders.begin(), lane.riders.end(),
+                                  [&](const HeldGrant& r) { return r.number == number; });
+  return rider == lane.riders.end() ? nullptr : &*rider;
+}
+
+const HeldGrant* Core::Impl::running_grant(const JobRecord& job) const {
+  if (!job.lane) return nullptr;
+  const Lane& lane = lanes_[job.lane->value];
+  if (lane.front.job == &job) return lane.front.begun ? &lane.front : nullptr;
+  const auto rider = std::find_if(lane.riders.begin(), lane.riders.end(),
+                                  [&](const HeldGrant& r) { return r.job == &job && r.begun; });
+  return rider == lane.riders.end() ? nullptr : &*rider;
+}
+
 bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   move_clock(now);
   Lane* lane = up_lane(report.lane);
-  if (lane == nullptr || !lane->front || lane->front.number != report.grant) return false;
-  HeldGrant& grant = lane->front;
+  HeldGrant* const held = lane == nullptr ? nullptr : find_grant(*lane, report.grant);
+  if (held == nullptr || (held != &lane->front && held->with != lane->front.number)) return false;
+  HeldGrant& grant = *held;
   JobRecord& job = *grant.job;
   if (report.block != grant.block || report.block >= job.blocks() || report.end < report.start) return false;
   if (report.answer && (report.answer->exit != report.block || !job.has_exits())) return false;
@@ -417,16 +437,22 @@ void Core::Impl::after_block(JobRecord& job, const BlockReport& report, TimePoin
 bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePoint now) {
   move_clock(now);
   Lane* lane = up_lane(id);
-  if (lane == nullptr || !lane->front || lane->front.number != number) return false;
-  const HeldGrant grant = lane->front;
+  HeldGrant* const held = lane == nullptr ? nullptr : find_grant(*lane, number);
+  if (held == nullptr) return false;
+  const HeldGrant grant = *held;
+  const bool rides = held != &lane->front;
   const bool given_up = grant.withdrawn_late && grant.block == grant.first_block;
-  if (how == GrantEnd::stopped && !grant.stop_told && !given_up) return false;
+  if (how == GrantEnd::stopped && !grant.stop_told && !given_up && !rides) return false;
   if (how == GrantEnd::done && grant.block == grant.first_block) return false;
   if (how == GrantEnd::not_begun && grant.block != grant.first_block) return false;
   if (how == GrantEnd::not_moved && (!grant.moves || grant.block != grant.first_block)) return false;
 
   JobRecord& job = *grant.job;
-  drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
+  if (rides) {
+    lane->riders.erase(lane->riders.begin() + (held - lane->riders.data()));
+  } else {
+    drop_front(*lane, grant.block > grant.first_block ? grant.block_start : now, now);
+  }
   const bool failed = how == GrantEnd::failed || how == GrantEnd::out_of_memory;
   if (failed && job.state != JobState::ended) {
     const bool memory = how == GrantEnd::out_of_memory;
@@ -438,7 +464,7 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
   }
   // By a stop; or because its exits were cut (tell).
   const bool made_room = how == GrantEnd::stopped || (how == GrantEnd::done && job.plan != 0);
-  const bool interrupted = made_room && !given_up && job.state != JobState::ended;
+  const bool interrupted = made_room && !given_up && !rides && job.state != JobState::ended;
   let_go(job, now);
   if (interrupted && job.state == JobState::ready && lane->front) {
     ++job.preemptions;
@@ -448,6 +474,13 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
 }
 
 // --- Grants ---
+
+void Core::Impl::begin(Lane& lane, HeldGrant& grant, TimePoint start, TimePoint now) {
+  begin(grant, start, now);
+  for (HeldGrant& rider : lane.riders) {
+    if (rider.with == grant.number) begin(rider, start, now);
+  }
+}
 
 void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
   if (grant.begun) return;
@@ -463,7 +496,7 @@ void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
 void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
   lane.front = std::exchange(lane.back, {});
   lane.between_reports = false;
-  if (lane.front) begin(lane.front, end, now);
+  if (lane.front) begin(lane, lane.front, end, now);
 }
 
 void Core::Impl::let_go(JobRecord& job, TimePoint now) {
@@ -544,8 +577,8 @@ std::optional<PlanBasis> Core::Impl::explain(JobId id) {
   if (job == nullptr || job->is_over() || !job->has_exits()) return std::nullopt;
   const Lane* lane = job->lane ? &lanes_[job->lane->value] : nullptr;
   const DeviceId device = lane != nullptr ? lane->device : job->usual_device();
-  const bool runs = lane != nullptr && lane->front.job == job && lane->front.begun;
-  const TimePoint start = runs ? lane->front.block_start : std::max(clock_, job->spec.release);
+  const HeldGrant* const grant = running_grant(*job);
+  const TimePoint start = grant != nullptr ? grant->block_start : std::max(clock_, job->spec.release);
   return planner_.explain(*job, device, start, time_ahead(*job, device, start));
 }
 
@@ -566,6 +599,9 @@ std::string Core::Impl::dump() {
     } else {
       out += lane.front ? describe(lane.front) : "idle";
       if (lane.back) out += ", then " + describe(lane.back);
+      for (const HeldGrant& rider : lane.riders) {
+        out += ", with grant " + std::to_string(rider.with.value) + " " + describe(rider);
+      }
     }
     out += '\n';
   }

@@ -58,6 +58,11 @@ struct Grant {
   // Blocks below this one are reserved work: the lane's thread should run them with a rank that other
   // processes cannot take the core from. 0: none.
   int reserved_blocks = 0;
+  // The job rides with that of this grant of the same lane, which is posted after it, or was posted and is not
+  // begun as far as the core knows: when that begins, so does this, from the same block of the same model; they
+  // run each block at the same time, and this ends, stopped, where that ends, unless it has ended before. If
+  // the lane has begun that grant already, it ends this one at once, stopped before its first block.
+  std::optional<GrantNumber> with{};
 };
 
 // What the core tells its driver. Called only from within `decide`; must not call back into the core.
@@ -65,7 +70,7 @@ class Commands {
  public:
   virtual ~Commands() = default;
   // A lane has at most two grants that have not ended: the one that it runs, and one posted behind it, which
-  // it goes on with when the first ends.
+  // it goes on with when the first ends; and with each at most kMaxBatch - 1 that ride.
   virtual void grant(const Grant&, Reason) = 0;
   // End this grant at its next boundary; before its first block, if the lane has not begun it. The urgent
   // grant, if any, was posted before. Cannot be taken back.
@@ -101,7 +106,8 @@ class Observer {
   virtual void in_force(TaskId, TimePoint) {}
 };
 
-// What a lane reports of one block that it executed under a grant.
+// What a lane reports of one block that it executed under a grant. Where jobs ride, theirs come first, each
+// with the same times and its share of the lane time.
 struct BlockReport {
   LaneId lane;
   GrantNumber grant;

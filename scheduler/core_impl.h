@@ -1,6 +1,6 @@
 // The inside of the decision core: its state, and how the work divides. core.cpp and reservations.cpp turn
-// events into state; decide.cpp, device_choice.cpp and urgent_lanes.cpp turn state into commands. Nothing
-// outside these includes this.
+// events into state; decide.cpp, device_choice.cpp, urgent_lanes.cpp and batches.cpp turn state into commands.
+// Nothing outside these includes this.
 #pragma once
 
 #include <array>
@@ -30,6 +30,7 @@ struct HeldGrant {
   bool ends_here = false;       // must not go on after the block in progress, whatever is more urgent then
   bool withdrawn_late = false;  // the lane has begun it, or gives it up and says so
   bool moves = false;           // its job's state is brought from another device first
+  GrantNumber with{};           // it rides with this one; 0: with none
 
   explicit operator bool() const { return job != nullptr; }
   int last_block() const;  // where it ends by itself
@@ -53,6 +54,7 @@ struct Lane {
   std::uint64_t grants = 0;                      // so far; the number of the newest
   HeldGrant front;                               // the one that it runs, or is about to
   HeldGrant back;                                // posted behind it
+  std::vector<HeldGrant> riders;                 // with `front` or `back`, or with one that has ended
   // The lane has begun `back`, but its report of how `front` ended has not been read yet. Until then nothing
   // is posted to it.
   bool between_reports = false;
@@ -121,11 +123,14 @@ class Core::Impl {
   void deadline_reached(JobRecord&, TimePoint now);
   void after_block(JobRecord&, const BlockReport&, TimePoint now);
   // Transitions of a grant.
+  void begin(Lane&, HeldGrant&, TimePoint start, TimePoint now);
   void begin(HeldGrant&, TimePoint start, TimePoint now);
   void drop_front(Lane&, TimePoint end, TimePoint now);  // `back` moves up
   void let_go(JobRecord&, TimePoint now);  // its grant has gone: ready again, or what was waiting for that
   void move_clock(TimePoint now);
   Lane* up_lane(LaneId);
+  static HeldGrant* find_grant(Lane&, GrantNumber);  // that it may run now
+  const HeldGrant* running_grant(const JobRecord&) const;  // begun, as far as the core can know
   void replan(JobRecord&, DeviceId, TimePoint start);
   // Reservations and budgets.
   void charge(JobRecord&, const BlockReport&, TimePoint now);
@@ -165,8 +170,23 @@ class Core::Impl {
   bool may_take_core(const JobRecord&, const Urgency&, const Lane& urgent) const;
   bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
   bool takes_now(JobRecord&, const Lane& urgent, const JobRecord* away, TimePoint boundary, TimePoint now);
+  static bool outranks_all(const JobRecord&, const Urgency&, const Lane& base);  // that it runs
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
+  // Jobs that ride (batches.cpp).
+  static bool rides(const HeldGrant& rider, const HeldGrant& leader);
+  static int batch_size(const Lane&, const HeldGrant& leader);
+  // Of a block of the job that leads, as those in its batch are told.
+  Duration batch_time(const Lane&, const HeldGrant& leader, int block, ExitMask exits) const;
+  bool may_ride(const JobRecord&) const;
+  bool may_ride_with(const JobRecord&, const JobRecord& leader, DeviceId) const;
+  void choose_riders(const Lane&, const JobRecord& leader, GrantNumber number, TimePoint start);
+  void post_riders(Lane&, GrantNumber leader, TimePoint now);
+  void fill_batches(TimePoint now);
+  void withdraw_riders(Lane&, GrantNumber leader, TimePoint now);
+  bool withdraw_misplaced_riders(Lane&, TimePoint now);
+  void withdraw_rider(Lane&, std::size_t index, TimePoint now);
+  void tell_riders(Lane&);
   // The walk through the ready jobs, and which devices they wait for (device_choice.cpp).
   void rewind();
   JobRecord* next_for(DeviceSet);
@@ -239,6 +259,7 @@ class Core::Impl {
   std::vector<Lane*> order_;
   std::vector<Lane*> holders_;
   std::vector<Choice> chosen_;
+  std::vector<JobRecord*> candidates_, riders_;  // to ride
   // Jobs that a lane could have had, and that are expected to be done sooner elsewhere.
   struct Waiting {
     JobRecord* job;

@@ -52,7 +52,8 @@ void Core::Impl::review(TimePoint now) {
     to_review_.pop_front();
     if (job.is_over() || !job.last_lane) continue;  // over, or starting anew after a lost lane
     const Lane& lane = lanes_[job.last_lane->value];
-    const TimePoint start = lane.front.job == &job ? lane.front.block_start : now;
+    const HeldGrant* const grant = running_grant(job);
+    const TimePoint start = grant != nullptr ? grant->block_start : now;
     if (job.answered || !can_deliver(job, lane.device, start)) replan(job, lane.device, start);
     if (job.plan == 0) {
       end_without_plan(job, now);
@@ -101,8 +102,7 @@ void Core::Impl::hurry(TimePoint now) {
 TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now, bool& overdue) const {
   const HeldGrant& grant = lane.front;
   if (!grant || grant.block > grant.last_block()) return now;
-  const TimePoint expected =
-      grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits);
+  const TimePoint expected = grant.block_start + batch_time(lane, grant, grant.block, grant.exits);
   overdue = expected < now;
   return std::max(now, expected);
 }
@@ -120,6 +120,13 @@ void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
   if (!lane.front || lane.front.block >= lane.front.job->blocks()) return;
   const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
   lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
+  for (const HeldGrant& rider : lane.riders) {
+    const bool goes_on = rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told &&
+                         rider.job->plan >> rider.block > 1;
+    if (!goes_on) continue;
+    const Standing then = standing_after(*rider.job, rider.block, rider.job->plan);
+    lane.key = std::min(lane.key, urgency(options_.policy, *rider.job, then, lane.device));
+  }
   lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base &&
                up_lane(lane.front.job->home()) != nullptr;
 }
@@ -288,9 +295,9 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
 TimePoint Core::Impl::end_of(const Lane& lane) const {
   const HeldGrant& grant = lane.front;
   TimePoint end = lane.boundary;
-  if (lane.waiting) end = grant.block_start + block_time(*grant.job, lane.device, grant.block, grant.exits);
+  if (lane.waiting) end = grant.block_start + batch_time(lane, grant, grant.block, grant.exits);
   for (int block = grant.block + 1; block <= deepest(grant.job->plan); ++block) {
-    end = std::min(kNever, end + block_time(*grant.job, lane.device, block, grant.job->plan));
+    end = std::min(kNever, end + batch_time(lane, grant, block, grant.job->plan));
   }
   return end;
 }
@@ -421,6 +428,7 @@ Reason Core::Impl::why_withdrawn(const Lane& lane, const JobRecord& job) const {
 bool Core::Impl::withdraw_misplaced(TimePoint now) {
   bool changed = false;
   for (Lane* lane : order_) {
+    changed |= withdraw_misplaced_riders(*lane, now);
     if (lane->back && lane->back.job != lane->behind()) {
       changed |= lane->back.job->stranded;  // it has to begin again
       changed |= !withdraw(*lane, lane->back, now);
@@ -446,9 +454,10 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
 // True: the grant is gone. False: the lane has begun it.
 bool Core::Impl::withdraw(Lane& lane, HeldGrant& grant, TimePoint now) {
   JobRecord& job = *grant.job;
+  withdraw_riders(lane, grant.number, now);
   const bool taken_back = commands_.withdraw(lane.id, grant.number, why_withdrawn(lane, job));
   if (!taken_back) {
-    begin(grant, now, now);
+    begin(lane, grant, now, now);
     lane.between_reports = &grant == &lane.back;
     grant.certain = lane.front.certain = true;
     grant.withdrawn_late = true;
@@ -473,15 +482,23 @@ bool Core::Impl::post_all(TimePoint now) {
       post(*lane, *job, lane->back, now);
     } else {
       post(*lane, *job, lane->front, now);
-      begin(lane->front, now, now);
+      begin(*lane, lane->front, now, now);
       filled = true;
     }
   }
+  fill_batches(now);
   return filled;
 }
 
 void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint now) {
   const bool moves = job.at && *job.at != lane.device;
+  riders_.clear();
+  if (!moves) {
+    const bool follows = lane.front && lane.next == lane.front.job;
+    choose_riders(lane, job, GrantNumber{}, follows ? lane.end : lane.boundary);
+    // Before it, so that the lane finds them when it finds it.
+    post_riders(lane, GrantNumber{lane.grants + riders_.size() + 1}, now);
+  }
   place = {.job = &job,
            .number = GrantNumber{++lane.grants},
            .first_block = job.next_block,
@@ -548,6 +565,7 @@ void Core::Impl::tell(Lane& lane) {
     grant->stop_told = true;
     commands_.stop(lane.id, grant->number, job.is_over() ? job.why_over() : Reason::more_urgent_work);
   }
+  tell_riders(lane);
 }
 
 void Core::Impl::announce(TimePoint now) {

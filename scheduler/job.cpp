@@ -1,10 +1,34 @@
 #include "scheduler/job.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace einet {
 
 Duration ModelTimes::move_time(DeviceId from, DeviceId to, int block) const {
   const auto b = static_cast<std::size_t>(block);
   return moves[from.value][b].out + moves[to.value][b].in;
+}
+
+int ModelTimes::largest_batch(DeviceId device) const {
+  const bool batches = device.value < batch.size() && !batch[device.value].empty();
+  return batches ? static_cast<int>(batch[device.value].size()) : 1;
+}
+
+Duration ModelTimes::in_batch(Duration alone, DeviceId device, int jobs) const {
+  if (jobs == 1) return alone;
+  const double times = batch[device.value][static_cast<std::size_t>(jobs) - 1];
+  return Duration{static_cast<std::int64_t>(std::ceil(static_cast<double>(alone.count()) * times))};
+}
+
+Duration ModelTimes::longest_block(DeviceId device) const {
+  Duration longest{};
+  if (device.value >= on_device.size()) return longest;
+  const int most = largest_batch(device);
+  for (const BlockTime& b : on_device[device.value]) {
+    longest = std::max(longest, in_batch(b.worst_trunk, device, most) + in_batch(b.worst_exit, device, most));
+  }
+  return longest;
 }
 
 int ModelTimes::blocks() const {
@@ -58,6 +82,7 @@ std::string_view name(Reason reason) {
                                                 "out_of_device_memory",
                                                 "better_lane",
                                                 "done_sooner",
+                                                "in_batch",
                                                 "cannot_wait",
                                                 "replanned",
                                                 "queue_full",

@@ -34,6 +34,10 @@ struct ModelTimes {
   // One entry per device with one per block, at the boundary before it. No entry, or an empty one: a job
   // stays where it has begun.
   std::vector<std::vector<MoveTime>> moves{};
+  // One entry per device: entry n - 1 is how many times as long a block takes for n jobs at once as for one, so
+  // the first is 1, and none is less than the one before; at most kMaxBatch. No entry, or an empty one: jobs
+  // run one by one there.
+  std::vector<std::vector<double>> batch{};
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
   std::vector<double> accuracy;
@@ -43,6 +47,11 @@ struct ModelTimes {
   // Of a job's state at the boundary before that block. Precondition: it can leave the one and come to the
   // other.
   Duration move_time(DeviceId from, DeviceId to, int block) const;
+  int largest_batch(DeviceId) const;  // >= 1
+  // What takes so long for one job, for `jobs` at once. Precondition: 1 <= jobs <= largest_batch.
+  Duration in_batch(Duration alone, DeviceId, int jobs) const;
+  // The longest that any block may take there, with its exit, in the largest batch. Zero: it does not run there.
+  Duration longest_block(DeviceId) const;
 };
 
 // What to do when a deadline passes.
@@ -121,6 +130,7 @@ enum class Reason : std::uint8_t {
   out_of_device_memory,     // finish: the lane's device has no memory left for this job
   better_lane,              // withdraw: another lane became free earlier
   done_sooner,              // grant: the job's state moves to this device, where it is done sooner
+  in_batch,                 // grant: with that of a more urgent job that runs the same blocks
   cannot_wait,              // grant on an urgent lane: the job's slack does not cover the block in progress
   replanned,                // mask: the plan changed after an answer
   queue_full,               // rejected: the bounded queue has no place

@@ -21,6 +21,13 @@ bool outranks(const JobRecord& job, const Urgency& key, const JobRecord& below) 
 
 }  // namespace
 
+bool Core::Impl::outranks_all(const JobRecord& job, const Urgency& key, const Lane& base) {
+  return outranks(job, key, *base.front.job) &&
+         std::all_of(base.riders.begin(), base.riders.end(), [&](const HeldGrant& rider) {
+           return !rides(rider, base.front) || outranks(job, key, *rider.job);
+         });
+}
+
 // Where tasks have their home, only what the analysis has counted there may take the core.
 bool Core::Impl::serves_reserved_only(const Lane& base) const {
   return base.homed > 0;
@@ -38,8 +45,8 @@ bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const L
 // has elsewhere and would prefer to less urgent work.
 bool Core::Impl::takes_now(JobRecord& job, const Lane& urgent, const JobRecord* away, TimePoint boundary,
                            TimePoint now) {
-  const JobRecord& below = *lanes_[urgent.base.value].front.job;
-  return (away == nullptr || job.urgency < away->urgency) && outranks(job, job.urgency, below) &&
+  const Lane& base = lanes_[urgent.base.value];
+  return (away == nullptr || job.urgency < away->urgency) && outranks_all(job, job.urgency, base) &&
          may_take_core(job, job.urgency, urgent) && !can_wait(job, urgent, now) && !is_placed(job) &&
          prepare(job, urgent.device, boundary, now);
 }
@@ -48,8 +55,9 @@ bool Core::Impl::takes_now(JobRecord& job, const Lane& urgent, const JobRecord* 
 Duration Core::Impl::worst_remaining(const Lane& base, TimePoint now) const {
   const HeldGrant& grant = base.front;
   if (!grant || grant.block >= grant.job->blocks()) return {};
-  return std::max(Duration{},
-                  longest_block(*grant.job, base.device, grant.block) - (now - grant.block_start));
+  const Duration longest = grant.job->spec.times->in_batch(longest_block(*grant.job, base.device, grant.block),
+                                                           base.device, batch_size(base, grant));
+  return std::max(Duration{}, longest - (now - grant.block_start));
 }
 
 bool Core::Impl::can_wait(const JobRecord& job, const Lane& urgent, TimePoint now) const {
@@ -79,9 +87,8 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
     lane.next = goes_on && !lane.yields ? lane.front.job : nullptr;
     return;
   }
-  const JobRecord& below = *base.front.job;
   JobRecord* next = nullptr;
-  lane.yields = !may_stay || !outranks(*lane.front.job, lane.key, below) ||
+  lane.yields = !may_stay || !outranks_all(*lane.front.job, lane.key, base) ||
                 (away != nullptr && away->urgency < lane.key);
   if (goes_on && !lane.yields) next = lane.front.job;
   const auto consider = [&](JobRecord& job) {
@@ -141,7 +148,7 @@ void Core::Impl::take_cores(TimePoint now) {
     for (Lane& base : lanes_) {
       const bool may_run = (open_to(*job) & its & devices & device_bit(base.device)) != 0;
       if (!may_run || !open(base) || serves_reserved_only(base)) continue;
-      if (!outranks(*job, job->urgency, *base.front.job)) continue;
+      if (!outranks_all(*job, job->urgency, base)) continue;
       const bool least =
           victim == nullptr ||
           (!victim->front.job->is_over() &&

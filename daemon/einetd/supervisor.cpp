@@ -510,10 +510,7 @@ bool Supervisor::hangs(Worker& w, TimePoint now) {
   Duration longest{};
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
-    if (!model.loaded()) continue;
-    for (const BlockTime& t : model.times->on_device[w.device.value]) {
-      longest = std::max(longest, t.worst_trunk + t.worst_exit);
-    }
+    if (model.loaded()) longest = std::max(longest, model.times->longest_block(w.device));
   }
   const Duration limit = longest + parts_.config.worker.hang;
   for (int lane = 0; lane < w.process->channel().lanes(); ++lane) {

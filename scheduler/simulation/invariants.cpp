@@ -1,6 +1,7 @@
 #include "scheduler/simulation/invariants.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace einet {
 
@@ -201,9 +202,8 @@ void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& mo
   for (const auto& model : models) {
     longest_on_.resize(std::max(longest_on_.size(), model->on_device.size()));
     for (std::size_t device = 0; device < model->on_device.size(); ++device) {
-      for (const BlockTime& b : model->on_device[device]) {
-        longest_on_[device] = std::max(longest_on_[device], worst_of(b));
-      }
+      const DeviceId d{static_cast<std::uint32_t>(device)};
+      longest_on_[device] = std::max(longest_on_[device], model->longest_block(d));
     }
   }
   longest_block_ = *std::max_element(longest_on_.begin(), longest_on_.end());
@@ -228,6 +228,8 @@ void Invariants::lane_lost(LaneId id, LaneLoss loss) {
   lanes_[lane].up = false;
   lanes_[lane].gone = loss == LaneLoss::for_good;
   lanes_[lane].current = {};
+  lanes_[lane].riders.clear();
+  lanes_[lane].riders_used = {};
   for (const std::size_t i : present_) {
     Truth& j = jobs_[i];
     // A home that is gone promises nothing.
@@ -281,7 +283,10 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   if (used > now.time_since_epoch() || block.used > block.end - block.start) {
     violation("one-lane", now, "the lanes of a core have used more time than has passed");
   }
-  Duration excess = block.used - counted(*held, l, block.block);
+  // Those that ride tell first, each of its share.
+  if (held->with) l.riders_used += block.used;
+  const Duration whole = held->with ? Duration{} : block.used + std::exchange(l.riders_used, {});
+  Duration excess = whole - counted(*held, l, block.block);
   const bool was_within = held->reservation && held->used <= held->reservation->budget;
   held->used += block.used;
   if (was_within) excess = std::max(excess, held->used - held->reservation->budget);
@@ -342,6 +347,8 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   }
   j.holder = g.lane.value;
   j.grant = g.number;
+  j.with = g.with;
+  j.granted_at = now;
   j.told_exits = g.exits;
   j.stop_told = false;
 }
@@ -507,14 +514,40 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
   l.stood_still = {};
 }
 
+void Invariants::rides(LaneId lane, JobId id, int block, TimePoint now) {
+  LaneTruth& l = lanes_[lane.value];
+  Truth& j = truth(id);
+  const Truth& leader = truth(l.current);
+  const std::string what = job_words(id) + " block " + std::to_string(block);
+  ++counts_.blocks;
+  if (j.running) violation("one-lane", now, what + " runs on two lanes");
+  if (j.finished || j.freed) violation("outcome", now, what + " begun after the job's outcome");
+  if (j.stop_told) violation("order", now, what + " begun after the stop");
+  if (block != j.next_block) {
+    violation("order", now, what + " out of order, expected " + std::to_string(j.next_block));
+  }
+  if (now > j.spec.deadline && j.spec.on_miss == OnMiss::stop) {
+    violation("time", now, what + " begun after the deadline");
+  }
+  j.running = lane.value;
+  l.riders.push_back(id);
+  const auto jobs = static_cast<int>(l.riders.size()) + 1;
+  const bool alike = leader.spec.model == j.spec.model && l.block == block && j.with == leader.grant;
+  if (!alike) violation("batch", now, what + " rides with " + job_words(leader.spec.id) + ", which is unlike it");
+  if (j.reservation || leader.reservation || l.base) violation("batch", now, what + " rides, and must not");
+  if (jobs > j.spec.times->largest_batch(l.device)) violation("batch", now, what + " is one too many");
+}
+
 void Invariants::block_ended(LaneTruth& l, TimePoint now) {
   if (l.current == JobId{}) return;
   if (l.base) lanes_[*l.base].stood_still += now - l.begun;
-  Truth& j = truth(l.current);
-  j.last_lane = j.running;
-  j.running.reset();
-  j.next_block = l.block + 1;
-  l.current = {};
+  l.riders.push_back(std::exchange(l.current, {}));
+  for (const JobId id : std::exchange(l.riders, {})) {
+    Truth& j = truth(id);
+    j.last_lane = j.running;
+    j.running.reset();
+    j.next_block = l.block + 1;
+  }
 }
 
 void Invariants::lane_rests(LaneId lane, TimePoint now) {

@@ -10,6 +10,8 @@
 //   outcome     one outcome per job, the right one; nothing after its end
 //   protocol    the core knows what it told its lanes, and answers its callers rightly
 //   rule        the work that starts is what the oracle (oracle.h) would choose
+//   batch       jobs that run as one batch are alike, best-effort, and no more than profiled; none overtakes
+//               a more urgent job that has a deadline
 //   conserving  no lane is idle beside work that it could do, no running job lacks a successor
 //   preemption  a lane does not go on with less urgent work than what waits
 //   urgent      an urgent lane runs only what may use it, and what cannot wait is not kept waiting
@@ -21,6 +23,7 @@
 //   drain       in the end everything has left
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -74,6 +77,8 @@ class Invariants {
   // --- On the lanes. ---
   // A block begins now; the one before it on this lane has ended.
   void block_begun(LaneId, JobId, int block, TimePoint now);
+  // And so does this block of a job that rides. After block_begun of the job that leads.
+  void rides(LaneId, JobId, int block, TimePoint now);
   // The lane has ended its block and begun no other.
   void lane_rests(LaneId, TimePoint now);
 
@@ -90,6 +95,8 @@ class Invariants {
     JobState state = JobState::waiting;
     std::optional<std::size_t> holder;  // lane of its grant, until the core was told that it ended
     GrantNumber grant;
+    std::optional<GrantNumber> with;    // rides, or is to ride, with that grant
+    TimePoint granted_at = kNever;
     ExitMask told_exits = 0;
     bool stop_told = false;
     std::optional<std::size_t> running;  // lane of its block
@@ -119,12 +126,14 @@ class Invariants {
     std::optional<std::size_t> urgent;  // of a base lane
     Preemption preemption = Preemption::boundary;
     JobId current;  // whose block it runs; 0: none
+    std::vector<JobId> riders;  // with it
     int block = 0;
     TimePoint begun{};
     Duration stood_still{};  // of the block, for an urgent lane
     bool continued = false;  // its block before was one of the same job
     ExitMask plan = 0;       // as the lane knew it when the block began
     Duration used{};         // told; never more than the time that has passed
+    Duration riders_used{};  // told of a block of which the job that leads has not told yet
   };
   struct TaskTruth {
     std::optional<Reservation> reservation;  // as told
@@ -150,6 +159,13 @@ class Invariants {
   void check_starts(TimePoint now);
   void check_urgent_lanes(TimePoint now);
   void check_quiet(TimePoint now);
+  void check_riders(TimePoint now);
+  // Whether f(const Truth&) holds of all jobs whose block the lane runs.
+  template <class F>
+  bool all_running(const LaneTruth& l, F&& f) const {
+    const auto its = [&](JobId id) { return f(jobs_[id.value - 1]); };
+    return its(l.current) && std::all_of(l.riders.begin(), l.riders.end(), its);
+  }
   // What the rules see of a job that would go on with `next_block`.
   Candidate candidate(const Truth&, int next_block, int best_exit) const;
   Candidate waiting_candidate(const Truth&) const;
@@ -164,6 +180,7 @@ class Invariants {
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
   bool may_interrupt(const Candidate& above, const Candidate& below) const;
+  static bool ends(const Truth&, const LaneTruth&);  // with the block, as far as its lane was told
   bool goes_on(const Truth&, const LaneTruth&, TimePoint now) const;
   bool mandatory_done(const Truth&, int next_block, int best_exit) const;
   static bool leaves(const Truth&, TimePoint now);

@@ -28,6 +28,7 @@ void Invariants::instant_over(TimePoint now, bool all_told) {
     check_urgent_lanes(now);
   }
   if (strict_) check_starts(now);
+  check_riders(now);
   check_quiet(now);
 }
 
@@ -213,7 +214,6 @@ void Invariants::check_starts(TimePoint now) {
     if (l.urgent && lanes_[*l.urgent].current != JobId{}) continue;  // it stands still from its start
     const Truth& j = truth(l.current);
     if (l.continued && j.demoted_at == now) continue;
-    const Candidate begun = candidate(j, l.block, j.best_exit);
     ++counts_.compared;
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
@@ -225,7 +225,10 @@ void Invariants::check_starts(TimePoint now) {
           std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
                         [](const auto& blocks) { return !blocks.empty(); });
       if (devices > 1 && other.taken_back_at == now) continue;
-      if (prefers(i, waiting_candidate(other), begun)) {
+      const bool outranks = all_running(l, [&](const Truth& its) {
+        return prefers(i, waiting_candidate(other), candidate(its, l.block, its.best_exit));
+      });
+      if (outranks) {
         violation("rule", now,
                   lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
                       "; the more urgent " + job_words(other.spec.id) + " waits");
@@ -238,11 +241,16 @@ void Invariants::check_starts(TimePoint now) {
 TimePoint Invariants::expected_end(const LaneTruth& l) {
   if (l.current == JobId{}) return kNever;
   const Truth& j = truth(l.current);
-  const BlockTime& time = j.spec.times->on_device[l.device.value][static_cast<std::size_t>(l.block)];
-  const Duration exit = (j.told_exits & exit_bit(l.block)) != 0 ? time.exit : Duration{};
+  const ModelTimes& times = *j.spec.times;
+  const BlockTime& time = times.on_device[l.device.value][static_cast<std::size_t>(l.block)];
+  const auto jobs = static_cast<int>(l.riders.size()) + 1;
+  const bool skipped =
+      all_running(l, [&](const Truth& its) { return (its.told_exits & exit_bit(l.block)) == 0; });
+  const Duration trunk = times.in_batch(time.trunk, l.device, jobs);
+  const Duration exit = skipped ? Duration{} : times.in_batch(time.exit, l.device, jobs);
   // That a state came sooner than expected is not known before its first block is reported.
   const TimePoint begun = l.block == j.moved_before ? std::max(l.begun, j.arrives) : l.begun;
-  return begun + l.stood_still + time.trunk + exit;
+  return begun + l.stood_still + trunk + exit;
 }
 
 bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
@@ -279,15 +287,17 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (base.current == JobId{}) continue;
       const Truth& suspended = truth(base.current);
       if (is_helped(suspended, base)) continue;
-      const Candidate below = candidate(suspended, base.block, suspended.best_exit);
+      const auto in_progress = [&](const Truth& its) { return candidate(its, base.block, its.best_exit); };
       const Candidate above = candidate(j, urgent.block, j.best_exit);
       const bool over = suspended.finished || leaves(suspended, now);
       // The core may have meant the block before.
       const bool known = !over && base.begun < now;
-      if (known && !urgent.continued && !above.open && !may_interrupt(above, below)) {
+      const bool interrupts = all_running(
+          base, [&](const Truth& its) { return its.finished || may_interrupt(above, in_progress(its)); });
+      if (known && !urgent.continued && !above.open && !interrupts) {
         violation("urgent", now, what + " for no priority nor deadline");
       }
-      if (!over && prefers(*urgent.base, below, above)) {
+      if (!over && prefers(*urgent.base, in_progress(suspended), above)) {
         violation("urgent", now, what + " over the more urgent " + job_words(suspended.spec.id));
       }
     }
@@ -296,7 +306,6 @@ void Invariants::check_urgent_lanes(TimePoint now) {
     const Truth& running = truth(base.current);
     // At its home it counts as if it ran there. And what is to end at this very instant is waited for.
     if (is_helped(running, base) || expected_end(base) == now) continue;
-    const Candidate in_progress = candidate(running, base.block, running.best_exit);
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
       // Posted to a lane that should be there at any moment, or that has no urgent lane: its device promises
@@ -308,9 +317,13 @@ void Invariants::check_urgent_lanes(TimePoint now) {
       if (!may_use_urgent(other, *urgent.base)) continue;
       if (may_await_device(other, base, Lane::free)) continue;
       const Candidate waiting = waiting_candidate(other);
-      if (waiting.work == Candidate::Work::optional || !may_interrupt(waiting, in_progress)) continue;
+      if (waiting.work == Candidate::Work::optional) continue;
       if (more_urgent_is_away(*urgent.base, waiting)) continue;
-      if (prefers(*urgent.base, waiting, in_progress)) {
+      const bool takes_core = all_running(base, [&](const Truth& its) {
+        const Candidate in_progress = candidate(its, base.block, its.best_exit);
+        return may_interrupt(waiting, in_progress) && prefers(*urgent.base, waiting, in_progress);
+      });
+      if (takes_core) {
         violation("urgent", now,
                   job_words(other.spec.id) + " waits for the block of the less urgent " +
                       job_words(running.spec.id) + " beside an idle urgent lane");
@@ -328,7 +341,12 @@ void Invariants::check_quiet(TimePoint now) {
     if (stands_still) continue;
     const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
     const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
-    const Candidate continues = goes_on ? running_candidate(*running, l) : Candidate{};
+    // Of a batch the most urgent job that goes on counts.
+    const auto outranks_running = [&](const Candidate& c) {
+      return all_running(l, [&](const Truth& its) {
+        return ends(its, l) || prefers_to_run(i, c, running_candidate(its, l));
+      });
+    };
     const Truth* arriving = nullptr;  // its state is on its way here
     bool posted_behind = false;
     bool waits_for_home = false;
@@ -336,11 +354,13 @@ void Invariants::check_quiet(TimePoint now) {
       const Truth& other = jobs_[x];
       const bool at_home = other.reservation ? other.reservation->home.value == i : has_budget(other);
       waits_for_home |= at_home && other.holder && other.holder != i;
-      if (other.holder != i || &other == running) continue;
+      if (other.holder != i || other.running == i) continue;
+      // It comes too late for the batch that runs, which the core learns at the end of the block.
+      if (running != nullptr && other.with == running->grant) continue;
       posted_behind = true;
       const bool first = arriving == nullptr || other.grant.value < arriving->grant.value;
       if (running == nullptr && is_away(other, l) && first) arriving = &other;
-      if (goes_on && prefers_to_run(i, waiting_candidate(other), continues)) {
+      if (goes_on && outranks_running(waiting_candidate(other))) {
         violation("preemption", now,
                   job_words(other.spec.id) + " waits behind the less urgent " + job_words(running->spec.id) +
                       ", which was not told to stop");
@@ -359,10 +379,31 @@ void Invariants::check_quiet(TimePoint now) {
         }
       } else if (running == nullptr) {
         if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
-      } else if (goes_on && prefers_to_run(i, waiting_candidate(ready), continues)) {
+      } else if (goes_on && outranks_running(waiting_candidate(ready))) {
         violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));
       } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running, l)) {
         violation("conserving", now, what + ", whose job ends, has no successor posted");
+      }
+    }
+  }
+}
+
+// Who rides overtakes nobody who is more urgent, cannot ride, and has a deadline.
+void Invariants::check_riders(TimePoint now) {
+  for (const std::size_t x : present_) {
+    const Truth& rider = jobs_[x];
+    if (!rider.with || !rider.holder || rider.granted_at != now) continue;
+    const LaneTruth& l = lanes_[*rider.holder];
+    for (const std::size_t y : present_) {
+      const Truth& other = jobs_[y];
+      if (other.state != JobState::ready || !may_run(other, l) || other.let_go_at == now) continue;
+      if (other.taken_back_at == now || leaves(other, now) || other.spec.deadline >= kNever) continue;
+      const bool alike = other.spec.model == rider.spec.model && other.next_block == rider.next_block;
+      if (alike || other.reservation || has_budget(other) || may_await_device(other, l, Lane::busy)) continue;
+      if (prefers(*rider.holder, waiting_candidate(other), waiting_candidate(rider))) {
+        violation("batch", now,
+                  job_words(rider.spec.id) + " is to ride on " + lane_words(*rider.holder) +
+                      "; the more urgent " + job_words(other.spec.id) + " has a deadline and waits");
       }
     }
   }
@@ -378,12 +419,15 @@ bool Invariants::prefers_to_run(std::size_t lane, const Candidate& a, const Cand
   return scenario_.policy != Policy::fifo && prefers(lane, a, b);
 }
 
+bool Invariants::ends(const Truth& j, const LaneTruth& l) {
+  return j.finished || j.told_exits >> l.block <= 1 || j.stop_told;
+}
+
 // Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
 bool Invariants::goes_on(const Truth& j, const LaneTruth& l, TimePoint now) const {
   const Duration longest = longest_block_ + longest_overrun_;
-  const bool ends = j.finished || j.told_exits >> l.block <= 1;
   const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
-  return !ends && !expires && !j.stop_told;
+  return !ends(j, l) && !expires;
 }
 
 }  // namespace einet

@@ -7,12 +7,7 @@ namespace {
 
 Duration longest_on(const std::vector<std::shared_ptr<const ModelTimes>>& models, DeviceId device) {
   Duration longest{};
-  for (const auto& model : models) {
-    if (device.value >= model->on_device.size()) continue;
-    for (const BlockTime& b : model->on_device[device.value]) {
-      longest = std::max(longest, b.worst_trunk + b.worst_exit);
-    }
-  }
+  for (const auto& model : models) longest = std::max(longest, model->longest_block(device));
   return longest;
 }
 

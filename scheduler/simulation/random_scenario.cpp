@@ -27,7 +27,7 @@ constexpr int kBusyTime = 150;  // ns; what happens by itself happens before
 
 class Maker {
  public:
-  explicit Maker(std::uint64_t seed) : dice_(seed), learns_(~seed) {}
+  explicit Maker(std::uint64_t seed) : dice_(seed), learns_(~seed), batches_(seed * 3 + 1) {}
 
   Scenario make() {
     s_.seed = dice_.next();
@@ -52,6 +52,7 @@ class Maker {
       s_.failed_moves = wild_ && moves_ && learns_.chance(50) ? 40 : 0;
     }
     s_.survival.lived = learns_.chance(30);
+    batching_ = batches_.chance(25);
     for (int i = dice_.from_to(1, 4); i > 0; --i) s_.models.push_back(model());
     for (int i = dice_.from_to(1, 3); i > 0; --i) s_.tenants.push_back(tenant());
     const bool tasks = dice_.chance(60);
@@ -116,12 +117,25 @@ class Maker {
           model->moves[d].push_back({Duration{learns_.from_to(0, 3)}, Duration{learns_.from_to(0, 3)}});
       }
     }
+    if (batching_) batch(*model);
     if (exits) {
       for (int b = 0; b < blocks; ++b) model->accuracy.push_back(dice_.from_to(0, 100) / 100.0);
       if (dice_.chance(70)) std::sort(model->accuracy.begin(), model->accuracy.end());
       if (learns_.chance(30)) model->forecast = untrained_forecast(model->accuracy);
     }
     return model;
+  }
+
+  void batch(ModelTimes& model) {
+    model.batch.resize(model.on_device.size());
+    for (std::size_t d = 0; d < model.batch.size(); ++d) {
+      if (model.on_device[d].empty() || batches_.chance(20)) continue;
+      double times = 1;
+      for (int jobs = batches_.from_to(2, 5); jobs > 0; --jobs) {
+        model.batch[d].push_back(times);
+        times += batches_.from_to(0, 4) / 4.0;
+      }
+    }
   }
 
   Scenario::Tenant tenant() {
@@ -238,11 +252,12 @@ class Maker {
   }
 
   Dice dice_;
-  Dice learns_;  // its own, so that a world stays what it was otherwise
+  Dice learns_, batches_;  // their own, so that a world stays what it was otherwise
   Scenario s_;
   int devices_ = 1;
   int faster_ = 1;      // the second device, by so much
   bool moves_ = false;  // jobs between them
+  bool batching_ = false;
   bool wild_ = false;
 };
 

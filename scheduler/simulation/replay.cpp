@@ -19,8 +19,8 @@ class Work final : public SimulatedWork {
   Work(const Recording& recording, DeviceId device) : recording_(recording), device_(device) {}
 
   // A block of no time would be over before it began.
-  Duration trunk(JobId id, int block) override { return std::max(times(id, block).trunk, Duration{1}); }
-  Duration exit(JobId id, int block) override { return times(id, block).exit; }
+  Duration trunk(JobId id, int block, int) override { return std::max(times(id, block).trunk, Duration{1}); }
+  Duration exit(JobId id, int block, int) override { return times(id, block).exit; }
   std::optional<ExitAnswer> answer(JobId id, int exit) override {
     const RecordedJob& job = recording_.jobs[id.value - 1];
     const auto known = std::find_if(job.answers.begin(), job.answers.end(),

@@ -115,6 +115,11 @@ class Reader {
         return moves ? durations(on, key, Duration{}, trunk.size()) : std::vector<Duration>{};
       };
       const std::vector<Duration> out = move_times("move_out"), in = move_times("move_in");
+      const std::vector<double> batch = on.numbers("batch", 1, kMaxBatch, kMaxBatch);
+      const bool rises = std::is_sorted(batch.begin(), batch.end());
+      if (!rises || (!batch.empty() && batch[0] != 1)) {
+        on.fail("batch", "expected how much longer a block takes for 1, 2, … jobs: from 1 on, never falling");
+      }
       on.close();
       if (!document_.finish()) return times;
       if (times->blocks() != 0 && static_cast<std::size_t>(times->blocks()) != trunk.size()) {
@@ -126,6 +131,10 @@ class Reader {
         if (worst_trunk[b] < trunk[b]) on.fail("worst_trunk", "the worst time is at least the expected one");
         if (worst_exit[b] < exit[b]) on.fail("worst_exit", "the worst time is at least the expected one");
         times->on_device[device].push_back({trunk[b], exit[b], worst_trunk[b], worst_exit[b]});
+      }
+      if (!batch.empty()) {
+        if (times->batch.size() <= device) times->batch.resize(device + 1);
+        times->batch[device] = batch;
       }
       if (!moves) continue;
       if (times->moves.size() <= device) times->moves.resize(device + 1);
@@ -318,6 +327,7 @@ void write_model(Writer& w, const ModelTimes& model) {
     times("exit", &BlockTime::exit);
     times("worst_trunk", &BlockTime::worst_trunk);
     times("worst_exit", &BlockTime::worst_exit);
+    if (d < model.batch.size() && !model.batch[d].empty()) w.list("batch", model.batch[d], Writer::text);
     if (d >= model.moves.size() || model.moves[d].empty()) continue;
     const auto moves = [&](std::string_view key, Duration MoveTime::*which) {
       w.list(key, model.moves[d], [&](const MoveTime& m) { return '"' + format_duration(m.*which) + '"'; });

@@ -93,17 +93,25 @@ class Run final : private Commands, private Observer, private Promises::Listener
       lane.emplace(id, static_cast<SimulatedWork&>(*this), GrantNumber{grants});
       unread.clear();
     }
-    Duration trunk(JobId job, int block) override {
+    Duration trunk(JobId job, int block, int jobs) override {
       if (run.check_) run.check_->block_begun(id, job, block, run.now_);
       run.jobs_[job.value - 1].last_lane = id;
       const BlockTime& time = run.time(job, device, block);
       const Duration d = run.truly(Draw::trunk, job, block, time.trunk, time.worst_trunk, Duration{1});
-      return d + run.scenario_.jobs[job.value - 1].overrun;
+      return in_batch(job, d, jobs) + run.scenario_.jobs[job.value - 1].overrun;
     }
-    Duration exit(JobId job, int exit) override {
+    Duration exit(JobId job, int exit, int jobs) override {
       if (run.jobs_[job.value - 1].times->accuracy.empty()) return {};
       const BlockTime& time = run.time(job, device, exit);
-      return run.truly(Draw::exit, job, exit, time.exit, time.worst_exit, Duration{});
+      return in_batch(job, run.truly(Draw::exit, job, exit, time.exit, time.worst_exit, Duration{}), jobs);
+    }
+    void rides(JobId job, int block) override {
+      if (run.check_) run.check_->rides(id, job, block, run.now_);
+      run.jobs_[job.value - 1].last_lane = id;
+      ++run.result_.counts.batched;
+    }
+    Duration in_batch(JobId job, Duration alone, int jobs) const {
+      return run.jobs_[job.value - 1].times->in_batch(alone, device, jobs);
     }
     std::optional<ExitAnswer> answer(JobId job, int exit) override {
       if (run.jobs_[job.value - 1].times->accuracy.empty()) return std::nullopt;
@@ -492,7 +500,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
     // A worker gone mad speaks of a grant that it does not run: the core must not listen.
     if (draw(Draw::mad, id.value, record.grant.value, 8) == 0) {
       ++result_.events;
-      const GrantNumber other{record.grant.value + 1};
+      const GrantNumber other{lane(id).grants + 1};
       if (core_.grant_ended(id, other, GrantEnd::failed, now_)) {
         result_.violations.push_back({"protocol", "the core believes a report of another grant"});
       }
@@ -615,6 +623,7 @@ void ScenarioResult::Counts::add(const Counts& c) {
   withdrawals += c.withdrawals;
   late_withdrawals += c.late_withdrawals;
   lost_lanes += c.lost_lanes;
+  batched += c.batched;
   moved += c.moved;
   failed_moves += c.failed_moves;
   evictions += c.evictions;

@@ -147,11 +147,11 @@ class Run final : private Commands, private Observer, private SimulatedWork {
   }
 
   // SimulatedWork
-  Duration trunk(JobId id, int block) override {
+  Duration trunk(JobId id, int block, int) override {
     const JobSource& source = set_.sources[set_.jobs[number(id)].source];
     return source.times->on_device[0][static_cast<std::size_t>(block)].trunk;
   }
-  Duration exit(JobId, int) override { return Duration{}; }
+  Duration exit(JobId, int, int) override { return Duration{}; }
   std::optional<ExitAnswer> answer(JobId, int) override { return std::nullopt; }
 
   const TaskSet& set_;

@@ -1,5 +1,6 @@
 #include "scheduler/simulation/simulated_lane.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace einet {
@@ -11,30 +12,47 @@ void SimulatedLane::post(const Grant& grant, TimePoint arrives) {
   EINET_CHECK(grant.number.value == newest_.value + 1, "grants of a lane count up by one");
   EINET_CHECK((grant.exits >> grant.first_block) != 0, "a grant ends at or after its first block");
   newest_ = grant.number;
+  const Held held{.grant = grant, .arrives = arrives};
+  if (grant.with) {
+    EINET_CHECK(riders_.size() + to_ride_.size() < 2 * kMaxBatch, "batches are bounded");
+    to_ride_.push_back(held);
+    return;
+  }
   std::optional<Held>& place = first_ ? second_ : first_;
   EINET_CHECK(!place && !(second_ && running_), "a lane has at most two grants that have not ended");
-  place = Held{.grant = grant, .arrives = arrives};
+  place = held;
+}
+
+template <class F>
+void SimulatedLane::with_grant(GrantNumber number, F&& f) {
+  for (std::optional<Held>* held : {&running_, &first_, &second_}) {
+    if (*held && (*held)->grant.number == number) f(**held);
+  }
+  for (std::vector<Held>* some : {&riders_, &to_ride_}) {
+    for (Held& held : *some) {
+      if (held.grant.number == number) f(held);
+    }
+  }
 }
 
 void SimulatedLane::stop(GrantNumber number) {
   EINET_CHECK(number <= newest_, "only a grant can be stopped");
-  for (std::optional<Held>* held : {&running_, &first_, &second_}) {
-    if (*held && (*held)->grant.number == number) (*held)->stop = true;
-  }
+  with_grant(number, [](Held& held) { held.stop = true; });
 }
 
 void SimulatedLane::set_exits(GrantNumber number, ExitMask exits) {
   EINET_CHECK(number <= newest_, "only a grant has exits");
-  for (std::optional<Held>* held : {&running_, &first_, &second_}) {
-    if (*held && (*held)->grant.number == number) (*held)->grant.exits = exits;
-  }
+  with_grant(number, [&](Held& held) { held.grant.exits = exits; });
 }
 
 bool SimulatedLane::waits(GrantNumber number) const {
-  return (first_ && first_->grant.number == number) || (second_ && second_->grant.number == number);
+  return (first_ && first_->grant.number == number) || (second_ && second_->grant.number == number) ||
+         std::any_of(to_ride_.begin(), to_ride_.end(),
+                     [&](const Held& h) { return h.grant.number == number; });
 }
 
 bool SimulatedLane::withdraw(GrantNumber number) {
+  if (std::erase_if(to_ride_, [&](const Held& h) { return h.grant.number == number; }) > 0) return true;
   if (second_ && second_->grant.number == number) {
     second_.reset();
     return true;
@@ -74,6 +92,7 @@ void SimulatedLane::resume(TimePoint now) {
 void SimulatedLane::go_on(TimePoint now) {
   while (!in_block_) {
     next_event_ = kNever;
+    give_up_late();
     if (!running_) {
       if (!first_) return;
       if (first_->arrives > now && !first_->stop && !first_->fails) {
@@ -82,6 +101,10 @@ void SimulatedLane::go_on(TimePoint now) {
       }
       running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
       block_ = running_->grant.first_block;
+      gather();
+    }
+    for (std::size_t i = riders_.size(); i-- > 0;) {
+      if (riders_[i].stop) end_rider(i, GrantEnd::stopped);
     }
     if (running_->stop) {
       end_grant(GrantEnd::stopped);
@@ -93,44 +116,83 @@ void SimulatedLane::go_on(TimePoint now) {
   }
 }
 
+// Those that ride with the grant that begins.
+void SimulatedLane::gather() {
+  begun_ = running_->grant.number;
+  for (const Held& held : to_ride_) {
+    if (held.grant.with == begun_) riders_.push_back(held);
+  }
+  std::erase_if(to_ride_, [&](const Held& held) { return held.grant.with == begun_; });
+}
+
+void SimulatedLane::give_up_late() {
+  std::erase_if(to_ride_, [&](const Held& held) {
+    if (*held.grant.with > begun_) return false;
+    records_.push_back({.block = {}, .ended = GrantEnd::stopped, .grant = held.grant.number});
+    return true;
+  });
+}
+
 void SimulatedLane::begin_block(TimePoint now) {
   block_start_ = now;
   in_block_ = true;
   in_exit_ = false;
   away_ = {};
-  next_event_ = now + work_.trunk(running_->grant.job, block_);
+  next_event_ = now + work_.trunk(running_->grant.job, block_, static_cast<int>(riders_.size()) + 1);
+  for (const Held& rider : riders_) work_.rides(rider.grant.job, block_);
 }
 
 // The trunk or the exit of the running block has ended; a block is not over before its exit.
 void SimulatedLane::end_part(TimePoint now) {
-  const Grant& grant = running_->grant;
-  const bool with_exit = (grant.exits & exit_bit(block_)) != 0;
-  if (with_exit && !in_exit_) {
-    in_exit_ = true;
-    next_event_ = now + work_.exit(grant.job, block_);
-    if (next_event_ > now) return;
+  if (!in_exit_) {
+    const auto look = [&](Held& held) { return held.executes = (held.grant.exits & exit_bit(block_)) != 0; };
+    bool with_exit = look(*running_);
+    for (Held& rider : riders_) with_exit |= look(rider);
+    if (with_exit) {
+      in_exit_ = true;
+      next_event_ = now + work_.exit(running_->grant.job, block_, static_cast<int>(riders_.size()) + 1);
+      if (next_event_ > now) return;
+    }
   }
   end_block(now);
 }
 
 void SimulatedLane::end_block(TimePoint now) {
-  const Grant& grant = running_->grant;
-  BlockReport report{.lane = id_,
-                     .grant = grant.number,
-                     .block = block_,
-                     .start = block_start_,
-                     .end = now,
-                     .answer = {},
-                     .used = now - block_start_ - away_};
-  if (in_exit_) report.answer = work_.answer(grant.job, block_);
-  records_.push_back({.block = report, .ended = {}, .grant = grant.number});
+  const Duration used = now - block_start_ - away_;
+  const Duration share = used / static_cast<std::int64_t>(riders_.size() + 1);
+  const auto report = [&](const Held& held, Duration its) {
+    BlockReport block{.lane = id_,
+                      .grant = held.grant.number,
+                      .block = block_,
+                      .start = block_start_,
+                      .end = now,
+                      .answer = {},
+                      .used = its};
+    if (held.executes) block.answer = work_.answer(held.grant.job, block_);
+    records_.push_back({.block = block, .ended = {}, .grant = held.grant.number});
+  };
+  for (const Held& rider : riders_) report(rider, share);
+  report(*running_, used - share * static_cast<std::int64_t>(riders_.size()));
   in_block_ = false;
   next_event_ = kNever;
   ++block_;
-  if (block_ >= kMaxBlocks || (grant.exits >> block_) == 0) end_grant(GrantEnd::done);
+  const auto is_done = [&](const Held& held) {
+    return block_ >= kMaxBlocks || (held.grant.exits >> block_) == 0;
+  };
+  for (std::size_t i = riders_.size(); i-- > 0;) {
+    if (is_done(riders_[i])) end_rider(i, GrantEnd::done);
+  }
+  if (is_done(*running_)) end_grant(GrantEnd::done);
 }
 
+void SimulatedLane::end_rider(std::size_t index, GrantEnd how) {
+  records_.push_back({.block = {}, .ended = how, .grant = riders_[index].grant.number});
+  riders_.erase(riders_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+// All part.
 void SimulatedLane::end_grant(GrantEnd how) {
+  while (!riders_.empty()) end_rider(riders_.size() - 1, GrantEnd::stopped);
   records_.push_back({.block = {}, .ended = how, .grant = running_->grant.number});
   running_.reset();
 }

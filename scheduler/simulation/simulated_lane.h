@@ -14,9 +14,12 @@ namespace einet {
 class SimulatedWork {
  public:
   virtual ~SimulatedWork() = default;
-  virtual Duration trunk(JobId, int block) = 0;  // > 0
-  // Asked only for exits that are executed.
-  virtual Duration exit(JobId, int exit) = 0;  // >= 0
+  // Of the job whose grant leads, with so many in its batch. > 0
+  virtual Duration trunk(JobId, int block, int jobs) = 0;
+  // Asked only for exits that are executed, by one of them at least. >= 0
+  virtual Duration exit(JobId, int exit, int jobs) = 0;
+  // This block of a job that rides begins, too.
+  virtual void rides(JobId, int /*block*/) {}
   virtual std::optional<ExitAnswer> answer(JobId, int exit) = 0;
 };
 
@@ -33,7 +36,7 @@ class SimulatedLane {
   SimulatedLane(LaneId, SimulatedWork&, GrantNumber newest = {});
 
   // The commands of the core. They take effect when the lane next acts. Checked: at most two grants that have
-  // not ended, numbers that count up, stops and exits for grants that exist (or have ended).
+  // not ended, but for those that ride, numbers that count up, stops and exits for grants that exist (or have ended).
   // `arrives`: when the job's state is there.
   void post(const Grant&, TimePoint arrives = {});
   // The states that are still on their way for grants of which f(const Grant&) is true cannot be moved.
@@ -72,7 +75,13 @@ class SimulatedLane {
     TimePoint arrives{};  // the job's state
     bool fails = false;   // it does not
     bool stop = false;
+    bool executes = false;  // the exit of the block in progress
   };
+  template <class F>
+  void with_grant(GrantNumber, F&& f);
+  void gather();
+  void give_up_late();
+  void end_rider(std::size_t index, GrantEnd);
   void begin_block(TimePoint now);
   void end_part(TimePoint now);
   void end_block(TimePoint now);
@@ -84,6 +93,9 @@ class SimulatedLane {
   std::optional<Held> running_;  // begun
   std::optional<Held> first_;    // posted, in order
   std::optional<Held> second_;
+  std::vector<Held> riders_;    // of running_, in order
+  std::vector<Held> to_ride_;   // posted, in order
+  GrantNumber begun_;           // the newest
   GrantNumber newest_;
   int block_ = 0;          // of running_: in progress, or the next
   bool in_block_ = false;  // else between two

@@ -10,8 +10,8 @@ namespace einet {
 namespace {
 
 struct FixedWork final : SimulatedWork {
-  Duration trunk(JobId, int) override { return Duration{10}; }
-  Duration exit(JobId, int) override { return Duration{4}; }
+  Duration trunk(JobId, int, int) override { return Duration{10}; }
+  Duration exit(JobId, int, int) override { return Duration{4}; }
   std::optional<ExitAnswer> answer(JobId, int exit) override { return ExitAnswer{.exit = exit}; }
 };
 
