@@ -183,10 +183,14 @@ class Reader {
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       d.memory = table.bytes("memory", d.memory);
+      d.batch = read_int(table, "batch", 1, kMaxBatch, d.batch);
       read_cores(table, d, pinned, c.warnings);
       if (d.is_gpu()) {
         read_gpu(table, d);
       } else {
+        if (d.batch != 1)
+          table.fail("batch", found(std::to_string(d.batch)) +
+                                  "1, or none, for lanes on a processor: jobs run one by one there");
         d.preemption = table.choice("preemption", kPreemptions, d.preemption);
         if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
         threads += d.lanes * d.threads;  // those of a GPU's lanes sleep
@@ -381,7 +385,8 @@ std::string summary(const DaemonConfig& c) {
     out += "device " + d.name + ": " + std::string(name(d.backend)) + ", lanes " + std::to_string(d.lanes) +
            ", threads per lane " + std::to_string(d.threads) +
            (d.cores.empty() ? ", not pinned" : ", pinned") +
-           (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) + ", preemption " +
+           (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) +
+           (d.batch == 1 ? "" : ", batches of up to " + std::to_string(d.batch)) + ", preemption " +
            d.preemption + "\n";
   }
   for (const TenantConfig& t : c.tenants) {

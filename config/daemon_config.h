@@ -31,6 +31,7 @@ struct DeviceConfig {
   int threads = 1;  // per lane
   // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.
   std::vector<int> cores{};
+  int batch = 1;       // of a GPU: as many jobs at most run a block at once; 1 … kMaxBatch
   ByteCount memory{};  // for weights and the states of jobs; zero: as much as the device has
   // One of preemption_names(). Where that cannot be had, the reader of the file has put "boundary" here and a
   // sentence among the warnings.

@@ -35,4 +35,20 @@ Result<std::unique_ptr<TrunkState>> Backend::make_state(ByteCount size) {
   return std::make_unique<TrunkState>(size);
 }
 
+Result<void> LaneModel::run_trunks(int block, std::span<TrunkState* const> states) {
+  for (TrunkState* const state : states) {
+    if (auto ok = run_trunk(block, *state); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> LaneModel::run_exits(int block, std::span<TrunkState* const> states,
+                                  std::span<const std::span<float>> scores) {
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    if (scores[i].empty()) continue;
+    if (auto ok = run_exit(block, *states[i], scores[i]); !ok) return ok;
+  }
+  return {};
+}
+
 }  // namespace einet

@@ -49,6 +49,11 @@ class TrunkState {
 // stream of higher priority.
 enum class LaneKind : std::uint8_t { base, urgent };
 
+struct LaneOptions {
+  LaneKind kind = LaneKind::base;
+  int largest_batch = 1;  // 1 … kMaxBatch
+};
+
 // A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
 // Backend::enter_lane. Nothing here allocates. Every call gets a TrunkState of at least state_bytes(); block
 // numbers are in range and in order (begin, trunk 0, trunk 1, …), exit b after trunk b and before trunk b +
@@ -62,6 +67,13 @@ class LaneModel {
   // Leaves the state as it is. `scores` has one place per class and gets the softmax scores. Error: scores
   // that are not finite (weights that overflow).
   virtual Result<void> run_exit(int block, TrunkState&, std::span<float> scores) = 0;
+
+  // The same for jobs that stand before the same block, at once: 1 to LaneOptions::largest_batch. A backend
+  // that cannot do better runs them one after the other.
+  virtual Result<void> run_trunks(int block, std::span<TrunkState* const>);
+  // Right after run_trunks, with the same states. Where a job's `scores` are empty it skips the exit.
+  virtual Result<void> run_exits(int block, std::span<TrunkState* const>,
+                                 std::span<const std::span<float>> scores);
 };
 
 // A loaded model: immutable, shared by all lanes of a worker; outlives its LaneModels.
@@ -71,7 +83,7 @@ class LoadedModel {
   virtual const PackageInfo& info() const = 0;
   virtual ByteCount state_bytes() const = 0;
   // Thread-safe.
-  virtual Result<std::unique_ptr<LaneModel>> make_lane(LaneKind = LaneKind::base) const = 0;
+  virtual Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions& = {}) const = 0;
 
   // A job moves to another worker: its state before `next_block`, after trunks 0 … next_block - 1, as bytes
   // that mean the same to every executor that computes the program (models/carried_state.h). Thread-safe, for

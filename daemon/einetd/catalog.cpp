@@ -119,6 +119,8 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   times.on_device[device.value] = block_times(description);
   times.moves.resize(devices_);
   times.moves[device.value] = move_times(description);
+  times.batch.resize(devices_);
+  times.batch[device.value] = description.batch;
   times.accuracy = description.accuracy;
   // Without a CS-profile the core must still know that the model has exits, and that deeper is better.
   for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {

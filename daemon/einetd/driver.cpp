@@ -329,6 +329,7 @@ bool Driver::take(LaneId id, const lane::Report& report) {
       report_.started(job, place, report.start);
     }
     const Posted* posted = lane.find(report.grant);
+    if (posted != nullptr && posted->rides) ++counters_.batched_blocks;
     report_.block_done(job, place, block, posted != nullptr ? posted->at : TimePoint{});
     if (report.answer) take_answer(job, *block.answer, id, report);
   }
@@ -406,13 +407,14 @@ void Driver::grant(const Grant& g, Reason reason) {
                                        .reserved_blocks = g.reserved_blocks,
                                        .input_offset = job.submission.input.offset(),
                                        .input_bytes = job.submission.input.size(),
-                                       .input_type = job.submission.input_type},
+                                       .input_type = job.submission.input_type,
+                                       .with = g.with.value_or(GrantNumber{})},
                            .moves = g.from.has_value(),
                            .end = {}});
   post_arrived(lane);
   const bool reserved_waits = !lane.posted.empty() && g.first_block < g.reserved_blocks;
   if (reserved_waits) workers_[lane.device.value].raise(lane.index);
-  lane.posted.push_back({g.number, g.job, parts_.clock.now()});
+  lane.posted.push_back({g.number, g.job, parts_.clock.now(), g.with.has_value()});
   ++counters_.grants;
   report_.granted(job, g, reason, lane.posted.back().at);
 }
@@ -541,8 +543,10 @@ std::vector<LaneView> Driver::lanes() const {
                   .model = {},
                   .busy = lane.busy,
                   .blocks = lane.blocks};
-    if (!lane.posted.empty()) {
-      view.job = lane.posted.front().job;
+    const auto leads =
+        std::find_if(lane.posted.begin(), lane.posted.end(), [](const Posted& p) { return !p.rides; });
+    if (leads != lane.posted.end()) {
+      view.job = leads->job;
       if (const auto job = jobs_.find(view.job); job != jobs_.end()) view.model = job->second.spec().model;
     }
     out.push_back(view);

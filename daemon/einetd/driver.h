@@ -40,6 +40,7 @@ struct DriverCounters {
   std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
                 exits = 0;
   std::uint64_t moves = 0, failed_moves = 0;  // of jobs' states between devices
+  std::uint64_t batched_blocks = 0;           // run together with one of a more urgent job
   std::uint64_t throttled = 0, overran = 0;   // jobs of tasks
 };
 
@@ -124,6 +125,7 @@ class Driver final : public Reservations, private Commands, private Observer {
     GrantNumber number;
     JobId job;
     TimePoint at;
+    bool rides = false;  // with another of these
   };
   // A grant that its lane cannot see yet: the job's state is on its way, or one before it waits for such.
   struct Unposted {

@@ -208,6 +208,7 @@ void StatusView::add_counters(wire::Status& s) const {
   add("suspensions", c.suspensions);
   add("moves", c.moves);
   add("failed_moves", c.failed_moves);
+  add("batched_blocks", c.batched_blocks);
   add("evictions", parts_.supervisor.evictions());
   add("throttled", c.throttled);
   add("overran", c.overran);

@@ -96,6 +96,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
   configure.nice = rank.lane_nice;
   if (real_time) configure.reserved_priority = kReservedLanePriority;
   if (real_time && configure.urgent_lanes) configure.urgent_priority = kUrgentLanePriority;
+  configure.largest_batch = device.batch;
   configure.memory = device.memory;
   configure.down = UniqueFd(::dup(worker->channel_.down_fd()));
   configure.up = UniqueFd(::dup(worker->channel_.up_fd()));

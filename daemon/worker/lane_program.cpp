@@ -17,18 +17,22 @@ WorkerLane::WorkerLane(int lane, LanePlace& place, const Backend& backend, const
       urgent_(urgent),
       arena_(arena),
       complain_(std::move(complain)) {
-  scores_.reserve(lane::kMaxClasses);
+  states_.reserve(kMaxBatch);
+  numbers_.reserve(kMaxBatch);
+  wanted_.reserve(kMaxBatch);
+  for (Member& member : batch_) member.scores.reserve(lane::kMaxClasses);
 }
 
-lane::End WorkerLane::begin(const lane::GrantMessage& grant) {
-  grant_ = grant;
-  const auto prepared = prepare(grant);
+lane::End WorkerLane::begin(const lane::GrantMessage& grant, std::size_t n) {
+  batch_[n].grant = grant;
+  const auto prepared = prepare(batch_[n]);
   if (prepared) return lane::End::none;
-  complain(prepared.error().message);
+  complain(batch_[n], prepared.error().message);
   return prepared.error().end;
 }
 
-boost::system::result<void, GrantRefusal> WorkerLane::prepare(const lane::GrantMessage& grant) {
+boost::system::result<void, GrantRefusal> WorkerLane::prepare(Member& member) {
+  const lane::GrantMessage& grant = member.grant;
   const WorkerModel* model = models_.find(grant.model);
   if (model == nullptr) return GrantRefusal{"model " + std::to_string(grant.model.value) + " is not loaded"};
   const Program& program = model->loaded->info().program;
@@ -40,15 +44,17 @@ boost::system::result<void, GrantRefusal> WorkerLane::prepare(const lane::GrantM
   if (grant.input_offset > arena_.size() || grant.input_bytes > arena_.size() - grant.input_offset) {
     return GrantRefusal{"the input lies outside of the arena"};
   }
+  LaneModel* const lane = model->lanes[static_cast<std::size_t>(lane_)].get();
+  if (&member != batch_.data() && lane != model_) return GrantRefusal{"it rides with a job of another model"};
   auto state = jobs_.take(grant, model->loaded->state_bytes());
   if (!state) return state.error();
-  model_ = model->lanes[static_cast<std::size_t>(lane_)].get();
-  state_ = *state;
-  scores_.resize(static_cast<std::size_t>(grant.classes));
+  model_ = lane;
+  member.state = *state;
+  member.scores.resize(static_cast<std::size_t>(grant.classes));
   if (grant.first_block != 0) return {};
   const InputView input{grant.input_type == lane::InputType::u8 ? ElementType::u8 : ElementType::f32,
                         arena_.subspan(grant.input_offset, grant.input_bytes)};
-  if (auto begun = model_->begin(input, *state_); !begun) {
+  if (auto begun = model_->begin(input, *member.state); !begun) {
     jobs_.put_back(grant.job_slot, 0);
     return GrantRefusal{begun.error().message};
   }
@@ -70,38 +76,53 @@ Result<void> WorkerLane::run(F&& part) {
   return result;
 }
 
-bool WorkerLane::trunk(int block) {
-  return succeeded(run([&] { return model_->run_trunk(block, *state_); }));
+bool WorkerLane::trunk(int block, Jobs jobs) {
+  states_.clear();
+  numbers_.clear();
+  for (std::size_t n = 0; n < batch_.size(); ++n) {
+    if ((jobs >> n & 1) == 0) continue;
+    numbers_.push_back(n);
+    states_.push_back(batch_[n].state);
+  }
+  const auto ran = run([&] { return model_->run_trunks(block, states_); });
+  if (ran) return true;
+  for (const std::size_t n : numbers_) complain(batch_[n], ran.error().message);
+  return false;
 }
 
-std::span<const float> WorkerLane::exit(int block) {
-  const auto answered = run([&] { return model_->run_exit(block, *state_, scores_); });
-  if (!succeeded(answered) || !succeeded(check_scores())) return {};
-  return scores_;
+lane::LaneProgram::Jobs WorkerLane::exit(int block, Jobs jobs) {
+  wanted_.clear();
+  for (const std::size_t n : numbers_) {
+    wanted_.push_back((jobs >> n & 1) != 0 ? std::span<float>(batch_[n].scores) : std::span<float>());
+  }
+  const auto ran = run([&] { return model_->run_exits(block, states_, wanted_); });
+  for (const std::size_t n : numbers_) {
+    if ((jobs >> n & 1) == 0) continue;
+    const auto answered = ran ? check(batch_[n].scores) : ran;
+    if (answered) continue;
+    complain(batch_[n], answered.error().message);
+    jobs &= ~(Jobs{1} << n);
+  }
+  return jobs;
 }
 
 // The daemon takes scores outside [0, 1] for a worker gone mad; this is where a model's own fault is told
 // apart.
-Result<void> WorkerLane::check_scores() {
-  for (float& score : scores_) {
+Result<void> WorkerLane::check(std::span<float> scores) {
+  for (float& score : scores) {
     if (!std::isfinite(score)) return error("the exit's scores are not finite");
     score = std::clamp(score, 0.0F, 1.0F);  // a softmax may round to a little more than 1
   }
   return {};
 }
 
-void WorkerLane::end(int next_block) {
-  jobs_.put_back(grant_.job_slot, next_block);
+void WorkerLane::end(std::size_t n, int next_block) {
+  jobs_.put_back(batch_[n].grant.job_slot, next_block);
 }
 
-bool WorkerLane::succeeded(const Result<void>& result) {
-  if (!result) complain(result.error().message);
-  return result.has_value();
-}
-
-void WorkerLane::complain(const std::string& why) {
-  complain_("job " + std::to_string(grant_.job.value) + " failed on lane " + std::to_string(lane_) + ": " +
-            why);
+void WorkerLane::complain(const Member& member, const std::string& why) {
+  complain_("job " + std::to_string(member.grant.job.value) + " failed on lane " + std::to_string(lane_) +
+            ": " + why);
 }
 
 }  // namespace einet

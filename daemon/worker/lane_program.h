@@ -2,6 +2,7 @@
 // loop around it, and all talk with the daemon, is ipc/lane/worker_end.h.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string>
@@ -25,20 +26,25 @@ class WorkerLane final : public lane::LaneProgram {
 
   void take_rank(lane::Rank rank) override { place_.take_rank(rank); }
   Duration lane_time() const override;
-  lane::End begin(const lane::GrantMessage&) override;
-  bool trunk(int block) override;
-  std::span<const float> exit(int block) override;
-  void end(int next_block) override;
+  lane::End begin(const lane::GrantMessage&, std::size_t n) override;
+  bool trunk(int block, Jobs) override;
+  Jobs exit(int block, Jobs) override;
+  std::span<const float> scores(std::size_t n) const override { return batch_[n].scores; }
+  void end(std::size_t n, int next_block) override;
 
  private:
+  struct Member {
+    lane::GrantMessage grant;
+    TrunkState* state = nullptr;
+    std::vector<float> scores;
+  };
   // Error: and how the grant ends.
-  boost::system::result<void, GrantRefusal> prepare(const lane::GrantMessage&);
+  boost::system::result<void, GrantRefusal> prepare(Member&);
   // What a block's part returns. On a GPU the base lane's block stands still while the urgent lane's runs.
   template <class F>
   Result<void> run(F&& part);
-  Result<void> check_scores();
-  bool succeeded(const Result<void>&);
-  void complain(const std::string& why);
+  static Result<void> check(std::span<float> scores);
+  void complain(const Member&, const std::string& why);
 
   int lane_;
   LanePlace& place_;
@@ -49,11 +55,11 @@ class WorkerLane final : public lane::LaneProgram {
   std::span<const std::byte> arena_;
   std::function<void(const std::string&)> complain_;
 
-  // Of the grant that runs.
-  lane::GrantMessage grant_;
-  LaneModel* model_ = nullptr;
-  TrunkState* state_ = nullptr;
-  std::vector<float> scores_;
+  std::array<Member, kMaxBatch> batch_;
+  LaneModel* model_ = nullptr;            // that it runs
+  std::vector<TrunkState*> states_;       // of those that run the block in progress,
+  std::vector<std::size_t> numbers_;      // their numbers,
+  std::vector<std::span<float>> wanted_;  // and where their scores go
 };
 
 }  // namespace einet

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "daemon/worker/batch_times.h"
 #include "daemon/worker/lane_place.h"
 #include "daemon/worker/state_transfer.h"
 #include "models/package.h"
@@ -103,11 +104,18 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, Byt
   const auto state = backend_.make_state(model->loaded->state_bytes());
   if (!state) return state.error();
   for (int lane = 0; lane < configure_.all_lanes(); ++lane) {
-    auto made = model->loaded->make_lane(kind_of(configure_, lane));
+    const LaneKind kind = kind_of(configure_, lane);
+    auto made = model->loaded->make_lane(
+        {.kind = kind, .largest_batch = kind == LaneKind::base ? configure_.largest_batch : 1});
     if (!made) return made.error();
     model->lanes.push_back(std::move(*made));
     if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), **state); !ok)
       return ok.error();
+  }
+  if (configure_.largest_batch > 1) {
+    auto batch = measure_batches(*model);
+    if (!batch) return within("a batch", batch.error());
+    description->batch = std::move(*batch);
   }
   auto moves = measure_moves(*model->loaded, **state, clock_);
   if (!moves) return within("moving a job", moves.error());
@@ -116,6 +124,19 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, Byt
   if (auto ok = check_acceptable(*description); !ok) return ok.error();
   models_[id.value].store(model.release(), std::memory_order_release);
   return description;
+}
+
+Result<std::vector<double>> ModelTable::measure_batches(const WorkerModel& model) const {
+  std::vector<std::unique_ptr<TrunkState>> memory;
+  std::vector<TrunkState*> states;
+  while (std::ssize(states) < configure_.largest_batch) {
+    auto state = backend_.make_state(model.loaded->state_bytes());
+    if (!state) return state.error();
+    states.push_back(memory.emplace_back(std::move(*state)).get());
+    if (auto ok = run_once(model.loaded->info().program, *model.lanes[0], *states.back()); !ok)
+      return ok.error();
+  }
+  return einet::measure_batches(model.loaded->info().program, *model.lanes[0], states, clock_);
 }
 
 void ModelTable::unload(ModelId id) {

@@ -38,9 +38,9 @@ class ModelTable {
   ModelTable& operator=(const ModelTable&) = delete;
 
   // Reads the package, makes it ready in every lane, runs each block there once (so that the first job finds
-  // memory and caches warm, and a model that cannot run is refused here), measures what it takes to move a
-  // job at each boundary, and describes all that for the daemon. A thread that has called
-  // Backend::enter_lane; one at a time.
+  // memory and caches warm, and a model that cannot run is refused here), measures what batches take, and
+  // what it takes to move a job at each boundary, and describes all that for the daemon. A thread that has
+  // called Backend::enter_lane; one at a time.
   boost::system::result<lane::ModelDescription, LoadRefusal> load(ModelId, const std::filesystem::path&);
   // Gives its memory back, if it is loaded. Nobody uses it now. Any thread.
   void unload(ModelId);
@@ -51,6 +51,7 @@ class ModelTable {
  private:
   // The same, the memory of its weights taken already.
   Result<lane::ModelDescription> load(ModelId, Package, ByteCount weights);
+  Result<std::vector<double>> measure_batches(const WorkerModel&) const;
 
   Backend& backend_;
   DeviceMemory& memory_;

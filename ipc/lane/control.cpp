@@ -162,6 +162,7 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
   for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
   to.set_weight_bytes(from.weights.value);
   to.set_state_bytes(from.state.value);
+  for (const double times : from.batch) to.add_batch(times);
   for (const MoveTime& move : from.moves) {
     wire::MoveTime& time = *to.add_moves();
     time.set_bytes(move.bytes.value);
@@ -255,6 +256,16 @@ Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
   if (!to.moves.empty() && to.moves[0] != MoveTime{}) {
     return bad("moves", "not zero for the first block", "zero: nothing moves before it");
   }
+  if (from.batch_size() > kMaxBatch)
+    return bad("batch", std::to_string(from.batch_size()) + " sizes", "at most " + std::to_string(kMaxBatch));
+  for (const double times : from.batch()) {
+    const double least = to.batch.empty() ? 1 : to.batch.back();
+    if (!(times >= least && times <= kMaxBatch) || (to.batch.empty() && times != 1)) {
+      return bad("batch", std::to_string(times),
+                 "1 for one job, then never less, up to " + std::to_string(kMaxBatch));
+    }
+    to.batch.push_back(times);
+  }
   if (!from.has_predictor()) return to;
   auto predictor = read_predictor(from.predictor(), to.classes);
   if (!predictor) return within("control message: predictor", predictor.error());
@@ -301,6 +312,10 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
     return bad("urgent_lanes", "set for " + std::to_string(to.lanes) + " lanes",
                "for at most " + std::to_string(kMaxLanes / 2));
   }
+  if (from.largest_batch() < 1 || from.largest_batch() > kMaxBatch) {
+    return bad("largest_batch", std::to_string(from.largest_batch()), "1 to " + std::to_string(kMaxBatch));
+  }
+  to.largest_batch = static_cast<int>(from.largest_batch());
   to.memory = ByteCount{from.memory()};
   to.down = std::move(fds[0]);
   to.up = std::move(fds[1]);
@@ -388,6 +403,7 @@ Result<std::string> encode(const ToWorker& message) {
                    configure.set_reserved_priority(static_cast<std::uint32_t>(from.reserved_priority));
                    configure.set_urgent_priority(static_cast<std::uint32_t>(from.urgent_priority));
                    configure.set_urgent_lanes(from.urgent_lanes);
+                   configure.set_largest_batch(static_cast<std::uint32_t>(from.largest_batch));
                    configure.set_memory(from.memory.value);
                  },
                  [&](const LoadModel& from) {

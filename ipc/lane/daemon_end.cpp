@@ -113,6 +113,7 @@ void DaemonEnd::post(int lane, const GrantMessage& grant) {
   to.first_block.store(static_cast<std::uint8_t>(grant.first_block), kRelaxed);
   to.reserved_blocks.store(static_cast<std::uint8_t>(grant.reserved_blocks), kRelaxed);
   to.input_type.store(static_cast<std::uint8_t>(grant.input_type), kRelaxed);
+  to.with.store(grant.with.value, kRelaxed);
   down.number[slot].store(grant.number.value, kRelease);
   down.newest.store(grant.number.value, kRelease);
   l.newest = grant.number;
@@ -145,6 +146,8 @@ Withdrawal DaemonEnd::withdraw(int lane, GrantNumber number) {
   }
   Lane& l = at(lane);
   l.posted.erase(l.posted.begin() + (posted - l.posted.data()));
+  l.withdrawn.push_back(number);
+  if (l.withdrawn.size() > kSlots) l.withdrawn.erase(l.withdrawn.begin());
   return Withdrawal::withdrawn;
 }
 
@@ -172,6 +175,25 @@ Result<std::size_t> DaemonEnd::drain(const Clock& clock, const Handler& handle) 
   return handed_over;
 }
 
+std::string DaemonEnd::fault_of_turn(const Lane& lane, const Posted& posted, const RecordData& record) {
+  const GrantMessage& grant = posted.message;
+  const std::string what = "grant " + std::to_string(grant.number.value);
+  const auto leads = [](const Posted& p) { return p.message.with == GrantNumber{}; };
+  const auto turn = std::find_if(lane.posted.begin(), lane.posted.end(), leads);
+  if (leads(posted)) {
+    if (&posted != &*turn) return what + ", which is not its turn";
+    const bool parted = std::none_of(lane.posted.begin(), lane.posted.end(), [&](const Posted& p) {
+      return p.message.with == grant.number && p.next_block > p.message.first_block &&
+             p.next_block <= posted.next_block;
+    });
+    // Those that ride tell first.
+    return parted ? "" : what + " before what rides with it";
+  }
+  const bool rides = turn != lane.posted.end() && turn->message.number == grant.with;
+  const bool never_began = (record.flags & (kBlock | kDone)) == 0 && posted.next_block == grant.first_block;
+  return rides || never_began ? "" : what + ", which rides with another";
+}
+
 DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Handler& handle) {
   Lane& l = at(lane);
   RecordData record;
@@ -191,21 +213,18 @@ DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Hand
   const GrantNumber number{record.grant};
   const bool has_block = (record.flags & kBlock) != 0;
   const bool gave_up = record.flags == kStopped && record.job == 0;
-  if (number < l.reported || number > l.newest) return violation("grant " + std::to_string(record.grant));
-
   const TimePoint start = from_ns(record.start_ns);
   const TimePoint end = from_ns(record.end_ns);
-  if (record.start_ns < 0 || start > end || (l.end && start < *l.end) || end > clock.now()) {
+  const bool same_batch = has_block && l.end && record.block == l.block && start == l.start && end == *l.end;
+  if (record.start_ns < 0 || start > end || (l.end && start < *l.end && !same_batch) || end > clock.now()) {
     return violation("impossible times");
   }
 
   Posted* posted = find(lane, number);
-  const bool withdrawn = posted == nullptr && gave_up && number > l.reported &&
-                         (l.posted.empty() || number < l.posted.front().message.number);
+  const bool withdrawn = posted == nullptr && gave_up && std::erase(l.withdrawn, number) > 0;
   if (!withdrawn) {
-    if (posted == nullptr || posted != l.posted.data()) {
-      return violation("grant " + std::to_string(record.grant) + ", which is not its turn");
-    }
+    if (posted == nullptr) return violation("grant " + std::to_string(record.grant) + ", which is not there");
+    if (auto fault = fault_of_turn(l, *posted, record); !fault.empty()) return violation(fault);
     if (gave_up ? !posted->withdrawn_late : record.job != posted->message.job.value) {
       return violation("job " + std::to_string(record.job) + " under grant " + std::to_string(record.grant));
     }
@@ -220,7 +239,6 @@ DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Hand
   }
   // Believed. From here on the lane may write its place again.
   ++l.drained;
-  l.reported = number;
   down_of(lane).drained.store(l.drained, kRelease);
   if (withdrawn) return Drained::nothing_to_say;
 
@@ -238,15 +256,17 @@ DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Hand
     report.used =
         record.used_ns == kUsedTooLong ? end - start : std::min(Duration{record.used_ns}, end - start);
     ++posted->next_block;
+    if (!same_batch) l.ran += end - start;
+    l.block = record.block;
+    l.start = start;
     l.end = end;
-    l.ran += end - start;
   }
   if ((record.flags & kExit) != 0) {
     report.answer = Answer{static_cast<int>(record.top_class), record.confidence};
     report.scores = std::span<const float>(scores_).first(record.classes);
   }
   if (report.finished != End::none) {
-    l.posted.erase(l.posted.begin());  // its slot is free for another grant
+    l.posted.erase(l.posted.begin() + (posted - l.posted.data()));  // its slot is free for another grant
   }
   handle(report);
   return Drained::report;

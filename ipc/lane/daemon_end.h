@@ -32,6 +32,7 @@
 #include "config/unique_fd.h"
 #include "ipc/lane/grant.h"
 #include "ipc/lane/layout.h"
+#include "ipc/lane/record.h"
 #include "ipc/lane/shared_memory.h"
 
 namespace einet::lane {
@@ -58,9 +59,11 @@ class DaemonEnd {
   // Readable after a lane rang.
   int doorbell_fd() const { return doorbell_.get(); }
 
-  // Posts a grant and wakes the lane if it sleeps. The lane takes grants in the order of their numbers; so to
-  // preempt, post the urgent grant first, then stop the running one. Works before the worker is up.
-  // Preconditions: the grant is legal (grant.h); fewer than kSlots grants of this lane are outstanding.
+  // Posts a grant and wakes the lane if it sleeps. The lane takes grants in the order of their numbers, but
+  // for those that ride: so to preempt, post the urgent grant first, then stop the running one; and what is
+  // to ride from the beginning is posted before what it rides with, whose number is known by then. Works
+  // before the worker is up. Preconditions: the grant is legal (grant.h); fewer than kSlots grants of this
+  // lane are outstanding.
   void post(int lane, const GrantMessage&);
 
   // Ends a grant at its next boundary. Once this has returned the lane starts no further block of it: any
@@ -91,9 +94,10 @@ class DaemonEnd {
   // for the log); kill it. After an error every later call gives the same error. `handle` must not call back
   // into this object.
   //
-  // Checked per record: commit and checksum; the grant is the oldest outstanding one of the lane and the job
-  // is its job; the block is the next one and below the model's blocks; only legal flags; start not before
-  // the end of the block before on the lane, start <= end <= now; as many scores as the model has classes,
+  // Checked per record: commit and checksum; the grant is the oldest outstanding one of the lane that rides
+  // with none, or rides with that one, and ends before it, or never began; the job is its job; the block is
+  // the next one and below the model's blocks; only legal flags; start not before the end of the block before
+  // on the lane, unless both were one batch, start <= end <= now; as many scores as the model has classes,
   // each finite and in [0, 1]; top_class in range and confidence the score of it.
   using Handler = std::function<void(const Report&)>;
   Result<std::size_t> drain(const Clock&, const Handler& handle);
@@ -122,11 +126,14 @@ class DaemonEnd {
     bool withdrawn_late = false;  // withdraw() said `taken`: the lane may say that it gave it up
   };
   struct Lane {
-    std::vector<Posted> posted;    // outstanding, by number; at most kSlots
+    std::vector<Posted> posted;  // outstanding, by number; at most kSlots
+    std::vector<GrantNumber>
+        withdrawn;                 // of which the lane may still say that it gave them up; the last kSlots
     GrantNumber newest;            // posted so far
-    GrantNumber reported;          // of the newest report
     std::uint64_t drained = 0;     // records
-    std::optional<TimePoint> end;  // of the last block reported
+    int block = 0;                 // the last one reported,
+    TimePoint start{};             // when it began,
+    std::optional<TimePoint> end;  // and ended
     Duration ran{};                // the sum of all blocks reported
   };
   enum class Drained : std::uint8_t { report, nothing_to_say, end_of_ring, violation };
@@ -137,6 +144,8 @@ class DaemonEnd {
   const LaneUp& up_of(int lane) const { return reinterpret_cast<const LaneUp*>(up_.mapping.data())[lane]; }
   Lane& at(int lane);
   Posted* find(int lane, GrantNumber);
+  // What is wrong with a record that speaks of this grant; "" if nothing.
+  static std::string fault_of_turn(const Lane&, const Posted&, const RecordData&);
   Drained drain_one(int lane, const Clock&, const Handler&);
 
   SharedMemory down_;

@@ -12,7 +12,13 @@ namespace einet::lane {
 
 enum class InputType : std::uint8_t { u8, f32 };
 
-// Permission for a lane to run blocks of a job. The lane runs trunk after trunk from `first_block`, executes
+// Permission for a lane to run blocks of a job.
+//
+// It may ride with another grant of the lane, of the same model from the same first block: when that begins, it
+// begins, too, and each block is run for both at the same time, until it ends by itself or that one does; it
+// ends, stopped, with that one at the latest. If that has begun already it ends at once, stopped without a
+// block.
+// The lane runs trunk after trunk from `first_block`, executes
 // each exit whose bit is set when its trunk is done, and ends after the block behind which no bit is set any
 // more, at a stop, or at an error.
 struct GrantMessage {
@@ -28,6 +34,7 @@ struct GrantMessage {
   std::uint64_t input_offset = 0;  // the input lies in the arena; read when first_block is 0
   std::uint64_t input_bytes = 0;
   InputType input_type = InputType::u8;
+  GrantNumber with{};  // rides with this one; 0: with none
 };
 
 // How hard a lane holds its core against other processes.
@@ -45,7 +52,8 @@ inline constexpr std::uint32_t kMaxJobSlots = 65536;
 enum class End : std::uint8_t {
   none,     // the lane goes on with the next block
   done,     // no exit is left to execute
-  stopped,  // at a boundary, because of the stop word; or before its first block, because it was withdrawn
+  stopped,  // at a boundary, because of the stop word, or as that which it rides with ended; or before its first
+            // block, because it was withdrawn, or came too late to ride
   failed,   // the worker could not run it; the lane lives
   out_of_memory,  // the same, for its device has no memory left for the job's state
 };

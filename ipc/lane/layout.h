@@ -16,11 +16,11 @@
 
 namespace einet::lane {
 
-inline constexpr std::uint32_t kVersion = 0x454c'0003;  // *down* begins with it; any change here counts it up
+inline constexpr std::uint32_t kVersion = 0x454c'0004;  // *down* begins with it; any change here counts it up
 inline constexpr int kMaxLanes = 128;                   // of one worker, urgent lanes included
 inline constexpr int kMaxClasses = 1024;
-// Grants posted to a lane and not ended, at most.
-inline constexpr std::size_t kSlots = 8;
+// Grants posted to a lane and not ended, at most: two, and what rides with them.
+inline constexpr std::size_t kSlots = 2 * kMaxBatch;
 // Records of a lane that the daemon has not drained yet, at most; then the lane waits.
 inline constexpr std::size_t kRing = 256;
 inline constexpr std::size_t kLine = 64;
@@ -52,6 +52,7 @@ struct alignas(kLine) GrantSlot {
   Word<std::uint8_t> first_block;
   Word<std::uint8_t> reserved_blocks;
   Word<std::uint8_t> input_type;  // InputType
+  Word<std::uint64_t> with;       // the grant that it rides with; 0: with none
 };
 static_assert(sizeof(GrantSlot) == kLine);
 
@@ -64,7 +65,7 @@ struct alignas(kLine) LaneDown {
   alignas(kLine) std::array<Word<std::uint64_t>, kSlots> number;
   std::array<GrantSlot, kSlots> slot;
 };
-static_assert(sizeof(LaneDown) == (3 + kSlots) * kLine);
+static_assert(sizeof(LaneDown) == (2 + kSlots) * kLine + kSlots * sizeof(std::uint64_t));
 
 struct alignas(kLine) Down {
   Word<std::uint32_t> version;

@@ -1,6 +1,7 @@
 #include "ipc/lane/worker_end.h"
 
 #include <algorithm>
+#include <bit>
 #include <ctime>
 #include <string>
 #include <unistd.h>
@@ -51,7 +52,7 @@ LaneEnd::Next LaneEnd::next() const {
   Next next;
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
-    if (number <= number_ || number.value > newest) continue;
+    if (number <= number_ || number.value > newest || posted_->slot[slot].with.load(kRelaxed) != 0) continue;
     if (next.number.value == 0 || number < next.number) next = {number, slot};
   }
   return next;
@@ -63,58 +64,104 @@ bool LaneEnd::reserved_work_waits() const {
   return number.value != 0 && waits.first_block.load(kRelaxed) < waits.reserved_blocks.load(kRelaxed);
 }
 
+// False: it was withdrawn while we took it. The daemon may have been told that we have it, and then waits to
+// hear that we do not. The slot may hold another grant by now, so what is said names no job.
+bool LaneEnd::take(std::size_t slot, GrantNumber number) {
+  if (store_then_load(up_->taken[slot], number.value, posted_->number[slot]) == number.value) return true;
+  report_end(End::stopped, 0, {.number = number, .job = {}}, Ring::always);
+  return false;
+}
+
+GrantMessage LaneEnd::read(const Taken& taken) const {
+  const GrantSlot& slot = *taken.slot;
+  GrantMessage grant;
+  grant.number = taken.number;
+  grant.job = taken.job;
+  grant.job_slot = slot.job_slot.load(kRelaxed);
+  grant.model = ModelId{slot.model.load(kRelaxed)};
+  grant.blocks = slot.blocks.load(kRelaxed);
+  grant.classes = slot.classes.load(kRelaxed);
+  grant.first_block = slot.first_block.load(kRelaxed);
+  grant.exits = slot.exits.load(kRelaxed);
+  grant.reserved_blocks = slot.reserved_blocks.load(kRelaxed);
+  grant.input_offset = slot.input_offset.load(kRelaxed);
+  grant.input_bytes = slot.input_bytes.load(kRelaxed);
+  grant.input_type = static_cast<InputType>(slot.input_type.load(kRelaxed));
+  grant.with = GrantNumber{slot.with.load(kRelaxed)};
+  return grant;
+}
+
 std::optional<GrantMessage> LaneEnd::next_grant() {
   for (;;) {
     const std::uint32_t bell = posted_->bell.load(kAcquire);
     if (down_->closing.load(kAcquire) != 0) return std::nullopt;
+    give_up_late();
     const auto [number, slot] = next();
     if (number.value == 0) {
       sleep_on_bell(posted_->bell, bell, up_->sleeping);
       continue;
     }
     number_ = number;
-    slot_ = &posted_->slot[slot];
-    if (store_then_load(up_->taken[slot], number.value, posted_->number[slot]) != number.value) {
-      // Withdrawn while we took it: the daemon may have been told that we have it, and then waits to hear
-      // that we do not. The slot may hold another grant by now, so this says nothing of its job.
-      job_ = JobId{};
-      report_end(End::stopped, 0, Ring::always);
-      continue;
+    if (!take(slot, number)) continue;
+    const GrantSlot& its = posted_->slot[slot];
+    batch_[0] = {number, JobId{its.job.load(kRelaxed)}, &its};
+    return read(batch_[0]);
+  }
+}
+
+std::span<const GrantMessage> LaneEnd::take_riders() {
+  std::size_t count = 0;
+  for (std::size_t slot = 0; slot < kSlots && count + 1 < batch_.size(); ++slot) {
+    const GrantNumber number{posted_->number[slot].load(kAcquire)};
+    const GrantSlot& its = posted_->slot[slot];
+    if (number.value == 0 || number == seen_[slot] || its.with.load(kRelaxed) != number_.value) continue;
+    seen_[slot] = number;
+    if (!take(slot, number)) continue;
+    batch_[count + 1] = {number, JobId{its.job.load(kRelaxed)}, &its};
+    riders_[count] = read(batch_[count + 1]);
+    ++count;
+  }
+  return std::span(riders_).first(count);
+}
+
+void LaneEnd::give_up_late() {
+  const std::uint64_t newest = posted_->newest.load(kAcquire);
+  if (std::exchange(looked_at_, newest + number_.value) == newest + number_.value) return;
+  for (std::size_t slot = 0; slot < kSlots; ++slot) {
+    const GrantNumber number{posted_->number[slot].load(kAcquire)};
+    const GrantSlot& its = posted_->slot[slot];
+    const std::uint64_t with = its.with.load(kRelaxed);
+    if (number.value == 0 || number == seen_[slot] || with == 0 || with > number_.value) continue;
+    seen_[slot] = number;
+    if (take(slot, number)) {
+      report_end(End::stopped, its.first_block.load(kRelaxed), {number, JobId{its.job.load(kRelaxed)}, &its},
+                 Ring::always);
     }
-    GrantMessage grant;
-    grant.number = number;
-    grant.job = job_ = JobId{slot_->job.load(kRelaxed)};
-    grant.job_slot = slot_->job_slot.load(kRelaxed);
-    grant.model = ModelId{slot_->model.load(kRelaxed)};
-    grant.blocks = slot_->blocks.load(kRelaxed);
-    grant.classes = slot_->classes.load(kRelaxed);
-    grant.first_block = slot_->first_block.load(kRelaxed);
-    grant.exits = slot_->exits.load(kRelaxed);
-    grant.reserved_blocks = slot_->reserved_blocks.load(kRelaxed);
-    grant.input_offset = slot_->input_offset.load(kRelaxed);
-    grant.input_bytes = slot_->input_bytes.load(kRelaxed);
-    grant.input_type = static_cast<InputType>(slot_->input_type.load(kRelaxed));
-    return grant;
   }
 }
 
 LaneEnd::Control LaneEnd::at_boundary() {
   Control control;
   control.now = clock_->now();
-  control.stop = store_then_load(up_->block_start, to_ns(control.now), slot_->stop);
-  control.exits = slot_->exits.load(kAcquire);
+  control.stop = store_then_load(up_->block_start, to_ns(control.now), batch_[0].slot->stop);
+  control.exits = exits();
   return control;
 }
 
-ExitMask LaneEnd::exits() const {
-  return slot_->exits.load(kAcquire);
+LaneEnd::Control LaneEnd::rider_at_boundary(std::size_t number) const {
+  const GrantSlot& slot = *batch_[number].slot;
+  return {.now = {}, .exits = slot.exits.load(kAcquire), .stop = slot.stop.load(kAcquire)};
+}
+
+ExitMask LaneEnd::exits(std::size_t number) const {
+  return batch_[number].slot->exits.load(kAcquire);
 }
 
 LaneEnd::Ring LaneEnd::ring_for(End end) {
   return end == End::stopped ? Ring::unless_work_waits : Ring::always;
 }
 
-void LaneEnd::report(const BlockDone& done, End end) {
+void LaneEnd::report(const BlockDone& done, End end, std::size_t number) {
   RecordData record;
   record.block = static_cast<std::uint8_t>(done.block);
   record.flags = static_cast<std::uint8_t>(kBlock | flag_of(end));
@@ -128,29 +175,29 @@ void LaneEnd::report(const BlockDone& done, End end) {
     record.top_class = static_cast<std::uint32_t>(done.answer->top_class);
     record.confidence = done.answer->confidence;
   }
-  if (end != End::none) up_->block_start.store(0, kRelaxed);
-  push(record, done.answer ? done.scores : std::span<const float>{});
+  if (end != End::none && number == 0) up_->block_start.store(0, kRelaxed);
+  push(record, batch_[number], done.answer ? done.scores : std::span<const float>{});
   if (done.answer || end != End::none) ring(done.answer ? Ring::always : ring_for(end));
 }
 
-void LaneEnd::report_end(End end, int block) {
-  report_end(end, block, ring_for(end));
+void LaneEnd::report_end(End end, int block, std::size_t number) {
+  if (number == 0) up_->block_start.store(0, kRelaxed);
+  report_end(end, block, batch_[number], ring_for(end));
 }
 
-void LaneEnd::report_end(End end, int block, Ring when) {
+void LaneEnd::report_end(End end, int block, const Taken& grant, Ring when) {
   RecordData record;
   record.block = static_cast<std::uint8_t>(block);
   record.flags = flag_of(end);
   record.start_ns = record.end_ns = to_ns(clock_->now());
-  up_->block_start.store(0, kRelaxed);
-  push(record, {});
+  push(record, grant, {});
   ring(when);
 }
 
-void LaneEnd::push(RecordData& record, std::span<const float> scores) {
+void LaneEnd::push(RecordData& record, const Taken& grant, std::span<const float> scores) {
   record.sequence = ++records_;
-  record.grant = number_.value;
-  record.job = job_.value;
+  record.grant = grant.number.value;
+  record.job = grant.job.value;
   // The ring is full only when the daemon is stopped or far behind. That is not worth a wake-up of its own.
   while (record.sequence - drained_ > kRing) {
     drained_ = posted_->drained.load(kAcquire);
@@ -209,52 +256,114 @@ const Down& WorkerEnd::down() const {
   return *reinterpret_cast<const Down*>(down_.data());
 }
 
+namespace {
+
+// One grant with what rides with it, from the beginning until it ends.
+class BatchRun {
+ public:
+  BatchRun(LaneEnd& lane, LaneProgram& program, const GrantMessage& leads)
+      : lane_(lane), program_(program), leads_(leads), block_(leads.first_block) {}
+
+  void run() {
+    program_.take_rank(rank());
+    control_ = lane_.at_boundary();
+    used_ = program_.lane_time();
+    const std::span<const GrantMessage> riders = lane_.take_riders();
+    const End at_once = begin(leads_, 0, control_);
+    for (std::size_t n = 1; n <= riders.size(); ++n) {
+      const End its =
+          at_once != End::none ? End::stopped : begin(riders[n - 1], n, lane_.rider_at_boundary(n));
+      if (its != End::none) lane_.report_end(its, block_, n);
+    }
+    if (at_once != End::none) return lane_.report_end(at_once, block_);
+    for (;;) {
+      run_block();
+      if (running_ == 0) return;
+      lane_.give_up_late();
+      program_.take_rank(rank());
+    }
+  }
+
+ private:
+  static constexpr LaneProgram::Jobs bit(std::size_t n) { return LaneProgram::Jobs{1} << n; }
+
+  Rank rank() const {
+    const bool reserved = block_ < leads_.reserved_blocks || lane_.reserved_work_waits();
+    return reserved ? Rank::reserved : Rank::ordinary;
+  }
+
+  End begin(const GrantMessage& grant, std::size_t n, const LaneEnd::Control& control) {
+    if (control.stop != 0) return End::stopped;
+    if (!is_legal(grant) || grant.first_block != block_) return End::failed;
+    if (control.exits >> block_ == 0) return End::done;
+    const End end = program_.begin(grant, n);
+    if (end == End::none) running_ |= bit(n);
+    return end;
+  }
+
+  void run_block() {
+    const LaneProgram::Jobs jobs = running_;
+    const TimePoint start = control_.now;
+    LaneProgram::Jobs worked = program_.trunk(block_, jobs) ? jobs : 0;
+    LaneProgram::Jobs answers = 0;
+    for (std::size_t n = 0; n < kMaxBatch; ++n) {
+      if ((worked & bit(n)) != 0 && (lane_.exits(n) & exit_bit(block_)) != 0) answers |= bit(n);
+    }
+    if (answers != 0) worked &= ~answers | program_.exit(block_, answers);
+    control_ = lane_.at_boundary();
+    const Duration used = program_.lane_time();
+    const Duration all = used - std::exchange(used_, used);
+    const Duration share = all / std::popcount(jobs);
+    const End end = (worked & 1) != 0 ? end_of(control_) : End::failed;
+    BlockDone done{
+        .block = block_, .start = start, .end = control_.now, .used = share, .answer = {}, .scores = {}};
+    // Those that ride tell first.
+    for (std::size_t n = kMaxBatch; n-- > 1;) {
+      if ((jobs & bit(n)) == 0) continue;
+      End its = (worked & bit(n)) != 0 ? end_of(lane_.rider_at_boundary(n)) : End::failed;
+      if (its == End::none && end != End::none) its = End::stopped;
+      tell(n, done, (answers & bit(n)) != 0, its);
+    }
+    done.used = all - share * (std::popcount(jobs) - 1);
+    tell(0, done, (answers & 1) != 0, end);
+    ++block_;
+  }
+
+  End end_of(const LaneEnd::Control& control) const {
+    const bool finished = block_ + 1 == leads_.blocks || control.exits >> (block_ + 1) == 0;
+    return finished ? End::done : control.stop != 0 ? End::stopped : End::none;
+  }
+
+  void tell(std::size_t n, BlockDone done, bool answered, End end) {
+    if (end != End::none) {
+      program_.end(n, end == End::failed ? block_ : block_ + 1);
+      running_ &= ~bit(n);
+    }
+    if (end == End::failed) return lane_.report_end(end, block_, n);
+    if (answered) {
+      done.scores = program_.scores(n);
+      done.answer = best_of(done.scores);
+    }
+    lane_.report(done, end, n);
+  }
+
+  LaneEnd& lane_;
+  LaneProgram& program_;
+  const GrantMessage& leads_;
+  LaneProgram::Jobs running_ = 0;
+  int block_;                   // in progress, or the next
+  LaneEnd::Control control_{};  // of the grant that leads, at the last boundary
+  Duration used_{};             // LaneProgram::lane_time then
+};
+
+}  // namespace
+
 void run_lane(LaneEnd& lane, LaneProgram& program) {
   for (;;) {
     if (!lane.has_work()) program.take_rank(Rank::reserved);  // so that it wakes at once
     const auto grant = lane.next_grant();
     if (!grant) return;
-    int block = grant->first_block;
-    const auto rank = [&] {
-      const bool reserved = block < grant->reserved_blocks || lane.reserved_work_waits();
-      return reserved ? Rank::reserved : Rank::ordinary;
-    };
-    program.take_rank(rank());
-    auto control = lane.at_boundary();
-    Duration used_before = program.lane_time();
-    const End at_once = control.stop != 0             ? End::stopped
-                        : !is_legal(*grant)           ? End::failed
-                        : control.exits >> block == 0 ? End::done
-                                                      : program.begin(*grant);
-    if (at_once != End::none) {
-      lane.report_end(at_once, block);
-      continue;
-    }
-    for (End end = End::none; end == End::none; ++block) {
-      if (block != grant->first_block) program.take_rank(rank());
-      BlockDone done;
-      done.block = block;
-      done.start = control.now;
-      bool works = program.trunk(block);
-      if (works && (lane.exits() & exit_bit(block)) != 0) {
-        done.scores = program.exit(block);
-        works = !done.scores.empty();
-        if (works) done.answer = best_of(done.scores);
-      }
-      if (!works) {
-        program.end(block);
-        lane.report_end(End::failed, block);
-        break;
-      }
-      control = lane.at_boundary();
-      done.end = control.now;
-      const Duration used = program.lane_time();
-      done.used = used - std::exchange(used_before, used);
-      const bool finished = block + 1 == grant->blocks || control.exits >> (block + 1) == 0;
-      end = finished ? End::done : control.stop != 0 ? End::stopped : End::none;
-      if (end != End::none) program.end(block + 1);
-      lane.report(done, end);
-    }
+    BatchRun(lane, program, *grant).run();
   }
 }
 

@@ -3,6 +3,7 @@
 // behind LaneProgram. Nothing here knows models, and nothing decides.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -35,25 +36,32 @@ class LaneEnd {
   bool has_work() const { return next().number.value != 0; }
   // Whether the grant that waits behind the one taken last begins with a reserved block.
   bool reserved_work_waits() const;
-  // The next grant, as the daemon wrote it; sleeps on a futex until there is one. Grants withdrawn meanwhile
-  // are passed over. Nothing: the channel is closing.
+  // The next grant that rides with none, as the daemon wrote it; sleeps on a futex until there is one. Grants
+  // withdrawn meanwhile are passed over, as are those that ride with one that was taken before. Nothing: the
+  // channel is closing. The lane's batch is this grant then, number 0.
   std::optional<GrantMessage> next_grant();
+  // Those that ride with it: numbers 1, 2, … of its batch. Valid until the next call of next_grant.
+  std::span<const GrantMessage> take_riders();
+  // Ends those that came too late to ride, stopped before their first block.
+  void give_up_late();
 
   // At a boundary of the grant taken last: says that a block begins now (heartbeat), then reads whether it
   // may: one cache line. In this order, so that a stop that the daemon set before `now` is always seen.
+  // Then the same may be asked of those that ride.
   struct Control {
     TimePoint now;
     ExitMask exits = 0;
     std::uint32_t stop = 0;  // not 0: stop here
   };
   Control at_boundary();
+  Control rider_at_boundary(std::size_t number) const;
   // The exits as they are now.
-  ExitMask exits() const;
+  ExitMask exits(std::size_t number = 0) const;
 
-  // Reports a block; `end` says whether the grant ends with it.
-  void report(const BlockDone&, End end);
+  // Reports a block of this grant of the batch; `end` says whether the grant ends with it.
+  void report(const BlockDone&, End end, std::size_t number = 0);
   // The grant ends without a block, or without a further one.
-  void report_end(End end, int block);
+  void report_end(End end, int block, std::size_t number = 0);
 
  private:
   struct Next {
@@ -64,10 +72,17 @@ class LaneEnd {
     always,
     unless_work_waits,  // with the next grant posted the lane goes straight on, and nobody need be told
   };
+  struct Taken {
+    GrantNumber number;
+    JobId job;
+    const GrantSlot* slot = nullptr;
+  };
   static Ring ring_for(End);
   Next next() const;
-  void report_end(End end, int block, Ring);
-  void push(RecordData&, std::span<const float> scores);
+  bool take(std::size_t slot, GrantNumber);
+  GrantMessage read(const Taken&) const;
+  void report_end(End end, int block, const Taken&, Ring);
+  void push(RecordData&, const Taken&, std::span<const float> scores);
   // If the daemon is armed.
   void ring(Ring when);
 
@@ -76,12 +91,13 @@ class LaneEnd {
   LaneUp* up_;
   int doorbell_;
   const Clock* clock_;
-  // Of the grant taken last.
-  GrantNumber number_;
-  JobId job_;
-  const GrantSlot* slot_ = nullptr;
-  std::uint64_t records_ = 0;  // pushed so far
-  std::uint64_t drained_ = 0;  // of these, as far as we have looked
+  GrantNumber number_;                    // taken last, of those that ride with none
+  std::array<Taken, kMaxBatch> batch_{};  // it, and those that ride
+  std::array<GrantMessage, kMaxBatch> riders_{};
+  std::uint64_t looked_at_ = 0;             // what give_up_late depends on, when it last looked
+  std::array<GrantNumber, kSlots> seen_{};  // in each slot, of those that ride: the last one that was taken
+  std::uint64_t records_ = 0;               // pushed so far
+  std::uint64_t drained_ = 0;               // of these, as far as we have looked
 };
 
 class WorkerEnd {
@@ -101,8 +117,8 @@ class WorkerEnd {
   UniqueFd doorbell_;
 };
 
-// What a lane runs. Called by run_lane from the lane's thread alone, in the order begin, then trunk (and
-// exit) per block, then end; take_rank in between.
+// What a lane runs. Called by run_lane from the lane's thread alone, in the order begin (for each job of a
+// batch), then trunk (and exit) per block, then end (for each); take_rank in between.
 class LaneProgram {
  public:
   virtual ~LaneProgram() = default;
@@ -111,15 +127,19 @@ class LaneProgram {
   virtual void take_rank(Rank) {}
   // What this thread has used of its lane so far.
   virtual Duration lane_time() const { return thread_cpu_time(); }
-  // Finds or makes the job's state. None, or how the grant ends, for it cannot be run here: failed or
-  // out_of_memory; no `end` follows.
-  virtual End begin(const GrantMessage&) = 0;
-  // False: the block failed, and with it the grant.
-  virtual bool trunk(int block) = 0;
-  // The scores, one per class, valid until the next call; empty: like false.
-  virtual std::span<const float> exit(int block) = 0;
+  // Some jobs of a batch: bit n is number n.
+  using Jobs = std::uint32_t;
+  // Finds or makes the state of number n of a new batch; the one that leads, 0, comes first. None, or how the
+  // grant ends, for it cannot be run here: failed or out_of_memory; no `end` follows.
+  virtual End begin(const GrantMessage&, std::size_t n) = 0;
+  // False: the block failed, and with it their grants.
+  virtual bool trunk(int block, Jobs) = 0;
+  // After the trunk, of some of its jobs. Returns for which it worked; the grants of the others have failed.
+  virtual Jobs exit(int block, Jobs) = 0;
+  // What it answered to number n, one score per class. Valid until the next exit or begin.
+  virtual std::span<const float> scores(std::size_t n) const = 0;
   // The lane lets go of the job; `next_block` is the first one not executed. Before the daemon hears of it.
-  virtual void end(int next_block) = 0;
+  virtual void end(std::size_t n, int next_block) = 0;
 };
 
 // Takes grants and runs them until the channel closes.

@@ -241,7 +241,7 @@ class OneDnnModel final : public LoadedModel {
 
   const PackageInfo& info() const override { return shared_.info; }
   ByteCount state_bytes() const override { return ByteCount{shared_.plan.state_floats * sizeof(float)}; }
-  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind) const override {
+  Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions&) const override {
     return guarded("make a lane for", shared_.info.name, [&]() -> Result<std::unique_ptr<LaneModel>> {
       return std::unique_ptr<LaneModel>(std::make_unique<OneDnnLane>(shared_));
     });

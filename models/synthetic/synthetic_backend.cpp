@@ -1,6 +1,7 @@
 #include "models/synthetic/synthetic_backend.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
@@ -38,8 +39,17 @@ void burn(Duration time) {
   }
 }
 
-// What a part of a block does with its time.
-using Spend = std::function<void(Duration, LaneKind)>;
+// Who runs a part of a block.
+struct Runs {
+  LaneKind lane;
+  std::size_t jobs;
+};
+// What a part of a block does with its time for one job.
+using Spend = std::function<void(Duration, const Runs&)>;
+
+Duration in_batch(Duration alone, std::size_t jobs) {
+  return alone + alone * static_cast<std::int64_t>(jobs - 1) / kSyntheticBatchGain;
+}
 
 // Streams of two priorities: while parts of urgent lanes run, those of base lanes stand still.
 class Streams {
@@ -139,14 +149,30 @@ class SyntheticLane final : public LaneModel {
     return {};
   }
 
-  Result<void> run_trunk(int block, TrunkState&) override {
+  Result<void> run_trunk(int block, TrunkState& state) override {
+    return run_trunks(block, std::array{&state});
+  }
+  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
+    return run_exits(block, std::array{&state}, std::array{scores});
+  }
+
+  Result<void> run_trunks(int block, std::span<TrunkState* const> states) override {
     if (auto ok = faults_.trunk(); !ok) return ok;
-    spend_(times_.trunk[static_cast<std::size_t>(block)].p50, kind_);
+    spend_(times_.trunk[static_cast<std::size_t>(block)].p50, {kind_, states.size()});
     return {};
   }
 
-  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
-    spend_(times_.exit[static_cast<std::size_t>(block)].p50, kind_);
+  Result<void> run_exits(int block, std::span<TrunkState* const> states,
+                         std::span<const std::span<float>> scores) override {
+    spend_(times_.exit[static_cast<std::size_t>(block)].p50, {kind_, states.size()});
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      if (!scores[i].empty()) answer(block, *states[i], scores[i]);
+    }
+    return {};
+  }
+
+ private:
+  void answer(int block, TrunkState& state, std::span<float> scores) const {
     std::uint64_t h = 0;
     std::memcpy(&h, state.data(), sizeof h);
     const int classes = info_.program.classes();
@@ -162,14 +188,12 @@ class SyntheticLane final : public LaneModel {
     }
     // The answer must stay the top class.
     confidence = std::max(confidence, std::min(1.0F, 1.001F / static_cast<float>(classes)));
-    const int answer = (label_of(h, classes) + (right ? 0 : 1)) % classes;
+    const int top = (label_of(h, classes) + (right ? 0 : 1)) % classes;
     const float rest = classes > 1 ? (1 - confidence) / static_cast<float>(classes - 1) : 0;
     std::fill(scores.begin(), scores.end(), rest);
-    scores[static_cast<std::size_t>(answer)] = confidence;
-    return {};
+    scores[static_cast<std::size_t>(top)] = confidence;
   }
 
- private:
   const PackageInfo& info_;
   const EtProfile& times_;
   const LaneKind kind_;
@@ -188,8 +212,9 @@ class SyntheticModel final : public LoadedModel {
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
-  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind kind) const override {
-    return std::unique_ptr<LaneModel>(std::make_unique<SyntheticLane>(info_, times_, kind, spend_, *faults_));
+  Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions& options) const override {
+    return std::unique_ptr<LaneModel>(
+        std::make_unique<SyntheticLane>(info_, times_, options.kind, spend_, *faults_));
   }
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
@@ -224,7 +249,8 @@ class SyntheticBackend : public Backend {
  protected:
   virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
     return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
-        std::move(info), "cpu", [](Duration part, LaneKind) { burn(part); }, faults_));
+        std::move(info), "cpu",
+        [](Duration part, const Runs& r) { burn(part * static_cast<std::int64_t>(r.jobs)); }, faults_));
   }
 
   const std::shared_ptr<Faults> faults_;
@@ -246,7 +272,8 @@ class SyntheticGpu final : public SyntheticBackend {
   Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
     info.times.push_back(faster(*info.times_on("cpu")));
     return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
-        std::move(info), kGpu, [this](Duration part, LaneKind kind) { streams_.run(part, kind); }, faults_));
+        std::move(info), kGpu,
+        [this](Duration part, const Runs& r) { streams_.run(in_batch(part, r.jobs), r.lane); }, faults_));
   }
 
  private:

@@ -100,7 +100,7 @@ class AtenModel final : public LoadedModel {
 
   const PackageInfo& info() const override { return loaded_->info; }
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
-  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind) const override {
+  Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions&) const override {
     return std::unique_ptr<LaneModel>(std::make_unique<AtenLane>(loaded_));
   }
   Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {

@@ -341,11 +341,18 @@ void Invariants::check_quiet(TimePoint now) {
     if (stands_still) continue;
     const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
     const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
+    // One that came too late for the batch that runs, which the core learns at the end of the block.
+    const auto comes_late = [&](const Truth& j) {
+      return running != nullptr && j.holder == i && j.running != i && j.with == running->grant;
+    };
     // Of a batch the most urgent job that goes on counts.
     const auto outranks_running = [&](const Candidate& c) {
-      return all_running(l, [&](const Truth& its) {
+      const auto outranked = [&](const Truth& its) {
         return ends(its, l) || prefers_to_run(i, c, running_candidate(its, l));
-      });
+      };
+      return all_running(l, outranked) && std::all_of(present_.begin(), present_.end(), [&](std::size_t x) {
+               return !comes_late(jobs_[x]) || outranked(jobs_[x]);
+             });
     };
     const Truth* arriving = nullptr;  // its state is on its way here
     bool posted_behind = false;
@@ -354,9 +361,7 @@ void Invariants::check_quiet(TimePoint now) {
       const Truth& other = jobs_[x];
       const bool at_home = other.reservation ? other.reservation->home.value == i : has_budget(other);
       waits_for_home |= at_home && other.holder && other.holder != i;
-      if (other.holder != i || other.running == i) continue;
-      // It comes too late for the batch that runs, which the core learns at the end of the block.
-      if (running != nullptr && other.with == running->grant) continue;
+      if (other.holder != i || other.running == i || comes_late(other)) continue;
       posted_behind = true;
       const bool first = arriving == nullptr || other.grant.value < arriving->grant.value;
       if (running == nullptr && is_away(other, l) && first) arriving = &other;

@@ -324,16 +324,16 @@ TEST(LaneChannel, ADaemonThatDoesNotDrainMakesTheLaneWaitAndLosesNothing) {
 void run_deaf_lane(LaneEnd& lane, LaneProgram& program) {
   while (const auto grant = lane.next_grant()) {
     TimePoint boundary = lane.at_boundary().now;
-    program.begin(*grant);
+    program.begin(*grant, 0);
     for (int block = grant->first_block; block < kBlocks; ++block) {
-      program.trunk(block);
+      program.trunk(block, 1);
       BlockDone done;
       done.block = block;
       done.start = boundary;
       done.end = boundary = lane.at_boundary().now;
       lane.report(done, block + 1 == kBlocks ? End::done : End::none);
     }
-    program.end(kBlocks);
+    program.end(0, kBlocks);
   }
 }
 
@@ -341,13 +341,14 @@ void run_deaf_lane(LaneEnd& lane, LaneProgram& program) {
 class GatedProgram final : public LaneProgram {
  public:
   explicit GatedProgram(const std::atomic<bool>& stopped) : stopped_(stopped) {}
-  End begin(const GrantMessage&) override { return End::none; }
-  bool trunk(int) override {
+  End begin(const GrantMessage&, std::size_t) override { return End::none; }
+  bool trunk(int, Jobs) override {
     while (!stopped_.load()) std::this_thread::yield();
     return true;
   }
-  std::span<const float> exit(int) override { return {}; }
-  void end(int) override {}
+  Jobs exit(int, Jobs jobs) override { return jobs; }
+  std::span<const float> scores(std::size_t) const override { return {}; }
+  void end(std::size_t, int) override {}
 
  private:
   const std::atomic<bool>& stopped_;

@@ -61,34 +61,40 @@ class LoggingProgram final : public LaneProgram {
  public:
   explicit LoggingProgram(Log& log) : log_(&log) {}
 
-  End begin(const GrantMessage& grant) override {
-    job_ = grant.job.value;
+  End begin(const GrantMessage& grant, std::size_t n) override {
+    job_[n] = grant.job.value;
     return grant.model.value == 0 ? End::none : End::failed;  // other models are not here
   }
-  bool trunk(int block) override {
+  bool trunk(int block, Jobs jobs) override {
     for (int i = 0; i < 100; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
-    add({job_, block, 0});
+    for (std::size_t n = 0; n < job_.size(); ++n) {
+      if ((jobs >> n & 1) != 0) place_[n] = add({job_[n], block, 0});
+    }
     return true;
   }
-  std::span<const float> exit(int block) override {
-    const std::size_t last = log_->size.load(std::memory_order_relaxed) - 1;
-    log_->entries[last].exit = 1;
+  Jobs exit(int block, Jobs jobs) override {
+    for (std::size_t n = 0; n < job_.size(); ++n) {
+      if ((jobs >> n & 1) != 0) log_->entries[place_[n]].exit = 1;
+    }
     scores_.fill(0.5F / (kClasses - 1));
     scores_[static_cast<std::size_t>(block) % kClasses] = 0.5F;
-    return scores_;
+    return jobs;
   }
-  void end(int) override {}
+  std::span<const float> scores(std::size_t) const override { return scores_; }
+  void end(std::size_t, int) override {}
 
  private:
-  void add(const Executed& executed) {
+  std::size_t add(const Executed& executed) {
     const std::size_t at = log_->size.load(std::memory_order_relaxed);
     if (at == Log::kCapacity) ::_exit(9);
     log_->entries[at] = executed;
     log_->size.store(at + 1, std::memory_order_release);
+    return at;
   }
 
   Log* log_;
-  std::uint64_t job_ = 0;
+  std::array<std::uint64_t, kMaxBatch> job_{};
+  std::array<std::size_t, kMaxBatch> place_{};  // of each job's newest entry
   std::array<float, kClasses> scores_{};
 };
 

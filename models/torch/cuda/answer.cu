@@ -1,5 +1,7 @@
-// One warp: a classifier's few hundred logits are read from the cache three times, which costs less than
+// One warp per row: a classifier's few hundred logits are read from the cache three times, which costs less than
 // anything that more threads would have to tell each other.
+#include <cstddef>
+
 #include "models/torch/cuda/answer.h"
 
 namespace einet {
@@ -19,6 +21,8 @@ __device__ float over_warp(float value, Join join) {
 // Less the largest logit, so that nothing overflows. Infinite or undefined logits give undefined scores, which
 // the lane's caller refuses.
 __global__ void softmax(const float* __restrict__ logits, int classes, float* __restrict__ scores) {
+  logits += static_cast<std::size_t>(blockIdx.x) * classes;
+  scores += static_cast<std::size_t>(blockIdx.x) * classes;
   const int first = static_cast<int>(threadIdx.x);
   float top = -INFINITY;
   for (int c = first; c < classes; c += kWarp) top = fmaxf(top, logits[c]);
@@ -31,8 +35,8 @@ __global__ void softmax(const float* __restrict__ logits, int classes, float* __
 
 }  // namespace
 
-cudaError_t enqueue_answer(const float* logits, int classes, float* scores, cudaStream_t stream) {
-  softmax<<<1, kWarp, 0, stream>>>(logits, classes, scores);
+cudaError_t enqueue_answer(const float* logits, int rows, int classes, float* scores, cudaStream_t stream) {
+  softmax<<<static_cast<unsigned>(rows), kWarp, 0, stream>>>(logits, classes, scores);
   return cudaGetLastError();
 }
 

@@ -4,6 +4,8 @@
 // Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
 // registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
 // it is followed by one, both on the device. A lane's thread sleeps until its block's event has happened.
+#include <array>
+#include <bit>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -57,8 +59,12 @@ template <class F>
 Result<void> guarded(F&& body) {
   try {
     const torch::NoGradGuard no_grad;
-    body();
-    return {};
+    if constexpr (std::is_void_v<decltype(body())>) {
+      body();
+      return {};
+    } else {
+      return body();
+    }
   } catch (const c10::OutOfMemoryError& e) {
     return error(std::string("out of device memory: ") + e.what_without_backtrace());
   } catch (const c10::Error& e) {
@@ -86,110 +92,151 @@ struct Loaded {
   }
 };
 
+// Graphs have fixed sizes: there is one of each part for batches of 1, 2, 4, … jobs, and fewer jobs than that
+// leave rows of the lane's registers unused.
 class CudaLane final : public LaneModel {
  public:
-  CudaLane(std::shared_ptr<const Loaded> loaded, LaneKind kind)
+  CudaLane(std::shared_ptr<const Loaded> loaded, const LaneOptions& options)
       : loaded_(std::move(loaded)),
-        stream_(
-            cuda::getStreamFromPool(/*isHighPriority=*/kind == LaneKind::urgent, loaded_->device.index())),
+        stream_(cuda::getStreamFromPool(/*isHighPriority=*/options.kind == LaneKind::urgent,
+                                        loaded_->device.index())),
         done_(cudaEventDisableTiming | cudaEventBlockingSync) {
     const cuda::CUDAStreamGuard on(stream_);
+    while (rows_ < options.largest_batch) rows_ *= 2;
     const auto on_device = torch::TensorOptions(torch::kUInt8).device(loaded_->device);
-    registers_ = torch::zeros({static_cast<std::int64_t>(loaded_->layout.bytes())}, on_device);
-    input_ = torch::zeros({program().input().elements()}, pinned(torch::kFloat32));
-    scores_ = torch::zeros({program().classes()}, pinned(torch::kFloat32));
-    for (int b = 0; b < program().block_count(); ++b) {
-      trunks_.push_back(record([&] { compute_trunk(b); }));
-      exits_.push_back(record([&] { compute_exit(b); }));
+    registers_ = torch::zeros({rows_ * static_cast<std::int64_t>(loaded_->layout.bytes())}, on_device);
+    input_ = torch::zeros({rows_, program().input().elements()}, pinned(torch::kFloat32));
+    scores_ = torch::zeros({rows_, program().classes()}, pinned(torch::kFloat32));
+    for (int rows = 1; rows <= rows_; rows *= 2) {
+      Graphs& graphs = graphs_.emplace_back();
+      for (int b = 0; b < program().block_count(); ++b) {
+        graphs.trunks.push_back(record([&] { compute_trunk(b, rows); }));
+        graphs.exits.push_back(record([&] { compute_exit(b, rows); }));
+      }
     }
   }
 
-  Result<void> begin(const InputView& input, TrunkState&) override {
-    float* const staged = input_.mutable_data_ptr<float>();
-    if (auto ok = normalise_input(input, loaded_->info, Layout::chw, staged); !ok) return ok;
-    return guarded([&] {
-      copy(place(0), reinterpret_cast<const std::byte*>(staged), loaded_->layout.size(0),
+  Result<void> begin(const InputView& input, TrunkState& state) override {
+    return guarded([&]() -> Result<void> {
+      if (staged_ == rows_) wait();
+      float* const staged = input_.mutable_data_ptr<float>() + staged_ * program().input().elements();
+      if (auto ok = normalise_input(input, loaded_->info, Layout::chw, staged); !ok) return ok;
+      copy(in_state(0, state), reinterpret_cast<const std::byte*>(staged), loaded_->layout.size(0),
            cudaMemcpyHostToDevice);
+      ++staged_;
+      return {};
     });
   }
 
   Result<void> run_trunk(int block, TrunkState& state) override {
+    return run_trunks(block, std::array{&state});
+  }
+  Result<void> run_exit(int block, TrunkState& state, std::span<float> scores) override {
+    return run_exits(block, std::array{&state}, std::array{scores});
+  }
+
+  Result<void> run_trunks(int block, std::span<TrunkState* const> states) override {
+    EINET_CHECK(std::ssize(states) <= rows_, "a batch has at most as many jobs as the lane was made for");
     return guarded([&] {
       const cuda::CUDAStreamGuard on(stream_);
-      if (block > 0) {
-        for (const Register r : program().state_after(block - 1)) {
-          copy(place(r), in_state(r, state), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+      for (std::size_t row = 0; row < states.size(); ++row) {
+        const auto load = [&](Register r) {
+          copy(place(r, row), in_state(r, *states[row]), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+        };
+        if (block == 0) {
+          load(0);
+        } else {
+          for (const Register r : program().state_after(block - 1)) load(r);
         }
       }
-      trunks_[static_cast<std::size_t>(block)]->replay();
-      for (const Register r : program().state_after(block)) {
-        copy(in_state(r, state), place(r), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+      graphs_for(states.size()).trunks[static_cast<std::size_t>(block)]->replay();
+      for (std::size_t row = 0; row < states.size(); ++row) {
+        for (const Register r : program().state_after(block)) {
+          copy(in_state(r, *states[row]), place(r, row), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+        }
       }
       wait();
     });
   }
 
-  Result<void> run_exit(int block, TrunkState&, std::span<float> scores) override {
-    EINET_CHECK(scores.size() == static_cast<std::size_t>(program().classes()), "one place per class");
+  Result<void> run_exits(int block, std::span<TrunkState* const> states,
+                         std::span<const std::span<float>> scores) override {
+    const auto classes = static_cast<std::size_t>(program().classes());
     return guarded([&] {
       const cuda::CUDAStreamGuard on(stream_);
-      exits_[static_cast<std::size_t>(block)]->replay();
+      graphs_for(states.size()).exits[static_cast<std::size_t>(block)]->replay();
       wait();
-      std::memcpy(scores.data(), scores_.const_data_ptr<float>(), scores.size_bytes());
+      for (std::size_t row = 0; row < scores.size(); ++row) {
+        if (scores[row].empty()) continue;
+        EINET_CHECK(scores[row].size() == classes, "one place per class");
+        std::memcpy(scores[row].data(), scores_.const_data_ptr<float>() + row * classes,
+                    scores[row].size_bytes());
+      }
     });
   }
 
  private:
   using Graph = std::unique_ptr<at::cuda::CUDAGraph>;
+  struct Graphs {
+    std::vector<Graph> trunks, exits;  // by block
+  };
 
   const Program& program() const { return loaded_->info.program; }
+  const Graphs& graphs_for(std::size_t jobs) const {
+    return graphs_[static_cast<std::size_t>(std::bit_width(jobs - 1))];
+  }
 
-  // Other lanes go on meanwhile, hence the mode.
+  // Other lanes go on meanwhile, hence the mode. A lane's graphs run one after the other: they share memory.
   template <class F>
   Graph record(F&& work) {
     for (int run = 0; run < kRunsBeforeRecording; ++run) work();
     stream_.synchronize();
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
-    capture(*graph, cudaStreamCaptureModeThreadLocal, work);
+    if (pool_ == at::cuda::MempoolId_t{}) {
+      capture(*graph, cudaStreamCaptureModeThreadLocal, work);
+      pool_ = graph->pool();
+    } else {
+      capture(*graph, cudaStreamCaptureModeThreadLocal, work, pool_);
+    }
     return graph;
   }
 
-  void compute_trunk(int block) {
+  void compute_trunk(int block, int rows) {
     const torch::NoGradGuard no_grad;
-    const auto values = compute(program().block(block).trunk);
+    const auto values = compute(program().block(block).trunk, rows);
     for (const Register r : program().state_after(block)) {
       const torch::Tensor& value = values[static_cast<std::size_t>(r)];
       // Those that this trunk did not write are in their place already.
-      if (value.defined()) view(r).copy_(value);
+      if (value.defined()) view(r, rows).copy_(value);
     }
   }
 
   // Into scores_. An exit ends with its softmax.
-  void compute_exit(int block) {
+  void compute_exit(int block, int rows) {
     const torch::NoGradGuard no_grad;
     const std::span<const Operation> exit = program().block(block).exit;
 #ifdef EINET_HAS_NVCC
     const Register logits = exit.back().inputs.front();
-    const auto values = compute(exit.first(exit.size() - 1));
+    const auto values = compute(exit.first(exit.size() - 1), rows);
     const torch::Tensor known = values[static_cast<std::size_t>(logits)];
-    const torch::Tensor in = (known.defined() ? known : view(logits)).contiguous();
-    C10_CUDA_CHECK(enqueue_answer(in.const_data_ptr<float>(), program().classes(),
+    const torch::Tensor in = (known.defined() ? known : view(logits, rows)).contiguous();
+    C10_CUDA_CHECK(enqueue_answer(in.const_data_ptr<float>(), rows, program().classes(),
                                   scores_.mutable_data_ptr<float>(), stream_.stream()));
 #else
-    const auto values = compute(exit);
+    const auto values = compute(exit, rows);
     const torch::Tensor& answer = values[static_cast<std::size_t>(program().answer(block))];
-    scores_.copy_(answer.view({-1}), /*non_blocking=*/true);
+    scores_.narrow(0, 0, rows).copy_(answer, /*non_blocking=*/true);
 #endif
   }
 
   // The registers that these operations wrote; the others stay undefined.
-  std::vector<torch::Tensor> compute(std::span<const Operation> operations) const {
+  std::vector<torch::Tensor> compute(std::span<const Operation> operations, int rows) const {
     std::vector<torch::Tensor> values(static_cast<std::size_t>(program().register_count()));
     for (const Operation& operation : operations) {
       std::vector<torch::Tensor> inputs;
       for (const Register r : operation.inputs) {
         const torch::Tensor& value = values[static_cast<std::size_t>(r)];
-        inputs.push_back(value.defined() ? value : view(r));
+        inputs.push_back(value.defined() ? value : view(r, rows));
       }
       values[static_cast<std::size_t>(operation.output)] =
           evaluate(operation.action, inputs, loaded_->tensors);
@@ -197,15 +244,19 @@ class CudaLane final : public LaneModel {
     return values;
   }
 
-  std::byte* place(Register r) const {
-    return static_cast<std::byte*>(registers_.data_ptr()) + loaded_->layout.offset(r);
+  // A register's rows lie one behind the other.
+  std::byte* place(Register r, std::size_t row) const {
+    return static_cast<std::byte*>(registers_.data_ptr()) +
+           loaded_->layout.offset(r) * static_cast<std::size_t>(rows_) + loaded_->layout.size(r) * row;
   }
   std::byte* in_state(Register r, TrunkState& state) const {
     return state.data() + loaded_->layout.offset(r);
   }
-  // The lane's register as a batch of one.
-  torch::Tensor view(Register r) const {
-    return torch::from_blob(place(r), batch_of_one(program().shape(r)),
+  // The lane's register as a batch.
+  torch::Tensor view(Register r, int rows) const {
+    std::vector<std::int64_t> sizes = batch_of_one(program().shape(r));
+    sizes[0] = rows;
+    return torch::from_blob(place(r, 0), sizes,
                             torch::TensorOptions(torch::kFloat32).device(loaded_->device));
   }
 
@@ -217,14 +268,18 @@ class CudaLane final : public LaneModel {
   void wait() {
     done_.record(stream_);
     done_.synchronize();
+    staged_ = 0;
   }
 
   std::shared_ptr<const Loaded> loaded_;
   cuda::CUDAStream stream_;
   at::cuda::CUDAEvent done_;
-  torch::Tensor registers_;       // u8, on the device, laid out as a job's state
-  torch::Tensor input_, scores_;  // f32, in pinned memory
-  std::vector<Graph> trunks_, exits_;
+  std::int64_t rows_ = 1;         // of each register: the largest batch
+  std::int64_t staged_ = 0;       // rows of input_ that are on their way
+  torch::Tensor registers_;       // u8, on the device, laid out as a job's state, row by row
+  torch::Tensor input_, scores_;  // f32, in pinned memory; a row for each job
+  at::cuda::MempoolId_t pool_{};
+  std::vector<Graphs> graphs_;  // for 1, 2, 4, … rows
 };
 
 // Copies beside the lanes' work, on a stream of its own: neither one of LibTorch's pool, which deals the
@@ -262,9 +317,10 @@ class CudaModel final : public LoadedModel {
 
   const PackageInfo& info() const override { return loaded_->info; }
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
-  Result<std::unique_ptr<LaneModel>> make_lane(LaneKind kind) const override {
+  Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions& options) const override {
     std::unique_ptr<LaneModel> lane;
-    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_, kind); }); !ok) return ok.error();
+    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_, options); }); !ok)
+      return ok.error();
     return lane;
   }
   Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {

@@ -9,10 +9,12 @@
 namespace einet {
 
 // Records what `work` enqueues on the current stream, without running it. Throws what `work` throws; the
-// stream can be used again then.
+// stream can be used again then. `pool`: that of a graph that never runs at the same time, whose memory it
+// may use, too; none: its own.
 template <class F>
-void capture(at::cuda::CUDAGraph& graph, cudaStreamCaptureMode mode, F&& work) {
-  graph.capture_begin({0, 0}, mode);
+void capture(at::cuda::CUDAGraph& graph, cudaStreamCaptureMode mode, F&& work,
+             at::cuda::MempoolId_t pool = {0, 0}) {
+  graph.capture_begin(pool, mode);
   try {
     work();
   } catch (...) {
