@@ -78,7 +78,7 @@ class DaemonEnd {
   void set_exits(int lane, GrantNumber, ExitMask);
 
   // Takes back a grant that the lane has not begun. Precondition: posted and neither withdrawn nor reported
-  // as ended.
+  // as ended. What rides with it is withdrawn before it: it would wait for ever.
   //
   // Both sides store, then look (handshake.h): the daemon clears the grant's number and looks whether the
   // lane took it; the lane says that it takes it and looks whether the number still stands. That neither sees

@@ -21,7 +21,7 @@ void require(bool condition, const char* words) {
   if (!condition) throw std::runtime_error(std::string("not so: ") + words);
 }
 
-enum class Act : std::uint8_t { post, stop, withdraw, set_exits, drain, pause };
+enum class Act : std::uint8_t { post, post_batch, join, stop, withdraw, set_exits, drain, pause };
 
 struct Step {
   Act act;
@@ -69,6 +69,7 @@ class Driver {
       check(history);
       for (const Report& report : history.reports) {
         if (report.block < 0) continue;
+        if (history.message.with != GrantNumber{}) check_together(report, history);
         const auto it = executed.find({report.job.value, report.block});
         require(it != executed.end(), "it != executed.end()");
         require(it->second.first == 1, "it->second.first == 1");
@@ -84,14 +85,22 @@ class Driver {
     const int lane = static_cast<int>(step.choice % static_cast<std::uint32_t>(daemon_.lanes()));
     const ExitMask exits = (step.choice / 7) & (exit_bit(kBlocks) - 1);
     switch (step.act) {
-      case Act::post: {
-        if (daemon_.outstanding(lane) >= kSlots) return;
-        const int first = static_cast<int>(step.choice / 3 % kBlocks);
-        const GrantMessage message = grant(++number_, first, exits | exit_bit(kBlocks - 1));
-        History& history = grants_[{lane, number_}];
-        history.message = message;
-        history.lane = lane;
-        daemon_.post(lane, message);
+      case Act::post:
+        return post(lane, first_block(step), exits, {});
+      case Act::post_batch: {
+        const std::uint64_t riders = step.choice / 5 % kMaxBatch;
+        if (daemon_.outstanding(lane) + riders >= kSlots) return;
+        const GrantNumber leader{number_ + riders + 1};
+        for (std::uint64_t i = 0; i < riders; ++i) post(lane, first_block(step), exits >> i, leader);
+        post(lane, first_block(step), exits, {});
+        return;
+      }
+      case Act::join: {  // perhaps too late
+        for (auto it = grants_.rbegin(); it != grants_.rend(); ++it) {
+          const GrantMessage& leader = it->second.message;
+          if (it->second.lane != lane || leader.with != GrantNumber{} || it->second.withdrawn) continue;
+          return post(lane, leader.first_block, exits, leader.number);
+        }
         return;
       }
       case Act::stop:
@@ -102,11 +111,11 @@ class Driver {
         return;
       case Act::withdraw:
         if (History* history = some_outstanding(step.choice)) {
-          if (daemon_.withdraw(history->lane, history->message.number) == Withdrawal::withdrawn) {
-            history->withdrawn = history->ended = true;
-          } else {
-            history->told_taken = true;
+          for (auto& [key, other] : grants_) {
+            const bool rides = other.lane == history->lane && other.message.with == history->message.number;
+            if (rides && !other.ended && !other.told_taken) withdraw(other);
           }
+          withdraw(*history);
         }
         return;
       case Act::set_exits:
@@ -122,6 +131,35 @@ class Driver {
         std::this_thread::yield();
         return;
     }
+  }
+
+  static int first_block(const Step& step) { return static_cast<int>(step.choice / 3 % kBlocks); }
+
+  void post(int lane, int first, ExitMask exits, GrantNumber with) {
+    if (daemon_.outstanding(lane) >= kSlots) return;
+    GrantMessage message = grant(++number_, first, exits | exit_bit(kBlocks - 1));
+    message.with = with;
+    History& history = grants_[{lane, number_}];
+    history.message = message;
+    history.lane = lane;
+    daemon_.post(lane, message);
+  }
+
+  void withdraw(History& history) {
+    if (daemon_.withdraw(history.lane, history.message.number) == Withdrawal::withdrawn) {
+      history.withdrawn = history.ended = true;
+    } else {
+      history.told_taken = true;
+    }
+  }
+
+  // A block of a grant that rides is one with that of the grant that it rides with.
+  void check_together(const Report& report, const History& history) const {
+    const History& leader = grants_.at({history.lane, history.message.with.value});
+    const bool together = std::any_of(leader.reports.begin(), leader.reports.end(), [&](const Report& other) {
+      return other.block == report.block && other.start == report.start && other.end == report.end;
+    });
+    require(together, "a block of a batch is the same for all");
   }
 
   void drain() {
@@ -158,7 +196,8 @@ class Driver {
     const End end = history.reports.back().finished;
     require(end == End::done || end == End::stopped, "end == End::done || end == End::stopped");
     if (end == End::stopped)
-      require(history.stopped_at || history.told_taken, "history.stopped_at || history.told_taken");
+      require(history.stopped_at || history.told_taken || history.message.with != GrantNumber{},
+              "history.stopped_at || history.told_taken, or it rides");
     if (end == End::done && !history.exits_changed) require(next == kBlocks, "next == kBlocks");
   }
 
@@ -199,7 +238,9 @@ void play(const std::vector<Step>& steps) {
 
 rc::Gen<std::vector<Step>> some_steps() {
   // Weighted towards what happens often.
-  const auto act = rc::gen::weightedElement<Act>({{5, Act::post},
+  const auto act = rc::gen::weightedElement<Act>({{4, Act::post},
+                                                  {2, Act::post_batch},
+                                                  {2, Act::join},
                                                   {3, Act::stop},
                                                   {3, Act::withdraw},
                                                   {2, Act::set_exits},
@@ -225,8 +266,8 @@ RC_GTEST_PROP(LaneChannel, EveryGrantEndsOnceAndEveryBlockRunsOnceInProcesses, (
 
 std::vector<Step> many_steps(std::size_t count) {
   std::mt19937 random(7);
-  const std::array acts{Act::post,     Act::post,     Act::post,      Act::stop,  Act::stop,
-                        Act::withdraw, Act::withdraw, Act::set_exits, Act::drain, Act::drain};
+  const std::array acts{Act::post,     Act::post,     Act::post_batch, Act::join,  Act::stop, Act::stop,
+                        Act::withdraw, Act::withdraw, Act::set_exits,  Act::drain, Act::drain};
   std::vector<Step> steps(count);
   for (Step& step : steps) step = {acts[random() % acts.size()], static_cast<std::uint32_t>(random())};
   return steps;
@@ -257,6 +298,45 @@ TEST(LaneChannel, RunsFromTheFirstBlockToTheHighestExit) {
   EXPECT_EQ(reports[1].start, reports[0].end);
   EXPECT_EQ(reports[1].previous, reports[0].end);
   EXPECT_FALSE(reports[0].previous.has_value());
+}
+
+TEST(LaneChannel, WhatRidesIsRunWithItAndEndsWithIt) {
+  OneLane one;
+  const auto rider = [](std::uint64_t number, ExitMask exits) {
+    GrantMessage message = grant(number, 0, exits);
+    message.with = GrantNumber{3};
+    return message;
+  };
+  one.daemon.post(0, rider(1, exit_bit(0)));
+  one.daemon.post(0, rider(2, exit_bit(kBlocks - 1)));
+  one.daemon.post(0, grant(3, 0, exit_bit(2)));
+  const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 1U + 3U + 3U);
+  std::map<std::uint64_t, std::vector<Report>> of;
+  for (const Report& report : reports) of[report.grant.value].push_back(report);
+  EXPECT_EQ(of[1].back().finished, End::done) << "its last exit";
+  EXPECT_EQ(of[2].back().finished, End::stopped) << "that which it rides with ends";
+  EXPECT_EQ(of[3].back().finished, End::done);
+  for (const std::uint64_t number : {1U, 2U}) {
+    for (std::size_t b = 0; b < of[number].size(); ++b) {
+      EXPECT_EQ(of[number][b].start, of[3][b].start);
+      EXPECT_EQ(of[number][b].end, of[3][b].end);
+    }
+  }
+  EXPECT_EQ(one.daemon.ran(0), of[3].back().end - of[3].front().start) << "a batch counts once";
+}
+
+TEST(LaneChannel, WhatComesTooLateToRideEndsWithoutABlock) {
+  OneLane one;
+  one.daemon.post(0, grant(1));
+  drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+  GrantMessage late = grant(2);
+  late.with = GrantNumber{1};
+  one.daemon.post(0, late);
+  const auto reports = drain_until(one.daemon, [&] { return one.daemon.outstanding(0) == 0; });
+  ASSERT_EQ(reports.size(), 1U);
+  EXPECT_EQ(reports[0].finished, End::stopped);
+  EXPECT_EQ(reports[0].block, -1);
 }
 
 TEST(LaneChannel, AStoppedGrantThatHasNotBegunEndsWithoutABlock) {

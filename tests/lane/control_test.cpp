@@ -2,6 +2,7 @@
 // checks.
 #include "ipc/lane/control.h"
 
+#include <cmath>
 #include <fcntl.h>
 #include <functional>
 #include <limits>
@@ -29,6 +30,7 @@ ModelDescription some_model() {
   model.weights = ByteCount{1u << 20};
   model.state = ByteCount{4096};
   model.moves = {{}, {ByteCount{2048}, Duration{70}, Duration{50}}};
+  model.batch = {1, 1.25, 1.25};
   model.predictor = {
       .classes = 3,
       .calibration = {{1.5F, {0.25F, 0.75F}, {0.5F, 0.625F}}, {0.75F, {0.5F}, {0.5F}}},
@@ -82,6 +84,7 @@ Configure some_configuration() {
   configure.reserved_priority = 3;
   configure.urgent_priority = 5;
   configure.urgent_lanes = true;
+  configure.largest_batch = 4;
   configure.memory = ByteCount{1u << 30};
   configure.down = some_file();
   configure.up = some_file();
@@ -108,6 +111,7 @@ TEST(Control, ConfigurationArrivesWithItsDescriptors) {
   EXPECT_EQ(out.reserved_priority, 3);
   EXPECT_EQ(out.urgent_priority, 5);
   EXPECT_TRUE(out.urgent_lanes);
+  EXPECT_EQ(out.largest_batch, 4);
   EXPECT_EQ(out.memory, ByteCount{1u << 30});
   for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -161,6 +165,7 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(model.accuracy, (std::vector<double>{0.5, 1.0}));
   EXPECT_EQ(model.state, ByteCount{4096});
   EXPECT_EQ(model.moves, some_model().moves);
+  EXPECT_EQ(model.batch, some_model().batch);
   EXPECT_EQ(model.predictor, some_model().predictor);
 }
 
@@ -221,6 +226,11 @@ TEST(Control, ABadDescriptionIsRefusedWithTheNameOfItsField) {
       {"weight_bytes", [](auto& m) { m.weights = ByteCount{~std::uint64_t{0}}; }},
       {"state_bytes", [](auto& m) { m.state = ByteCount{~std::uint64_t{0}}; }},
       {"moves", [](auto& m) { m.moves.pop_back(); }},
+      {"batch", [](auto& m) { m.batch[0] = 1.1; }},
+      {"batch", [](auto& m) { m.batch[2] = 1.1; }},
+      {"batch", [](auto& m) { m.batch[2] = std::nan(""); }},
+      {"batch", [](auto& m) { m.batch.back() = kMaxBatch + 1; }},
+      {"batch", [](auto& m) { m.batch.assign(kMaxBatch + 1, 1); }},
       {"moves", [](auto& m) { m.moves[0] = m.moves[1]; }},
       {"moves", [](auto& m) { m.moves[1].out = Duration{-1}; }},
       {"moves", [](auto& m) { m.moves[1].in = kNever.time_since_epoch(); }},
@@ -275,6 +285,8 @@ TEST(Control, ABadConfigurationIsRefused) {
       [](auto& c) { c.nice = 20; },
       [](auto& c) { c.reserved_priority = 100; },
       [](auto& c) { c.lanes = kMaxLanes; },
+      [](auto& c) { c.largest_batch = 0; },
+      [](auto& c) { c.largest_batch = kMaxBatch + 1; },
       [](auto& c) { c.urgent_priority = 100; },
       [](auto& c) { c.cores[0] = 100000; },
       [](auto& c) { c.backend = std::string(100, 'x'); },

@@ -168,6 +168,64 @@ TEST(MadWorker, BlocksOfALaneCannotOverlap) {
   EXPECT_EQ(bench.reports.size(), 1U);
 }
 
+// Grant 1 rides with grant 2: two records of one block, then what `next` says.
+struct BatchBench : Bench {
+  BatchBench() {
+    GrantMessage rider = grant(1, 0, exit_bit(0) | exit_bit(kBlocks - 1));
+    rider.with = GrantNumber{2};
+    daemon.post(0, rider);
+    daemon.post(0, grant(2, 0, exit_bit(0) | exit_bit(kBlocks - 1)));
+  }
+  bool says(std::uint64_t number, std::uint8_t block, std::int64_t start_ns,
+            std::uint8_t flags = kBlock | kExit) {
+    Says says = first_block();
+    says.record.sequence = ++records;
+    says.record.grant = number;
+    says.record.job = 1000 + number;
+    says.record.block = block;
+    says.record.flags = flags;
+    says.record.start_ns = start_ns;
+    says.record.end_ns = start_ns + 100;
+    if ((flags & kExit) == 0) {
+      says.record.classes = 0;
+      says.scores.clear();
+    }
+    if ((flags & kBlock) == 0) says.record.start_ns = says.record.end_ns;
+    commit(up(), says.record, says.scores, [] {});
+    return drain().has_value();
+  }
+  std::uint64_t records = 0;
+};
+
+TEST(MadWorker, JobsOfABatchTellTheSameBlockThoseThatRideFirst) {
+  BatchBench bench;
+  EXPECT_TRUE(bench.says(1, 0, 100));
+  EXPECT_TRUE(bench.says(2, 0, 100));
+  EXPECT_EQ(bench.daemon.ran(0), Duration{100});
+  EXPECT_TRUE(bench.says(1, 1, 200, kBlock | kStopped));
+  EXPECT_TRUE(bench.says(2, 1, 200, kBlock | kStopped));
+}
+
+TEST(MadWorker, ABatchCannotBeTwoBlocksAtOnceNorPartSilently) {
+  const std::vector<std::pair<const char*, std::function<bool(BatchBench&)>>> lies{
+      {"other times", [](auto& b) { return b.says(1, 0, 100) && b.says(2, 0, 150); }},
+      {"the next block at the same time", [](auto& b) { return b.says(1, 0, 100) && b.says(1, 1, 100); }},
+      {"it goes on without the other",
+       [](auto& b) { return b.says(1, 0, 100) && b.says(2, 0, 100) && b.says(2, 1, 200); }},
+      {"it rides on after that has ended",
+       [](auto& b) { return b.says(2, 0, 100, kBlock | kExit | kStopped) && b.says(1, 0, 200); }},
+      {"it is done without a block after that has ended",
+       [](auto& b) { return b.says(2, 0, 100, kBlock | kExit | kStopped) && b.says(1, 0, 200, kDone); }},
+  };
+  for (const auto& [what, lie] : lies) {
+    BatchBench bench;
+    EXPECT_FALSE(lie(bench)) << what;
+  }
+  BatchBench bench;
+  EXPECT_TRUE(bench.says(2, 0, 100, kBlock | kExit | kStopped));
+  EXPECT_TRUE(bench.says(1, 0, 200, kStopped)) << "it came too late";
+}
+
 TEST(MadWorker, MayGiveUpAGrantOnlyWhenItsWithdrawalCameLate) {
   // The lane says that it takes the grant, the daemon withdraws it, the lane sees that and gives it up.
   Bench bench;
