@@ -157,6 +157,10 @@ TEST(DaemonConfig, KnowsGpusByTheirNames) {
   }
   EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nthreads = 2")),
               HasSubstr("threads: found \"2\"; expected 1"));
+  EXPECT_THAT(error_of("[[device]]\nname = 'cpu'\nbatch = 2"),
+              HasSubstr("batch: found \"2\"; expected 1, or none"));
+  EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nbatch = 9")), HasSubstr("device[0].batch: "));
+  EXPECT_EQ(parse(with_gpu("name = 'cuda:0'\nbatch = 8"))->devices[0].batch, 8);
   // A stream's priority is to be had everywhere.
   const auto urgent = parse(with_gpu("name = 'cuda:0'\npreemption = 'instant'"));
   ASSERT_TRUE(urgent) << urgent.error().message;

@@ -2,7 +2,9 @@
 #include "models/synthetic/synthetic_backend.h"
 
 #include <algorithm>
+#include <array>
 #include <ctime>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -62,6 +64,26 @@ TEST_F(SyntheticTest, AnswersAreRightAsOftenAsTheProfileSays) {
 
 TEST_F(SyntheticTest, TheSameInputHasTheSameAnswer) {
   EXPECT_EQ(run(7), run(7));
+}
+
+TEST_F(SyntheticTest, JobsOfABatchAnswerAsTheyWouldAlone) {
+  const auto first = run(7), second = run(8);
+  std::vector<std::unique_ptr<TrunkState>> memory;
+  std::vector<TrunkState*> states;
+  for (const std::uint64_t seed : {7U, 8U}) {
+    run(seed);
+    memory.push_back(std::exchange(state_, std::make_unique<TrunkState>(model_->state_bytes())));
+    states.push_back(memory.back().get());
+  }
+  std::vector<float> a(10), b(10);
+  ASSERT_TRUE(lane_->run_trunks(0, states));
+  ASSERT_TRUE(lane_->run_exits(0, states, std::array<std::span<float>, 2>{a, std::span<float>()}));
+  EXPECT_EQ(a, first[0]);
+  EXPECT_EQ(b, std::vector<float>(10)) << "it skips the exit";
+  ASSERT_TRUE(lane_->run_trunks(1, states));
+  ASSERT_TRUE(lane_->run_exits(1, states, std::array<std::span<float>, 2>{a, b}));
+  EXPECT_EQ(a, first[1]);
+  EXPECT_EQ(b, second[1]);
 }
 
 TEST_F(SyntheticTest, BurnsTheProfilesMedianOfCpuTime) {

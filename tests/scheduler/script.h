@@ -64,7 +64,8 @@ struct Script : Commands, Observer {
   void grant(const Grant& g, Reason) override {
     line("grant " + of(g.lane, g.number) + ": job " + std::to_string(g.job.value) + " from " +
          std::to_string(g.first_block) +
-         (g.from ? ", moved from device " + std::to_string(g.from->value) : ""));
+         (g.from ? ", moved from device " + std::to_string(g.from->value) : "") +
+         (g.with ? ", with " + of(g.lane, *g.with) : ""));
     exits = g.exits;
   }
   void stop(LaneId l, GrantNumber n, Reason why) override { line("stop " + of(l, n) + because(why)); }

@@ -43,6 +43,42 @@ TEST_F(ALane, ReportsABlockWithItsExitAndThenTheEndOfItsGrant) {
   EXPECT_FALSE(lane.in_block());
 }
 
+TEST_F(ALane, RunsWhatRidesAtTheSameTimeAndLetsAllPartWithTheOneThatLeads) {
+  const auto ride = [&](std::uint64_t number, ExitMask exits) {
+    lane.post({.lane = {},
+               .number = GrantNumber{number},
+               .job = JobId{number},
+               .first_block = 0,
+               .exits = exits,
+               .with = GrantNumber{3}});
+  };
+  ride(1, 0b1);
+  ride(2, 0b100);
+  post(3, 0b10);
+  lane.act(at(0));
+  ride(4, 0b1);  // too late
+  lane.act(at(10));
+  lane.act(at(14));
+  EXPECT_EQ(lane.next_event(), at(24));
+  std::string found;
+  const auto tell = [&] {
+    for (const LaneRecord& r : lane.take_records()) {
+      found += std::to_string(r.grant.value);
+      found += r.block ? "@" + std::to_string(r.block->end.time_since_epoch().count()) + "/" +
+                             std::to_string(r.block->used.count()) + (r.block->answer ? "! " : " ")
+               : *r.ended == GrantEnd::done ? "done "
+                                            : "stopped ";
+    }
+  };
+  tell();
+  EXPECT_EQ(found, "1@14/4! 2@14/4 3@14/6 1done 4stopped ") << "block 0, with the exit of one of them";
+  lane.act(at(24));
+  lane.act(at(28));
+  found.clear();
+  tell();
+  EXPECT_EQ(found, "2@28/7 3@28/7! 2stopped 3done ");
+}
+
 TEST_F(ALane, StandsStillWhileItIsSuspendedAndDoesNotCountThatTime) {
   post(1, 0b1);
   lane.act(at(0));

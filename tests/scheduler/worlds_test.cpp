@@ -25,6 +25,7 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
   EXPECT_GT(total.withdrawals, total.late_withdrawals + 1000u);
   EXPECT_GT(total.late_withdrawals, 500u);
   EXPECT_GT(total.lost_lanes, 500u);
+  EXPECT_GT(total.batched, 500u);
   EXPECT_GT(total.moved, 200u);
   EXPECT_GT(total.failed_moves, 5u);
   EXPECT_GT(total.evictions, 20u);

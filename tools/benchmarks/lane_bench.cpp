@@ -39,11 +39,11 @@ constexpr int kLaneNice = 5;
 // Blocks that burn CPU time and walk through more memory than a core's first cache holds.
 class BurningProgram final : public LaneProgram {
  public:
-  End begin(const GrantMessage& grant) override {
+  End begin(const GrantMessage& grant, std::size_t) override {
     block_time_ = grant.model == kUrgent ? microseconds(20) : microseconds(1000);
     return End::none;
   }
-  bool trunk(int) override {
+  bool trunk(int, Jobs) override {
     const Duration end = thread_cpu_time() + block_time_;
     while (thread_cpu_time() < end) {
       for (std::size_t i = 0; i < 512; ++i) numbers_[(at_ + i) % numbers_.size()] *= 1.0001F;
@@ -51,8 +51,9 @@ class BurningProgram final : public LaneProgram {
     }
     return true;
   }
-  std::span<const float> exit(int) override { return scores_; }
-  void end(int) override {}
+  Jobs exit(int, Jobs jobs) override { return jobs; }
+  std::span<const float> scores(std::size_t) const override { return scores_; }
+  void end(std::size_t, int) override {}
 
  private:
   Duration block_time_{};
