@@ -85,6 +85,7 @@ void Reporter::granted(const HeldJob& job, const Grant& g, Reason reason, TimePo
   e.grant = g.number;
   e.block = g.first_block;
   e.exits = g.exits;
+  e.with = g.with.value_or(GrantNumber{});
   e.reason = reason;
   parts_.trace->add(e);
 }

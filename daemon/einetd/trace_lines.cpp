@@ -139,6 +139,7 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
       line.add("first_block", e.block);
       line.add("exits", e.exits);
       line.add("reason", name(e.reason));
+      if (e.with != GrantNumber{}) line.add("with", e.with.value);
       break;
     case Kind::stop:
     case Kind::withdraw:
@@ -196,11 +197,12 @@ std::string format_model(TimePoint at, const std::string& model, const std::stri
   Line line("model", at);
   line.add("model", model);
   line.add("device", device);
-  line.add_list("accuracy", times.accuracy, [](double a) {
-    std::array<char, 32> number{};
-    std::snprintf(number.data(), number.size(), "%.9g", a);
-    return std::string(number.data());
-  });
+  const auto number = [](double a) {
+    std::array<char, 32> digits{};
+    std::snprintf(digits.data(), digits.size(), "%.9g", a);
+    return std::string(digits.data());
+  };
+  line.add_list("accuracy", times.accuracy, number);
   line.add_list("blocks_ns", times.on_device[id.value], [](const BlockTime& t) {
     return "[" + std::to_string(t.trunk.count()) + "," + std::to_string(t.exit.count()) + "," +
            std::to_string(t.worst_trunk.count()) + "," + std::to_string(t.worst_exit.count()) + "]";
@@ -210,6 +212,7 @@ std::string format_model(TimePoint at, const std::string& model, const std::stri
       return "[" + std::to_string(m.out.count()) + "," + std::to_string(m.in.count()) + "]";
     });
   }
+  if (times.largest_batch(id) > 1) line.add_list("batch", times.batch[id.value], number);
   return line.finish();
 }
 

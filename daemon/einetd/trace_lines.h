@@ -41,6 +41,7 @@ struct TraceEvent {
   int priority = 0;
   LaneId lane{};
   GrantNumber grant{};
+  GrantNumber with{};   // grant: that it rides with
   ExitMask exits = 0;   // grant
   int block = -1;       // grant: the first
   ExitAnswer answer{};  // block: of its exit, if that was executed; outcome: the best

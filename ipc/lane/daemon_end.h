@@ -126,9 +126,8 @@ class DaemonEnd {
     bool withdrawn_late = false;  // withdraw() said `taken`: the lane may say that it gave it up
   };
   struct Lane {
-    std::vector<Posted> posted;  // outstanding, by number; at most kSlots
-    std::vector<GrantNumber>
-        withdrawn;                 // of which the lane may still say that it gave them up; the last kSlots
+    std::vector<Posted> posted;    // outstanding, by number; at most kSlots
+    std::uint64_t withdrawn = 0;   // grants of which the lane may still say that it gave them up
     GrantNumber newest;            // posted so far
     std::uint64_t drained = 0;     // records
     int block = 0;                 // the last one reported,

@@ -19,8 +19,12 @@ class Work final : public SimulatedWork {
   Work(const Recording& recording, DeviceId device) : recording_(recording), device_(device) {}
 
   // A block of no time would be over before it began.
-  Duration trunk(JobId id, int block, int) override { return std::max(times(id, block).trunk, Duration{1}); }
-  Duration exit(JobId id, int block, int) override { return times(id, block).exit; }
+  Duration trunk(JobId id, int block, int jobs) override {
+    return model(id).in_batch(std::max(times(id, block).trunk, Duration{1}), device_, jobs);
+  }
+  Duration exit(JobId id, int block, int jobs) override {
+    return model(id).in_batch(times(id, block).exit, device_, jobs);
+  }
   std::optional<ExitAnswer> answer(JobId id, int exit) override {
     const RecordedJob& job = recording_.jobs[id.value - 1];
     const auto known = std::find_if(job.answers.begin(), job.answers.end(),
@@ -32,9 +36,9 @@ class Work final : public SimulatedWork {
   }
 
  private:
+  const ModelTimes& model(JobId id) const { return *recording_.jobs[id.value - 1].spec.times; }
   const BlockTime& times(JobId id, int block) const {
-    const ModelTimes& model = *recording_.jobs[id.value - 1].spec.times;
-    return model.on_device[device_.value][static_cast<std::size_t>(block)];
+    return model(id).on_device[device_.value][static_cast<std::size_t>(block)];
   }
 
   const Recording& recording_;

@@ -242,6 +242,16 @@ class Reader {
       }
       if (moves.size() != blocks.size()) return f.fail("moves_ns", "one pair per block");
     }
+    std::vector<double> batch;
+    if (f.has("batch")) {
+      for (const Json& times : f.list("batch", kMaxBatch)) {
+        const auto n = Fields::as_number(times);
+        if (!n || !(batch.empty() ? *n == 1 : *n >= batch.back() && *n <= kMaxBatch)) {
+          return f.fail("batch", "numbers from 1 on that never fall, up to " + std::to_string(kMaxBatch));
+        }
+        batch.push_back(*n);
+      }
+    }
     if (!f.ok()) return;
     if (!accuracy.empty() && !blocks.empty() && accuracy.size() != blocks.size()) {
       return f.fail("accuracy has " + std::to_string(accuracy.size()) + " entries and blocks_ns " +
@@ -258,6 +268,8 @@ class Reader {
     times.on_device[device->value] = std::move(blocks);
     times.moves.resize(out().devices.size());
     times.moves[device->value] = std::move(moves);
+    times.batch.resize(out().devices.size());
+    times.batch[device->value] = std::move(batch);
     times.accuracy = std::move(accuracy);
     models_[id.value] = std::make_shared<const ModelTimes>(std::move(times));
   }
