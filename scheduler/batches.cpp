@@ -1,7 +1,7 @@
 // Batches: jobs that ride with the job that a lane is given, from block to block at the same time, as one
-// batch. The others choose their lanes as if there were none; a job rides only where no lane has chosen it, and
-// where what it costs those that it rides with, and those that wait, is known to do no harm. Where the job that
-// leads ends or makes room, all part, and are ready again.
+// batch. The others choose their lanes as if there were none; a job rides only where no lane has chosen it,
+// and where what it costs those that it rides with, and those that wait, is known to do no harm. Where the
+// job that leads ends or makes room, all part, and are ready again.
 #include <algorithm>
 #include <limits>
 
@@ -56,7 +56,8 @@ bool Core::Impl::may_ride_with(const JobRecord& job, const JobRecord& leader, De
 }
 
 // Into riders_, most urgent first: what can join `leader`, whose grant is to have this number or has it, from
-// `start` on. Not past a job that waits, cannot join, and would suffer: for it has a deadline, or the priority.
+// `start` on. Not past a job that waits, cannot join, and would suffer: for it has a deadline, or the
+// priority.
 void Core::Impl::choose_riders(const Lane& lane, const JobRecord& leader, GrantNumber number,
                                TimePoint start) {
   riders_.clear();
@@ -155,20 +156,18 @@ void Core::Impl::withdraw_riders(Lane& lane, GrantNumber leader, TimePoint now) 
   }
 }
 
-// Those that a lane has chosen, or that have ended, and those that came too late. True: there were some, which
-// are ready again, or which a lane has begun unseen.
+// Those that wait to ride and that a lane has chosen, or that have ended. True: there were some, which are
+// ready again, or which their lane has begun unseen.
 bool Core::Impl::withdraw_misplaced_riders(Lane& lane, TimePoint now) {
+  if (!lane.back || lane.back.begun) return false;
   bool changed = false;
   for (std::size_t i = lane.riders.size(); i-- > 0;) {
     const HeldGrant& rider = lane.riders[i];
-    if (rider.certain) continue;
-    const bool waits = rider.with == lane.back.number && !lane.back.begun;
-    const bool behind = rider.with == lane.front.number && rider.block < lane.front.block;
-    const bool late = behind || (rider.with != lane.front.number && rider.with != lane.back.number);
+    if (rider.with != lane.back.number || rider.certain) continue;
     const bool chosen = std::any_of(order_.begin(), order_.end(), [&](const Lane* other) {
       return other->next == rider.job || other->successor == rider.job;
     });
-    if (!late && !(waits && (chosen || rider.job->is_over()))) continue;
+    if (!chosen && !rider.job->is_over()) continue;
     withdraw_rider(lane, i, now);
     changed = true;
   }

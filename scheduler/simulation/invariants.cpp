@@ -203,7 +203,11 @@ void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& mo
     longest_on_.resize(std::max(longest_on_.size(), model->on_device.size()));
     for (std::size_t device = 0; device < model->on_device.size(); ++device) {
       const DeviceId d{static_cast<std::uint32_t>(device)};
-      longest_on_[device] = std::max(longest_on_[device], model->longest_block(d));
+      const int most = model->largest_batch(d);
+      for (const BlockTime& b : model->on_device[device]) {
+        longest_on_[device] = std::max(longest_on_[device], model->in_batch(b.worst_trunk, d, most) +
+                                                                model->in_batch(b.worst_exit, d, most));
+      }
     }
   }
   longest_block_ = *std::max_element(longest_on_.begin(), longest_on_.end());
@@ -533,7 +537,8 @@ void Invariants::rides(LaneId lane, JobId id, int block, TimePoint now) {
   l.riders.push_back(id);
   const auto jobs = static_cast<int>(l.riders.size()) + 1;
   const bool alike = leader.spec.model == j.spec.model && l.block == block && j.with == leader.grant;
-  if (!alike) violation("batch", now, what + " rides with " + job_words(leader.spec.id) + ", which is unlike it");
+  if (!alike)
+    violation("batch", now, what + " rides with " + job_words(leader.spec.id) + ", which is unlike it");
   if (j.reservation || leader.reservation || l.base) violation("batch", now, what + " rides, and must not");
   if (jobs > j.spec.times->largest_batch(l.device)) violation("batch", now, what + " is one too many");
 }

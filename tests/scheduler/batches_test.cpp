@@ -124,6 +124,30 @@ TEST_F(Batches, NobodyOvertakesAJobThatHasADeadlineOrThePriority) {
       << "of equals without deadlines the order may change";
 }
 
+// The one that leads has its answer then, the one that rides has not: it is more urgent than job 3, that is
+// not.
+TEST_F(Batches, ABatchGoesOnAsLongAsOneOfItsJobsIsMoreUrgentThanWhatWaits) {
+  for (const bool rides : {true, false}) {
+    Script exits{Policy::imprecise};
+    const auto times = batching(3, {0.5, 0.7, 0.9});
+    for (const std::uint64_t id : {1U, 2U}) {
+      if (id == 2 && !rides) continue;
+      JobSpec spec = Script::spec(id, times, kNever);
+      spec.priority = id == 1 ? 2 : 1;
+      spec.plan = id == 1 ? PlanMode::all : PlanMode::last;
+      ASSERT_TRUE(exits.core.submit(spec, at(0)));
+    }
+    EXPECT_EQ(exits.decide(at(0)), rides ? "grant 0/1: job 2 from 0, with 0/2; grant 0/2: job 1 from 0"
+                                         : "grant 0/1: job 1 from 0");
+    JobSpec waits = Script::spec(3, other, kNever, at(1));
+    waits.model = ModelId{1};
+    ASSERT_TRUE(exits.core.submit(waits, at(1)));
+    exits.can_withdraw = false;
+    EXPECT_EQ(exits.decide(at(1)), rides ? "grant 0/3: job 3 from 0" : "grant 0/2: job 3 from 0; exits 0/1")
+        << "alone it makes room with its first answer";
+  }
+}
+
 TEST_F(Batches, ReservedWorkRunsAlone) {
   s.core.reserve(TaskId{1},
                  {.period = Duration{1000},
