@@ -115,6 +115,7 @@ void DaemonEnd::post(int lane, const GrantMessage& grant) {
   to.input_type.store(static_cast<std::uint8_t>(grant.input_type), kRelaxed);
   to.with.store(grant.with.value, kRelaxed);
   down.number[slot].store(grant.number.value, kRelease);
+  if (grant.with != GrantNumber{}) down.newest_rider.store(grant.number.value, kRelease);
   down.newest.store(grant.number.value, kRelease);
   l.newest = grant.number;
   l.posted.push_back({grant, slot, grant.first_block, false});

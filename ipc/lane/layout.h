@@ -57,8 +57,9 @@ struct alignas(kLine) GrantSlot {
 static_assert(sizeof(GrantSlot) == kLine);
 
 struct alignas(kLine) LaneDown {
-  Word<std::uint32_t> bell;    // futex; changes with every post and at closing
-  Word<std::uint64_t> newest;  // number of the newest grant posted so far
+  Word<std::uint32_t> bell;          // futex; changes with every post and at closing
+  Word<std::uint64_t> newest;        // number of the newest grant posted so far,
+  Word<std::uint64_t> newest_rider;  // and of the newest one that rides; 0: none does
   // Records drained so far: the ring's tail. On a line of its own: it changes much more often than grants do.
   alignas(kLine) Word<std::uint64_t> drained;
   // The grant in each slot; 0: none. Setting it to 0 takes a posted grant back (DaemonEnd::withdraw).

@@ -50,6 +50,7 @@ LaneEnd::Next LaneEnd::next() const {
   // early.
   const std::uint64_t newest = posted_->newest.load(kAcquire);
   Next next;
+  if (newest <= number_.value) return next;
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
     if (number <= number_ || number.value > newest || posted_->slot[slot].with.load(kRelaxed) != 0) continue;
@@ -111,6 +112,7 @@ std::optional<GrantMessage> LaneEnd::next_grant() {
 
 std::span<const GrantMessage> LaneEnd::take_riders() {
   std::size_t count = 0;
+  if (posted_->newest_rider.load(kAcquire) == 0) return {};
   for (std::size_t slot = 0; slot < kSlots && count + 1 < batch_.size(); ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
     const GrantSlot& its = posted_->slot[slot];
@@ -125,8 +127,8 @@ std::span<const GrantMessage> LaneEnd::take_riders() {
 }
 
 void LaneEnd::give_up_late() {
-  const std::uint64_t newest = posted_->newest.load(kAcquire);
-  if (std::exchange(looked_at_, newest + number_.value) == newest + number_.value) return;
+  const std::uint64_t newest = posted_->newest_rider.load(kAcquire);
+  if (newest == 0 || std::exchange(looked_at_, newest + number_.value) == newest + number_.value) return;
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
     const GrantSlot& its = posted_->slot[slot];
