@@ -3,12 +3,12 @@
 [[device]]
 kind = "cpu"
 machine = "AMD EPYC"
-method = "onednn, one thread, real-time rank, processor time of 500 rounds of all blocks and exits after 20 to warm up"
+method = "onednn, one thread, real-time rank, lane time of 500 rounds of all blocks and exits after 20 to warm up"
 [device.trunk]
-p50 = ["89.834us", "22.724us", "53.039us"]
-p99 = ["143.364us", "29.864us", "93.079us"]
-max = ["173.479us", "130.935us", "122.402us"]
+p50 = ["369.594us", "55.524us", "136.906us"]
+p99 = ["457.739us", "85.3us", "177.533us"]
+max = ["578.266us", "127.41us", "180.509us"]
 [device.exit]
-p50 = ["15.312us", "8.082us", "17.095us"]
-p99 = ["27.531us", "13.78us", "44.346us"]
-max = ["53.61us", "56.574us", "76.204us"]
+p50 = ["41.127us", "39.785us", "40.907us"]
+p99 = ["68.238us", "67.436us", "77.866us"]
+max = ["131.427us", "96.411us", "111.379us"]
