@@ -93,14 +93,14 @@ void Core::Impl::choose_riders(const Lane& lane, const JobRecord& leader, GrantN
   int outranks = std::numeric_limits<int>::min();  // the priority of a job that was passed
   for (JobRecord* job : candidates_) {
     if (jobs >= most) return;
-    if (!may_ride_with(*job, leader, lane.device)) {
+    if (!may_ride_with(*job, leader, lane.device) || job->spec.priority < outranks) {
       if (job->spec.deadline < kNever) return;
       outranks = std::max(outranks, job->spec.priority);
       continue;
     }
-    if (job->spec.priority < outranks || job->stops_at(start)) continue;
     replan(*job, lane.device, start);
-    if (job->plan == 0 || !all_in_time(*job)) continue;
+    if (job->plan == 0) continue;
+    if (!all_in_time(*job)) return;  // its own deadline; or that of one which rides, and no more can
     riders_.push_back(job);
     ++jobs;
   }

@@ -403,6 +403,7 @@ void Invariants::check_riders(TimePoint now) {
       const Truth& other = jobs_[y];
       if (other.state != JobState::ready || !may_run(other, l) || other.let_go_at == now) continue;
       if (other.taken_back_at == now || leaves(other, now) || other.spec.deadline >= kNever) continue;
+      // Of its kind there are those that nothing could help to be in time.
       const bool alike = other.spec.model == rider.spec.model && other.next_block == rider.next_block;
       if (alike || other.reservation || has_budget(other) || may_await_device(other, l, Lane::busy)) continue;
       if (prefers(*rider.holder, waiting_candidate(other), waiting_candidate(rider))) {

@@ -108,6 +108,13 @@ TEST_F(Batches, NobodyRidesWhereADeadlineWouldSuffer) {
   EXPECT_EQ(relaxed.decide(at(0)), "grant 0/1: job 2 from 0, with 0/2; grant 0/2: job 1 from 0");
 }
 
+TEST_F(Batches, OneThatCannotRideForItsDeadlineIsNotPassedByOthersOfItsKind) {
+  submit(1, three, kNever, 5);
+  submit(2, three, at(35), 1);  // two at once take 36
+  submit(3, three, kNever, 0);
+  EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+}
+
 TEST_F(Batches, NobodyOvertakesAJobThatHasADeadlineOrThePriority) {
   submit(1, three, kNever, 2);
   submit(2, other, at(1000), 1);  // would wait longer for what is less urgent
