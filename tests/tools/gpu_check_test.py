@@ -31,7 +31,9 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         self.assertEqual(report["tests"], "CUDA only")
         self.assertGreater(report["profile"]["b-alexnet-digits"]["cpu"]["trunk"], 0)
-        self.assertGreater(report["lanes"]["flood"]["networks_per_s"], 0)
+        for preemption in ("boundary", "instant"):
+            self.assertGreater(report["lanes"][preemption]["flood_networks_per_s"], 0)
+        self.assertEqual(report["batches"], "GPUs only")
         self.assertTrue(report["tasks"]["accepted"]["accepted"])
         moves = report["moves"]
         self.assertEqual(set(moves["fine-resnet-digits"]), {"cpu", "beside"})
@@ -42,6 +44,11 @@ class GpuCheck(unittest.TestCase):
         again, same = self.check("--device", "cpu")
         self.assertEqual(again.stdout.count("\n"), 1, again.stdout)
         self.assertEqual(same, report)
+
+    def test_tries_batches_on_something_like_a_gpu(self):
+        ran, report = self.check("--device", "synthetic-gpu", "batches")
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        self.assertGreater(report["batches"]["batched_blocks"], 0)
 
     def test_says_that_there_is_no_such_gpu_and_tries_it_again(self):
         for _ in range(2):
