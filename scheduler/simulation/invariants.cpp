@@ -491,13 +491,10 @@ void Invariants::overran(JobId id, TaskId task, TimePoint now) {
 
 // --- On the lanes ---
 
-void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
-  LaneTruth& l = lanes_[lane.value];
-  const JobId before = l.current;
-  block_ended(l, now);
-  ++counts_.blocks;
+Invariants::Truth& Invariants::begins(LaneId lane, JobId id, int block, TimePoint now) {
   Truth& j = truth(id);
   const std::string what = job_words(id) + " block " + std::to_string(block);
+  ++counts_.blocks;
   if (j.running) violation("one-lane", now, what + " runs on two lanes");
   if (j.finished) violation("outcome", now, what + " begun after the job's outcome");
   if (j.freed) violation("outcome", now, what + " begun after the job was freed");
@@ -509,38 +506,33 @@ void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
     violation("time", now, what + " begun after the deadline");
   }
   j.running = lane.value;
+  return j;
+}
+
+void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {
+  LaneTruth& l = lanes_[lane.value];
+  const JobId before = l.current;
+  block_ended(l, now);
+  Truth& j = begins(lane, id, block, now);
   j.stranded = false;
   l.current = id;
   l.block = block;
   l.begun = now;
   l.continued = before == id;
-  l.plan = j.told_exits;
   l.stood_still = {};
 }
 
 void Invariants::rides(LaneId lane, JobId id, int block, TimePoint now) {
   LaneTruth& l = lanes_[lane.value];
-  Truth& j = truth(id);
+  const Truth& j = begins(lane, id, block, now);
   const Truth& leader = truth(l.current);
-  const std::string what = job_words(id) + " block " + std::to_string(block);
-  ++counts_.blocks;
-  if (j.running) violation("one-lane", now, what + " runs on two lanes");
-  if (j.finished || j.freed) violation("outcome", now, what + " begun after the job's outcome");
-  if (j.stop_told) violation("order", now, what + " begun after the stop");
-  if (block != j.next_block) {
-    violation("order", now, what + " out of order, expected " + std::to_string(j.next_block));
-  }
-  if (now > j.spec.deadline && j.spec.on_miss == OnMiss::stop) {
-    violation("time", now, what + " begun after the deadline");
-  }
-  j.running = lane.value;
+  const std::string what = job_words(id) + " rides with " + job_words(leader.spec.id);
   l.riders.push_back(id);
   const auto jobs = static_cast<int>(l.riders.size()) + 1;
   const bool alike = leader.spec.model == j.spec.model && l.block == block && j.with == leader.grant;
-  if (!alike)
-    violation("batch", now, what + " rides with " + job_words(leader.spec.id) + ", which is unlike it");
-  if (j.reservation || leader.reservation || l.base) violation("batch", now, what + " rides, and must not");
-  if (jobs > j.spec.times->largest_batch(l.device)) violation("batch", now, what + " is one too many");
+  if (!alike) violation("batch", now, what + ", which is unlike it");
+  if (j.reservation || leader.reservation || l.base) violation("batch", now, what + ", and must not");
+  if (jobs > j.spec.times->largest_batch(l.device)) violation("batch", now, what + ": one too many");
 }
 
 void Invariants::block_ended(LaneTruth& l, TimePoint now) {

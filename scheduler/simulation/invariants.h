@@ -131,7 +131,6 @@ class Invariants {
     TimePoint begun{};
     Duration stood_still{};  // of the block, for an urgent lane
     bool continued = false;  // its block before was one of the same job
-    ExitMask plan = 0;       // as the lane knew it when the block began
     Duration used{};         // told; never more than the time that has passed
     Duration riders_used{};  // told of a block of which the job that leads has not told yet
   };
@@ -149,6 +148,7 @@ class Invariants {
   void violation(std::string_view invariant, TimePoint now, const std::string& what);
   Truth& truth(JobId id) { return jobs_[id.value - 1]; }
   Truth* holder_of(LaneId, GrantNumber);
+  Truth& begins(LaneId, JobId, int block, TimePoint now);
   void block_ended(LaneTruth&, TimePoint now);
   void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
   void check_guarantee(const Truth&, Outcome, TimePoint now);
