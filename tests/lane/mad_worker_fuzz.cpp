@@ -3,6 +3,7 @@
 // grants.
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "config/time.h"
 #include "ipc/lane/daemon_end.h"
@@ -39,9 +40,9 @@ class Script {
 };
 
 struct Seen {
-  std::uint64_t grant = 0;
+  bool rides = false;
   int next_block = 0;
-  bool ended = true;
+  bool ended = false;
 };
 
 void play(Script script) {
@@ -54,11 +55,16 @@ void play(Script script) {
   const VirtualClock clock(TimePoint{Duration{200}});
   std::uint64_t posted = 0;
   std::uint64_t sequence = 0;
-  Seen seen;
+  std::map<std::uint64_t, Seen> grants;
+  std::uint64_t leads = 0;  // of those that ride with none, the one that was heard of last
   auto drain = [&] {
     const auto drained = daemon.drain(clock, [&](const Report& r) {
-      require(r.grant.value <= posted && r.job.value == 100 + r.grant.value && r.grant.value >= seen.grant);
-      if (r.grant.value != seen.grant) require(seen.ended), seen = {r.grant.value, 0, false};
+      require(grants.contains(r.grant.value) && r.job.value == 100 + r.grant.value);
+      Seen& seen = grants[r.grant.value];
+      if (!seen.rides && r.grant.value != leads) {
+        require(r.grant.value > leads && (leads == 0 || grants[leads].ended));
+        leads = r.grant.value;
+      }
       require(!seen.ended && r.start <= r.end && r.end <= clock.now());
       require(r.used >= Duration{0} && r.used <= r.end - r.start);
       if (r.block >= 0) require(r.block == seen.next_block++ && r.block < kBlocks);
@@ -70,15 +76,21 @@ void play(Script script) {
   bool works = true;
   while (works && !script.empty()) {
     switch (script.next<std::uint8_t>() % 8) {
-      case 0:
+      case 0: {
         if (daemon.outstanding(0) == kSlots) break;
         ++posted;
+        // With the next one, or with one that was posted, or alone.
+        const auto with = script.next<std::uint8_t>();
+        const std::uint64_t leader = with % 4 == 0 ? posted + 1 : with % 4 == 1 ? with / 4 % posted : 0;
+        grants[posted].rides = leader != 0;
         daemon.post(0, GrantMessage{.number = GrantNumber{posted},
                                     .job = JobId{100 + posted},
                                     .blocks = kBlocks,
                                     .classes = kClasses,
-                                    .exits = exit_bit(kBlocks - 1)});
+                                    .exits = exit_bit(kBlocks - 1),
+                                    .with = GrantNumber{leader}});
         break;
+      }
       case 1:
         daemon.stop(0, GrantNumber{script.next<std::uint8_t>()});
         break;
