@@ -55,12 +55,18 @@ bool Core::Impl::may_ride_with(const JobRecord& job, const JobRecord& leader, De
          (!job.at || *job.at == device);
 }
 
-// Into riders_, most urgent first: what can join `leader`, whose grant is to have this number or has it, from
-// `start` on. Not past a job that waits, cannot join, and would suffer: for it has a deadline, or the
-// priority.
-void Core::Impl::choose_riders(const Lane& lane, const JobRecord& leader, GrantNumber number,
-                               TimePoint start) {
+// Whether the projection has it lead somewhere.
+bool Core::Impl::leads(const JobRecord& job) const {
+  return std::any_of(order_.begin(), order_.end(),
+                     [&](const Lane* lane) { return lane->next == &job || lane->successor == &job; });
+}
+
+// Into riders_, most urgent first: what can join `leader`, which is to run when the lane gets free next, and
+// whose grant has this number; 0: it has none yet. Not past a job that waits, cannot join, and would suffer:
+// for it has a deadline, or the priority.
+void Core::Impl::choose_riders(const Lane& lane, const JobRecord& leader, GrantNumber number) {
   riders_.clear();
+  const TimePoint start = lane.front && lane.next == lane.front.job ? lane.end : lane.boundary;
   const auto most = static_cast<std::size_t>(leader.spec.times->largest_batch(lane.device));
   if (most == 1 || lane.is_urgent() || !may_ride(leader)) return;
   std::size_t jobs = 1;
@@ -72,12 +78,9 @@ void Core::Impl::choose_riders(const Lane& lane, const JobRecord& leader, GrantN
   ready_.for_each(device_bit(lane.device), [&](const JobRecord& job) {
     if (++seen > kMostSeen) return false;
     if (job.state != JobState::ready || job.urgency.tier == Tier::reserved) return true;
-    const bool has_place = std::any_of(order_.begin(), order_.end(), [&](const Lane* other) {
-      return other->next == &job || other->successor == &job;
-    });
     const Waiting* const waiting = find_waiting(job);
     const bool elsewhere = waiting != nullptr && (waiting->not_on & device_bit(lane.device)) != 0;
-    if (!has_place && !elsewhere) candidates_.push_back(jobs_.find(job.spec.id));
+    if (!leads(job) && !elsewhere) candidates_.push_back(jobs_.find(job.spec.id));
     return true;
   });
   std::sort(candidates_.begin(), candidates_.end(),
@@ -132,8 +135,7 @@ void Core::Impl::post_riders(Lane& lane, GrantNumber leader, TimePoint now) {
 void Core::Impl::fill_batches(TimePoint now) {
   for (Lane* lane : order_) {
     if (!lane->back || lane->back.begun || lane->back.moves || lane->back.job->is_over()) continue;
-    const bool follows = lane->next == lane->front.job;
-    choose_riders(*lane, *lane->back.job, lane->back.number, follows ? lane->end : lane->boundary);
+    choose_riders(*lane, *lane->back.job, lane->back.number);
     post_riders(*lane, lane->back.number, now);
   }
 }
@@ -164,10 +166,7 @@ bool Core::Impl::withdraw_misplaced_riders(Lane& lane, TimePoint now) {
   for (std::size_t i = lane.riders.size(); i-- > 0;) {
     const HeldGrant& rider = lane.riders[i];
     if (rider.with != lane.back.number || rider.certain) continue;
-    const bool chosen = std::any_of(order_.begin(), order_.end(), [&](const Lane* other) {
-      return other->next == rider.job || other->successor == rider.job;
-    });
-    if (!chosen && !rider.job->is_over()) continue;
+    if (!leads(*rider.job) && !rider.job->is_over()) continue;
     withdraw_rider(lane, i, now);
     changed = true;
   }

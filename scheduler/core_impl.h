@@ -1,6 +1,6 @@
 // The inside of the decision core: its state, and how the work divides. core.cpp and reservations.cpp turn
-// events into state; decide.cpp, device_choice.cpp, urgent_lanes.cpp and batches.cpp turn state into commands.
-// Nothing outside these includes this.
+// events into state; decide.cpp, device_choice.cpp, urgent_lanes.cpp and batches.cpp turn state into
+// commands. Nothing outside these includes this.
 #pragma once
 
 #include <array>
@@ -129,7 +129,7 @@ class Core::Impl {
   void let_go(JobRecord&, TimePoint now);  // its grant has gone: ready again, or what was waiting for that
   void move_clock(TimePoint now);
   Lane* up_lane(LaneId);
-  static HeldGrant* find_grant(Lane&, GrantNumber);  // that it may run now
+  static HeldGrant* find_grant(Lane&, GrantNumber);        // that it may run now
   const HeldGrant* running_grant(const JobRecord&) const;  // begun, as far as the core can know
   void replan(JobRecord&, DeviceId, TimePoint start);
   // Reservations and budgets.
@@ -180,7 +180,8 @@ class Core::Impl {
   Duration batch_time(const Lane&, const HeldGrant& leader, int block, ExitMask exits) const;
   bool may_ride(const JobRecord&) const;
   bool may_ride_with(const JobRecord&, const JobRecord& leader, DeviceId) const;
-  void choose_riders(const Lane&, const JobRecord& leader, GrantNumber number, TimePoint start);
+  bool leads(const JobRecord&) const;
+  void choose_riders(const Lane&, const JobRecord& leader, GrantNumber number);
   void post_riders(Lane&, GrantNumber leader, TimePoint now);
   void fill_batches(TimePoint now);
   void withdraw_riders(Lane&, GrantNumber leader, TimePoint now);

@@ -492,10 +492,8 @@ bool Core::Impl::post_all(TimePoint now) {
 
 void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint now) {
   const bool moves = job.at && *job.at != lane.device;
-  riders_.clear();
   if (!moves) {
-    const bool follows = lane.front && lane.next == lane.front.job;
-    choose_riders(lane, job, GrantNumber{}, follows ? lane.end : lane.boundary);
+    choose_riders(lane, job, GrantNumber{});
     // Before it, so that the lane finds them when it finds it.
     post_riders(lane, GrantNumber{lane.grants + riders_.size() + 1}, now);
   }

@@ -34,9 +34,9 @@ struct ModelTimes {
   // One entry per device with one per block, at the boundary before it. No entry, or an empty one: a job
   // stays where it has begun.
   std::vector<std::vector<MoveTime>> moves{};
-  // One entry per device: entry n - 1 is how many times as long a block takes for n jobs at once as for one, so
-  // the first is 1, and none is less than the one before; at most kMaxBatch. No entry, or an empty one: jobs
-  // run one by one there.
+  // One entry per device: entry n - 1 is how many times as long a block takes for n jobs at once as for one,
+  // so the first is 1, and none is less than the one before; at most kMaxBatch. No entry, or an empty one:
+  // jobs run one by one there.
   std::vector<std::vector<double>> batch{};
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
@@ -50,7 +50,8 @@ struct ModelTimes {
   int largest_batch(DeviceId) const;  // >= 1
   // What takes so long for one job, for `jobs` at once. Precondition: 1 <= jobs <= largest_batch.
   Duration in_batch(Duration alone, DeviceId, int jobs) const;
-  // The longest that any block may take there, with its exit, in the largest batch. Zero: it does not run there.
+  // The longest that any block may take there, with its exit, in the largest batch. Zero: it does not run
+  // there.
   Duration longest_block(DeviceId) const;
 };
 

@@ -36,8 +36,8 @@ class SimulatedLane {
   SimulatedLane(LaneId, SimulatedWork&, GrantNumber newest = {});
 
   // The commands of the core. They take effect when the lane next acts. Checked: at most two grants that have
-  // not ended, but for those that ride, numbers that count up, stops and exits for grants that exist (or have ended).
-  // `arrives`: when the job's state is there.
+  // not ended, but for those that ride, numbers that count up, stops and exits for grants that exist (or have
+  // ended). `arrives`: when the job's state is there.
   void post(const Grant&, TimePoint arrives = {});
   // The states that are still on their way for grants of which f(const Grant&) is true cannot be moved.
   template <class F>
@@ -93,9 +93,9 @@ class SimulatedLane {
   std::optional<Held> running_;  // begun
   std::optional<Held> first_;    // posted, in order
   std::optional<Held> second_;
-  std::vector<Held> riders_;    // of running_, in order
-  std::vector<Held> to_ride_;   // posted, in order
-  GrantNumber begun_;           // the newest
+  std::vector<Held> riders_;   // of running_, in order
+  std::vector<Held> to_ride_;  // posted, in order
+  GrantNumber begun_;          // the newest
   GrantNumber newest_;
   int block_ = 0;          // of running_: in progress, or the next
   bool in_block_ = false;  // else between two
