@@ -32,6 +32,9 @@ inline constexpr int kMaxBlocks = 64;
 // The most jobs that run a block at the same time, as one batch.
 inline constexpr int kMaxBatch = 8;
 
+// The most blocks of a job that a GPU's lane has enqueued at a time.
+inline constexpr int kMaxInFlight = 4;
+
 // A set of exits: bit k is exit k. "Exit plan" in the design.
 using ExitMask = std::uint64_t;
 

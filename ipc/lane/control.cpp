@@ -316,6 +316,10 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
     return bad("largest_batch", std::to_string(from.largest_batch()), "1 to " + std::to_string(kMaxBatch));
   }
   to.largest_batch = static_cast<int>(from.largest_batch());
+  if (from.in_flight() < 1 || from.in_flight() > kMaxInFlight) {
+    return bad("in_flight", std::to_string(from.in_flight()), "1 to " + std::to_string(kMaxInFlight));
+  }
+  to.in_flight = static_cast<int>(from.in_flight());
   to.memory = ByteCount{from.memory()};
   to.down = std::move(fds[0]);
   to.up = std::move(fds[1]);
@@ -404,6 +408,7 @@ Result<std::string> encode(const ToWorker& message) {
                    configure.set_urgent_priority(static_cast<std::uint32_t>(from.urgent_priority));
                    configure.set_urgent_lanes(from.urgent_lanes);
                    configure.set_largest_batch(static_cast<std::uint32_t>(from.largest_batch));
+                   configure.set_in_flight(static_cast<std::uint32_t>(from.in_flight));
                    configure.set_memory(from.memory.value);
                  },
                  [&](const LoadModel& from) {

@@ -48,7 +48,8 @@ struct Configure {
   bool urgent_lanes = false;
   int urgent_priority = 0;  // 0: ordinary scheduling; or reserved_priority + 1 … 99
   int largest_batch = 1;    // 1 … kMaxBatch jobs run a block at once, at most
-  ByteCount memory{};       // of the device, for weights and jobs' states; zero: as much as there is
+  int in_flight = 1;   // 1 … kMaxInFlight blocks are enqueued at a time, at most; urgent lanes: always one
+  ByteCount memory{};  // of the device, for weights and jobs' states; zero: as much as there is
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
 
@@ -135,8 +136,8 @@ struct ModelDescription {
   ByteCount state{};                // memory of one job's state there; the same
   // One per block, entry b at the boundary before block b, so the first is all zero; or none: not measured.
   std::vector<MoveTime> moves{};
-  // Entry n - 1: how many times as long a block takes for n jobs at once as for one. At most kMaxBatch, from 1
-  // on, none less than the one before. None: jobs run one by one.
+  // Entry n - 1: how many times as long a block takes for n jobs at once as for one. At most kMaxBatch, from
+  // 1 on, none less than the one before. None: jobs run one by one.
   std::vector<double> batch{};
   // How answers are judged; of as many exits and classes, and check() holds. None: every sample is like the
   // mean.

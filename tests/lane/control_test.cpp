@@ -85,6 +85,7 @@ Configure some_configuration() {
   configure.urgent_priority = 5;
   configure.urgent_lanes = true;
   configure.largest_batch = 4;
+  configure.in_flight = 2;
   configure.memory = ByteCount{1u << 30};
   configure.down = some_file();
   configure.up = some_file();
@@ -112,6 +113,7 @@ TEST(Control, ConfigurationArrivesWithItsDescriptors) {
   EXPECT_EQ(out.urgent_priority, 5);
   EXPECT_TRUE(out.urgent_lanes);
   EXPECT_EQ(out.largest_batch, 4);
+  EXPECT_EQ(out.in_flight, 2);
   EXPECT_EQ(out.memory, ByteCount{1u << 30});
   for (const UniqueFd* fd : {&out.down, &out.up, &out.doorbell, &out.arena}) {
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -287,6 +289,8 @@ TEST(Control, ABadConfigurationIsRefused) {
       [](auto& c) { c.lanes = kMaxLanes; },
       [](auto& c) { c.largest_batch = 0; },
       [](auto& c) { c.largest_batch = kMaxBatch + 1; },
+      [](auto& c) { c.in_flight = 0; },
+      [](auto& c) { c.in_flight = kMaxInFlight + 1; },
       [](auto& c) { c.urgent_priority = 100; },
       [](auto& c) { c.cores[0] = 100000; },
       [](auto& c) { c.backend = std::string(100, 'x'); },
