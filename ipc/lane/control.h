@@ -48,8 +48,8 @@ struct Configure {
   bool urgent_lanes = false;
   int urgent_priority = 0;  // 0: ordinary scheduling; or reserved_priority + 1 … 99
   int largest_batch = 1;    // 1 … kMaxBatch jobs run a block at once, at most
-  int in_flight = 1;   // 1 … kMaxInFlight blocks are enqueued at a time, at most; urgent lanes: always one
-  ByteCount memory{};  // of the device, for weights and jobs' states; zero: as much as there is
+  int in_flight = 1;        // 1 … kMaxInFlight blocks a base lane has enqueued at a time, at most
+  ByteCount memory{};       // of the device, for weights and jobs' states; zero: as much as there is
   // DaemonEnd's, and the arena in which grants name inputs. Sent as duplicates.
   UniqueFd down, up, doorbell, arena;
 

@@ -182,16 +182,19 @@ std::string DaemonEnd::fault_of_turn(const Lane& lane, const Posted& posted, con
   const auto turn = std::find_if(lane.posted.begin(), lane.posted.end(), leads);
   if (leads(posted)) {
     if (&posted != &*turn) return what + ", which is not its turn";
+    // Those that ride tell first, but for one that failed with further blocks in flight.
+    const int most_behind = end_of(record.flags) == End::none ? kMaxInFlight - 2 : -1;
     const bool parted = std::none_of(lane.posted.begin(), lane.posted.end(), [&](const Posted& p) {
       return p.message.with == grant.number && p.next_block > p.message.first_block &&
-             p.next_block <= posted.next_block;
+             posted.next_block - p.next_block > most_behind;
     });
-    // Those that ride tell first.
     return parted ? "" : what + " before what rides with it";
   }
   const bool rides = turn != lane.posted.end() && turn->message.number == grant.with;
-  const bool never_began = (record.flags & (kBlock | kDone)) == 0 && posted.next_block == grant.first_block;
-  return rides || never_began ? "" : what + ", which rides with another";
+  if (rides && posted.next_block >= turn->next_block) return "";
+  const bool never_began = posted.next_block == grant.first_block;
+  if (never_began ? (record.flags & (kBlock | kDone)) == 0 : rides && record.flags == kFailed) return "";
+  return what + ", which rides with another or was left behind";
 }
 
 DaemonEnd::Drained DaemonEnd::drain_one(int lane, const Clock& clock, const Handler& handle) {

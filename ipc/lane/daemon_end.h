@@ -67,14 +67,16 @@ class DaemonEnd {
   void post(int lane, const GrantMessage&);
 
   // Ends a grant at its next boundary. Once this has returned the lane starts no further block of it: any
-  // block that it runs of it has begun before (its `start` is earlier than any clock read after this). No
-  // effect on a grant that has ended.
+  // block that it runs of it has begun before (its `start` is earlier than any clock read after this), but
+  // for the in_flight - 1 at most that a lane has enqueued behind it (worker_end.h). No effect on a grant
+  // that has ended.
   void stop(int lane, GrantNumber);
 
   // Replaces the exits of a grant. The lane sees it at its next boundary, and before the exit of a trunk that
   // runs already. If no bit is left behind the running block (or, before the first one, at or behind it), the
-  // grant is done at that boundary. No effect on a grant that has ended. Precondition: no bit at or behind
-  // the model's blocks.
+  // grant is done at that boundary. With several blocks in flight it is seen for the next block to be
+  // enqueued, and the grant is done when those in flight are, unless a bit is set by then. No effect on a
+  // grant that has ended. Precondition: no bit at or behind the model's blocks.
   void set_exits(int lane, GrantNumber, ExitMask);
 
   // Takes back a grant that the lane has not begun. Precondition: posted and neither withdrawn nor reported
@@ -95,7 +97,8 @@ class DaemonEnd {
   // into this object.
   //
   // Checked per record: commit and checksum; the grant is the oldest outstanding one of the lane that rides
-  // with none, or rides with that one, and ends before it, or never began; the job is its job; the block is
+  // with none, or rides with that one, and ends before it, or never began; of a block of both it tells first,
+  // or has failed and says so at most kMaxInFlight - 1 blocks later; the job is its job; the block is
   // the next one and below the model's blocks; only legal flags; start not before the end of the block before
   // on the lane, unless both were one batch, start <= end <= now; as many scores as the model has classes,
   // each finite and in [0, 1]; top_class in range and confidence the score of it.

@@ -14,13 +14,14 @@ enum class InputType : std::uint8_t { u8, f32 };
 
 // Permission for a lane to run blocks of a job.
 //
-// It may ride with another grant of the lane, of the same model from the same first block: when that begins, it
-// begins, too, and each block is run for both at the same time, until it ends by itself or that one does; it
-// ends, stopped, with that one at the latest. If that has begun already it ends at once, stopped without a
+// It may ride with another grant of the lane, of the same model from the same first block: when that begins,
+// it begins, too, and each block is run for both at the same time, until it ends by itself or that one does;
+// it ends, stopped, with that one at the latest. If that has begun already it ends at once, stopped without a
 // block.
-// The lane runs trunk after trunk from `first_block`, executes
-// each exit whose bit is set when its trunk is done, and ends after the block behind which no bit is set any
-// more, at a stop, or at an error.
+// The lane runs trunk after trunk from `first_block`, executes each exit whose bit is set when its trunk is
+// done, and ends after the block behind which no bit is set any more, at a stop, or at an error. Where a lane
+// has several blocks in flight, bits and stops are read when a block is enqueued, and what is in flight runs
+// first.
 struct GrantMessage {
   GrantNumber number;  // larger than every number posted to this lane before
   JobId job;
@@ -52,9 +53,9 @@ inline constexpr std::uint32_t kMaxJobSlots = 65536;
 enum class End : std::uint8_t {
   none,     // the lane goes on with the next block
   done,     // no exit is left to execute
-  stopped,  // at a boundary, because of the stop word, or as that which it rides with ended; or before its first
-            // block, because it was withdrawn, or came too late to ride
-  failed,   // the worker could not run it; the lane lives
+  stopped,  // at a boundary, because of the stop word, or as that which it rides with ended; or before its
+            // first block, because it was withdrawn, or came too late to ride
+  failed,         // the worker could not run it; the lane lives
   out_of_memory,  // the same, for its device has no memory left for the job's state
 };
 

@@ -142,21 +142,18 @@ void LaneEnd::give_up_late() {
   }
 }
 
-LaneEnd::Control LaneEnd::at_boundary() {
-  Control control;
-  control.now = clock_->now();
-  control.stop = store_then_load(up_->block_start, to_ns(control.now), batch_[0].slot->stop);
-  control.exits = exits();
-  return control;
-}
-
-LaneEnd::Control LaneEnd::rider_at_boundary(std::size_t number) const {
+LaneEnd::Control LaneEnd::control(std::size_t number) const {
   const GrantSlot& slot = *batch_[number].slot;
-  return {.now = {}, .exits = slot.exits.load(kAcquire), .stop = slot.stop.load(kAcquire)};
+  return {.exits = slot.exits.load(kAcquire), .stop = slot.stop.load(kAcquire)};
 }
 
-ExitMask LaneEnd::exits(std::size_t number) const {
-  return batch_[number].slot->exits.load(kAcquire);
+LaneEnd::Boundary LaneEnd::at_boundary() {
+  Boundary boundary;
+  boundary.now = clock_->now();
+  const GrantSlot& slot = *batch_[0].slot;
+  boundary.control.stop = store_then_load(up_->block_start, to_ns(boundary.now), slot.stop);
+  boundary.control.exits = slot.exits.load(kAcquire);
+  return boundary;
 }
 
 LaneEnd::Ring LaneEnd::ring_for(End end) {
@@ -263,85 +260,165 @@ namespace {
 // One grant with what rides with it, from the beginning until it ends.
 class BatchRun {
  public:
-  BatchRun(LaneEnd& lane, LaneProgram& program, const GrantMessage& leads)
-      : lane_(lane), program_(program), leads_(leads), block_(leads.first_block) {}
+  BatchRun(LaneEnd& lane, LaneProgram& program, const GrantMessage& leads, int in_flight)
+      : lane_(lane),
+        program_(program),
+        leads_(leads),
+        in_flight_(in_flight),
+        oldest_(leads.first_block),
+        next_(leads.first_block) {
+    failed_at_.fill(kMaxBlocks);
+  }
 
   void run() {
     program_.take_rank(rank());
-    control_ = lane_.at_boundary();
+    const LaneEnd::Boundary boundary = lane_.at_boundary();
+    start_ = boundary.now;
     used_ = program_.lane_time();
     const std::span<const GrantMessage> riders = lane_.take_riders();
-    const End at_once = begin(leads_, 0, control_);
+    Jobs begun = 0;
+    const End at_once = begin(leads_, 0, boundary.control, begun);
     for (std::size_t n = 1; n <= riders.size(); ++n) {
-      const End its =
-          at_once != End::none ? End::stopped : begin(riders[n - 1], n, lane_.rider_at_boundary(n));
-      if (its != End::none) lane_.report_end(its, block_, n);
+      const End its = at_once != End::none ? End::stopped : begin(riders[n - 1], n, lane_.control(n), begun);
+      if (its != End::none) lane_.report_end(its, next_, n);
     }
-    if (at_once != End::none) return lane_.report_end(at_once, block_);
+    if (at_once != End::none) return lane_.report_end(at_once, next_);
+    commit(begun);
+    commit_more(lane_.control());
     for (;;) {
-      run_block();
-      if (running_ == 0) return;
+      finish_oldest();
+      if (oldest_ == next_) return;
       lane_.give_up_late();
       program_.take_rank(rank());
     }
   }
 
  private:
-  static constexpr LaneProgram::Jobs bit(std::size_t n) { return LaneProgram::Jobs{1} << n; }
+  using Jobs = LaneProgram::Jobs;
+  // A block that was committed: decided and, with more than one in flight, enqueued.
+  struct Committed {
+    Jobs jobs = 0;
+    Jobs answers = 0;
+    bool launched = false;
+  };
+
+  static constexpr Jobs bit(std::size_t n) { return Jobs{1} << n; }
+  Committed& committed(int block) { return committed_[static_cast<std::size_t>(block) % kMaxInFlight]; }
 
   Rank rank() const {
-    const bool reserved = block_ < leads_.reserved_blocks || lane_.reserved_work_waits();
+    const bool reserved = oldest_ < leads_.reserved_blocks || lane_.reserved_work_waits();
     return reserved ? Rank::reserved : Rank::ordinary;
   }
 
-  End begin(const GrantMessage& grant, std::size_t n, const LaneEnd::Control& control) {
+  End begin(const GrantMessage& grant, std::size_t n, const LaneEnd::Control& control, Jobs& begun) {
     if (control.stop != 0) return End::stopped;
-    if (!is_legal(grant) || grant.first_block != block_) return End::failed;
-    if (control.exits >> block_ == 0) return End::done;
+    if (!is_legal(grant) || grant.first_block != next_) return End::failed;
+    if (control.exits >> next_ == 0) return End::done;
     const End end = program_.begin(grant, n);
-    if (end == End::none) running_ |= bit(n);
+    if (end == End::none) begun |= bit(n);
     return end;
   }
 
-  void run_block() {
-    const LaneProgram::Jobs jobs = running_;
-    const TimePoint start = control_.now;
-    LaneProgram::Jobs worked = program_.trunk(block_, jobs) ? jobs : 0;
-    LaneProgram::Jobs answers = 0;
-    for (std::size_t n = 0; n < kMaxBatch; ++n) {
-      if ((worked & bit(n)) != 0 && (lane_.exits(n) & exit_bit(block_)) != 0) answers |= bit(n);
+  void commit(Jobs jobs) {
+    Committed& block = committed(next_) = {.jobs = jobs};
+    if (in_flight_ > 1) {
+      block.answers = wanted(next_, jobs);
+      block.launched = program_.launch(next_, jobs, block.answers);
+      if (!block.launched) fail(next_, jobs);
     }
-    if (answers != 0) worked &= ~answers | program_.exit(block_, answers);
-    control_ = lane_.at_boundary();
-    const Duration used = program_.lane_time();
-    const Duration all = used - std::exchange(used_, used);
-    const Duration share = all / std::popcount(jobs);
-    const End end = (worked & 1) != 0 ? end_of(control_) : End::failed;
-    BlockDone done{
-        .block = block_, .start = start, .end = control_.now, .used = share, .answer = {}, .scores = {}};
-    // Those that ride tell first.
-    for (std::size_t n = kMaxBatch; n-- > 1;) {
-      if ((jobs & bit(n)) == 0) continue;
-      End its = (worked & bit(n)) != 0 ? end_of(lane_.rider_at_boundary(n)) : End::failed;
-      if (its == End::none && end != End::none) its = End::stopped;
-      tell(n, done, (answers & bit(n)) != 0, its);
-    }
-    done.used = all - share * (std::popcount(jobs) - 1);
-    tell(0, done, (answers & 1) != 0, end);
-    ++block_;
+    ++next_;
   }
 
-  End end_of(const LaneEnd::Control& control) const {
-    const bool finished = block_ + 1 == leads_.blocks || control.exits >> (block_ + 1) == 0;
+  // Those whose exits of this block are to be executed.
+  Jobs wanted(int block, Jobs jobs) const {
+    Jobs answers = 0;
+    for (std::size_t n = 0; n < kMaxBatch; ++n) {
+      if ((jobs & bit(n)) != 0 && (lane_.control(n).exits & exit_bit(block)) != 0) answers |= bit(n);
+    }
+    return answers;
+  }
+
+  bool may_commit() const {
+    return oldest_ == next_ || (next_ - oldest_ < in_flight_ && oldest_ >= leads_.reserved_blocks);
+  }
+
+  // As many as may be. How a grant ends that has no part in the next one is decided here, and told with the
+  // last one that it has a part in.
+  void commit_more(LaneEnd::Control leads) {
+    while (may_commit()) {
+      const Jobs jobs = committed(next_ - 1).jobs;
+      Jobs going = 0;
+      for (std::size_t n = 0; n < kMaxBatch; ++n) {
+        if ((jobs & bit(n)) == 0) continue;
+        ends_[n] = end_of(n, n == 0 ? leads : lane_.control(n));
+        if (ends_[n] == End::none) going |= bit(n);
+      }
+      if ((going & bit(0)) == 0) {
+        // What rides ends with it.
+        for (std::size_t n = 1; n < kMaxBatch; ++n) {
+          if ((going & bit(n)) != 0) ends_[n] = End::stopped;
+        }
+        return;
+      }
+      commit(going);
+      leads = lane_.control();
+    }
+  }
+
+  // How its grant ends before the next block.
+  End end_of(std::size_t n, const LaneEnd::Control& control) const {
+    if (failed_at_[n] < next_) return End::failed;
+    const bool finished = next_ == leads_.blocks || control.exits >> next_ == 0;
     return finished ? End::done : control.stop != 0 ? End::stopped : End::none;
   }
 
-  void tell(std::size_t n, BlockDone done, bool answered, End end) {
-    if (end != End::none) {
-      program_.end(n, end == End::failed ? block_ : block_ + 1);
-      running_ &= ~bit(n);
+  void fail(int block, Jobs jobs) {
+    for (std::size_t n = 0; n < kMaxBatch; ++n) {
+      if ((jobs & bit(n)) != 0) failed_at_[n] = std::min(failed_at_[n], block);
     }
-    if (end == End::failed) return lane_.report_end(end, block_, n);
+  }
+
+  void finish_oldest() {
+    const int block = oldest_;
+    Committed done = committed(block);
+    fail(block, done.jobs & ~run_to_end(block, done));
+    ++oldest_;
+    const LaneEnd::Boundary boundary = lane_.at_boundary();
+    const Duration used = program_.lane_time();
+    commit_more(boundary.control);
+    const Jobs go_on = oldest_ < next_ ? committed(oldest_).jobs : 0;
+    const Duration all = used - std::exchange(used_, used);
+    const Duration share = all / std::popcount(done.jobs);
+    BlockDone tells{.block = block,
+                    .start = std::exchange(start_, boundary.now),
+                    .end = boundary.now,
+                    .used = share,
+                    .answer = {},
+                    .scores = {}};
+    // Those that ride tell first.
+    for (std::size_t n = kMaxBatch; n-- > 0;) {
+      if ((done.jobs & bit(n)) == 0) continue;
+      if (n == 0) tells.used = all - share * (std::popcount(done.jobs) - 1);
+      tell(n, tells, (done.answers & bit(n)) != 0, (go_on & bit(n)) != 0 ? End::none : ends_[n]);
+    }
+  }
+
+  // Returns for whom it worked.
+  Jobs run_to_end(int block, Committed& its) {
+    if (in_flight_ > 1) return its.launched ? program_.await(block, its.jobs, its.answers) : 0;
+    if (!program_.trunk(block, its.jobs)) return 0;
+    its.answers = wanted(block, its.jobs);
+    return its.answers == 0 ? its.jobs : (its.jobs & ~its.answers) | program_.exit(block, its.answers);
+  }
+
+  void tell(std::size_t n, BlockDone done, bool answered, End end) {
+    const int failed_at = failed_at_[n];
+    if (end != End::none) program_.end(n, std::min(failed_at, done.block + 1));
+    if (done.block >= failed_at) {
+      // Blocks behind the one that failed may be in flight.
+      if (end != End::none) lane_.report_end(End::failed, failed_at, n);
+      return;
+    }
     if (answered) {
       done.scores = program_.scores(n);
       done.answer = best_of(done.scores);
@@ -352,20 +429,25 @@ class BatchRun {
   LaneEnd& lane_;
   LaneProgram& program_;
   const GrantMessage& leads_;
-  LaneProgram::Jobs running_ = 0;
-  int block_;                   // in progress, or the next
-  LaneEnd::Control control_{};  // of the grant that leads, at the last boundary
-  Duration used_{};             // LaneProgram::lane_time then
+  const int in_flight_;
+  int oldest_;  // block committed and not finished
+  int next_;    // to be committed
+  std::array<Committed, kMaxInFlight> committed_{};
+  std::array<End, kMaxBatch> ends_{};     // of those who have no part in the next block
+  std::array<int, kMaxBatch> failed_at_;  // block; kMaxBlocks: none did
+  TimePoint start_{};                     // of the oldest block
+  Duration used_{};                       // LaneProgram::lane_time then
 };
 
 }  // namespace
 
-void run_lane(LaneEnd& lane, LaneProgram& program) {
+void run_lane(LaneEnd& lane, LaneProgram& program, int in_flight) {
+  EINET_CHECK(in_flight >= 1 && in_flight <= kMaxInFlight, "blocks in flight");
   for (;;) {
     if (!lane.has_work()) program.take_rank(Rank::reserved);  // so that it wakes at once
     const auto grant = lane.next_grant();
     if (!grant) return;
-    BatchRun(lane, program, *grant).run();
+    BatchRun(lane, program, *grant, in_flight).run();
   }
 }
 

@@ -45,18 +45,19 @@ class LaneEnd {
   // Ends those that came too late to ride, stopped before their first block.
   void give_up_late();
 
-  // At a boundary of the grant taken last: says that a block begins now (heartbeat), then reads whether it
-  // may: one cache line. In this order, so that a stop that the daemon set before `now` is always seen.
-  // Then the same may be asked of those that ride.
+  // What the daemon wants of this grant of the batch as of now: one cache line.
   struct Control {
-    TimePoint now;
     ExitMask exits = 0;
-    std::uint32_t stop = 0;  // not 0: stop here
+    std::uint32_t stop = 0;  // not 0: start no further block
   };
-  Control at_boundary();
-  Control rider_at_boundary(std::size_t number) const;
-  // The exits as they are now.
-  ExitMask exits(std::size_t number = 0) const;
+  Control control(std::size_t number = 0) const;
+  // At a boundary of the grant taken last: says that a block begins now (heartbeat), then reads whether it
+  // may. In this order, so that a stop that the daemon set before `now` is always seen.
+  struct Boundary {
+    TimePoint now;
+    Control control;
+  };
+  Boundary at_boundary();
 
   // Reports a block of this grant of the batch; `end` says whether the grant ends with it.
   void report(const BlockDone&, End end, std::size_t number = 0);
@@ -118,7 +119,7 @@ class WorkerEnd {
 };
 
 // What a lane runs. Called by run_lane from the lane's thread alone, in the order begin (for each job of a
-// batch), then trunk (and exit) per block, then end (for each); take_rank in between.
+// batch), then trunk (and exit) per block, or launch and await, then end (for each); take_rank in between.
 class LaneProgram {
  public:
   virtual ~LaneProgram() = default;
@@ -136,13 +137,27 @@ class LaneProgram {
   virtual bool trunk(int block, Jobs) = 0;
   // After the trunk, of some of its jobs. Returns for which it worked; the grants of the others have failed.
   virtual Jobs exit(int block, Jobs) = 0;
-  // What it answered to number n, one score per class. Valid until the next exit or begin.
+  // In place of both, where several blocks are in flight: enqueues a block behind those in flight, with the
+  // exits of `answers`, and returns. False: it failed, and is not in flight.
+  virtual bool launch(int /*block*/, Jobs, Jobs /*answers*/) { return false; }
+  // Sleeps until the oldest block in flight is done; all is as it was launched. Returns for which of its jobs
+  // it worked.
+  virtual Jobs await(int /*block*/, Jobs, Jobs /*answers*/) { return 0; }
+  // What it answered to number n in the block of the last exit or await, one score per class. Valid until the
+  // next of these or begin, though blocks are launched meanwhile.
   virtual std::span<const float> scores(std::size_t n) const = 0;
-  // The lane lets go of the job; `next_block` is the first one not executed. Before the daemon hears of it.
+  // The lane lets go of the job, of which nothing is in flight; `next_block` is the first one not executed.
+  // Before the daemon hears of it.
   virtual void end(std::size_t n, int next_block) = 0;
 };
 
 // Takes grants and runs them until the channel closes.
-void run_lane(LaneEnd&, LaneProgram&);
+//
+// With in_flight > 1 (at most kMaxInFlight) up to so many consecutive blocks of a grant are enqueued at a
+// time, so that the device goes from one to the next without the lane's thread. A block is decided when it is
+// enqueued: stop and exits are read then, and it runs to its end and is reported whatever is read later. So a
+// grant ends only when none of its blocks is in flight; exits that were added by then let it go on.
+// Reserved blocks run one at a time: nothing is enqueued behind one in flight.
+void run_lane(LaneEnd&, LaneProgram&, int in_flight = 1);
 
 }  // namespace einet::lane

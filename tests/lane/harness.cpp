@@ -6,12 +6,12 @@
 
 namespace einet::lane::test {
 
-ProcessLanes::ProcessLanes(DaemonEnd& daemon, Log* logs) : daemon_(daemon) {
+ProcessLanes::ProcessLanes(DaemonEnd& daemon, Log* logs, int in_flight) : daemon_(daemon) {
   for (int lane = 0; lane < daemon.lanes(); ++lane) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      live_as_lane(daemon, lane, logs[lane]);
+      live_as_lane(daemon, lane, logs[lane], in_flight);
       ::_exit(0);
     }
     pids_.push_back(pid);

@@ -76,14 +76,26 @@ class LoggingProgram final : public LaneProgram {
     for (std::size_t n = 0; n < job_.size(); ++n) {
       if ((jobs >> n & 1) != 0) log_->entries[place_[n]].exit = 1;
     }
-    scores_.fill(0.5F / (kClasses - 1));
-    scores_[static_cast<std::size_t>(block) % kClasses] = 0.5F;
+    answer(block);
+    return jobs;
+  }
+  bool launch(int block, Jobs jobs, Jobs answers) override {
+    trunk(block, jobs);
+    exit(block, answers);
+    return true;
+  }
+  Jobs await(int block, Jobs jobs, Jobs) override {
+    answer(block);
     return jobs;
   }
   std::span<const float> scores(std::size_t) const override { return scores_; }
   void end(std::size_t, int) override {}
 
  private:
+  void answer(int block) {
+    scores_.fill(0.5F / (kClasses - 1));
+    scores_[static_cast<std::size_t>(block) % kClasses] = 0.5F;
+  }
   std::size_t add(const Executed& executed) {
     const std::size_t at = log_->size.load(std::memory_order_relaxed);
     if (at == Log::kCapacity) ::_exit(9);
@@ -104,20 +116,21 @@ inline WorkerEnd worker_of(const DaemonEnd& daemon) {
   return std::move(*end);
 }
 
-inline void live_as_lane(const DaemonEnd& daemon, int lane, Log& log) {
+inline void live_as_lane(const DaemonEnd& daemon, int lane, Log& log, int in_flight) {
   const WorkerEnd worker = worker_of(daemon);
   const SystemClock clock;
   LaneEnd end = worker.lane(lane, clock);
   LoggingProgram program(log);
-  run_lane(end, program);
+  run_lane(end, program, in_flight);
 }
 
 // Runs every lane of a channel; the destructor closes it and waits for them.
 class ThreadLanes {
  public:
-  ThreadLanes(DaemonEnd& daemon, Log* logs) : daemon_(daemon) {
+  ThreadLanes(DaemonEnd& daemon, Log* logs, int in_flight = 1) : daemon_(daemon) {
     for (int lane = 0; lane < daemon.lanes(); ++lane) {
-      threads_.emplace_back([&daemon, lane, logs] { live_as_lane(daemon, lane, logs[lane]); });
+      threads_.emplace_back(
+          [&daemon, lane, logs, in_flight] { live_as_lane(daemon, lane, logs[lane], in_flight); });
     }
   }
   ~ThreadLanes() { daemon_.close(); }
@@ -130,7 +143,7 @@ class ThreadLanes {
 
 class ProcessLanes {
  public:
-  ProcessLanes(DaemonEnd& daemon, Log* logs);
+  ProcessLanes(DaemonEnd& daemon, Log* logs, int in_flight = 1);
   ~ProcessLanes();
   pid_t pid(int lane) const { return pids_[static_cast<std::size_t>(lane)]; }
 

@@ -194,6 +194,8 @@ struct BatchBench : Bench {
     commit(up(), says.record, says.scores, [] {});
     return drain().has_value();
   }
+  // Both ran block 0, and grant 2 alone tells of block 1.
+  bool parts() { return says(1, 0, 100) && says(2, 0, 100) && says(2, 1, 200); }
   std::uint64_t records = 0;
 };
 
@@ -210,8 +212,13 @@ TEST(MadWorker, ABatchCannotBeTwoBlocksAtOnceNorPartSilently) {
   const std::vector<std::pair<const char*, std::function<bool(BatchBench&)>>> lies{
       {"other times", [](auto& b) { return b.says(1, 0, 100) && b.says(2, 0, 150); }},
       {"the next block at the same time", [](auto& b) { return b.says(1, 0, 100) && b.says(1, 1, 100); }},
-      {"it goes on without the other",
-       [](auto& b) { return b.says(1, 0, 100) && b.says(2, 0, 100) && b.says(2, 1, 200); }},
+      {"it goes on without the other for longer than blocks can be in flight",
+       [](auto& b) { return b.parts() && b.says(2, 2, 300) && b.says(2, 3, 400) && b.says(2, 4, 500); }},
+      {"the other, without which it went on, comes back",
+       [](auto& b) { return b.parts() && b.says(1, 1, 300); }},
+      {"or was stopped", [](auto& b) { return b.parts() && b.says(1, 1, 300, kStopped); }},
+      {"it ends before that has failed",
+       [](auto& b) { return b.parts() && b.says(2, 2, 300, kBlock | kExit | kStopped); }},
       {"it rides on after that has ended",
        [](auto& b) { return b.says(2, 0, 100, kBlock | kExit | kStopped) && b.says(1, 0, 200); }},
       {"it is done without a block after that has ended",
@@ -224,6 +231,15 @@ TEST(MadWorker, ABatchCannotBeTwoBlocksAtOnceNorPartSilently) {
   BatchBench bench;
   EXPECT_TRUE(bench.says(2, 0, 100, kBlock | kExit | kStopped));
   EXPECT_TRUE(bench.says(1, 0, 200, kStopped)) << "it came too late";
+}
+
+TEST(MadWorker, AJobThatFailedMaySaySoWhenItsBlocksInFlightAreDone) {
+  BatchBench bench;
+  EXPECT_TRUE(bench.parts());
+  EXPECT_TRUE(bench.says(2, 2, 300));
+  EXPECT_TRUE(bench.says(2, 3, 400));
+  EXPECT_TRUE(bench.says(1, 1, 500, kFailed));
+  EXPECT_TRUE(bench.says(2, 4, 500));
 }
 
 TEST(MadWorker, MayGiveUpAGrantOnlyWhenItsWithdrawalCameLate) {
