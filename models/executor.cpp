@@ -35,6 +35,10 @@ Result<std::unique_ptr<TrunkState>> Backend::make_state(ByteCount size) {
   return std::make_unique<TrunkState>(size);
 }
 
+bool LaneModel::any_wanted(std::span<const std::span<float>> scores) {
+  return std::any_of(scores.begin(), scores.end(), [](std::span<float> of) { return !of.empty(); });
+}
+
 Result<void> LaneModel::run_trunks(int block, std::span<TrunkState* const> states) {
   for (TrunkState* const state : states) {
     if (auto ok = run_trunk(block, *state); !ok) return ok;
@@ -49,6 +53,12 @@ Result<void> LaneModel::run_exits(int block, std::span<TrunkState* const> states
     if (auto ok = run_exit(block, *states[i], scores[i]); !ok) return ok;
   }
   return {};
+}
+
+Result<void> LaneModel::launch(int block, std::span<TrunkState* const> states,
+                               std::span<const std::span<float>> scores) {
+  if (auto ok = run_trunks(block, states); !ok) return ok;
+  return any_wanted(scores) ? run_exits(block, states, scores) : Result<void>{};
 }
 
 }  // namespace einet

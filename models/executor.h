@@ -52,6 +52,7 @@ enum class LaneKind : std::uint8_t { base, urgent };
 struct LaneOptions {
   LaneKind kind = LaneKind::base;
   int largest_batch = 1;  // 1 … kMaxBatch
+  int in_flight = 1;      // 1 … kMaxInFlight: blocks launched and not awaited, at most
 };
 
 // A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
@@ -74,6 +75,18 @@ class LaneModel {
   // Right after run_trunks, with the same states. Where a job's `scores` are empty it skips the exit.
   virtual Result<void> run_exits(int block, std::span<TrunkState* const>,
                                  std::span<const std::span<float>> scores);
+
+  // Both for a block, asynchronously: enqueues it behind those in flight and returns. States and scores are
+  // in use until it was awaited, and nothing else is called while a block is in flight. Error: it is not in
+  // flight. A backend that cannot do better runs the block here.
+  virtual Result<void> launch(int block, std::span<TrunkState* const>,
+                              std::span<const std::span<float>> scores);
+  // Sleeps until the oldest block launched is done and its scores are in place. Error: it failed.
+  virtual Result<void> await() { return {}; }
+
+ protected:
+  // Whether an exit is to run at all.
+  static bool any_wanted(std::span<const std::span<float>> scores);
 };
 
 // A loaded model: immutable, shared by all lanes of a worker; outlives its LaneModels.

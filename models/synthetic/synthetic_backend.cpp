@@ -6,7 +6,6 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstring>
-#include <functional>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -39,43 +38,54 @@ void burn(Duration time) {
   }
 }
 
-// Who runs a part of a block.
-struct Runs {
-  LaneKind lane;
-  std::size_t jobs;
-};
-// What a part of a block does with its time for one job.
-using Spend = std::function<void(Duration, const Runs&)>;
-
+// What a part of a block takes for so many jobs at once.
 Duration in_batch(Duration alone, std::size_t jobs) {
   return alone + alone * static_cast<std::int64_t>(jobs - 1) / kSyntheticBatchGain;
 }
 
-// Streams of two priorities: while parts of urgent lanes run, those of base lanes stand still.
+// Streams of two priorities. While parts of urgent lanes run, those of base lanes stand still, and so does
+// the time of base lanes.
 class Streams {
  public:
-  void run(Duration part, LaneKind kind) {
+  // A part of an urgent lane.
+  void run_urgent(Duration part) {
     std::unique_lock lock(mutex_);
-    if (kind == LaneKind::urgent) {
-      if (urgent_++ == 0) changed_.notify_all();
-      lock.unlock();
-      std::this_thread::sleep_for(part);
-      lock.lock();
-      if (--urgent_ == 0) changed_.notify_all();
-      return;
+    if (urgent_++ == 0) {
+      urgent_since_ = clock_.now();
+      changed_.notify_all();
     }
-    for (auto left = part; left > Duration{};) {
-      changed_.wait(lock, [&] { return urgent_ == 0; });
-      const auto start = std::chrono::steady_clock::now();
-      changed_.wait_for(lock, left, [&] { return urgent_ > 0; });
-      left -= std::chrono::steady_clock::now() - start;
+    lock.unlock();
+    std::this_thread::sleep_for(part);
+    lock.lock();
+    if (--urgent_ > 0) return;
+    stood_still_ += clock_.now() - urgent_since_;
+    changed_.notify_all();
+  }
+  // The time of base lanes.
+  TimePoint base_now() {
+    const std::lock_guard lock(mutex_);
+    return base_time();
+  }
+  void sleep_until(TimePoint base_end) {
+    std::unique_lock lock(mutex_);
+    for (auto left = base_end - base_time(); left > Duration{}; left = base_end - base_time()) {
+      if (urgent_ > 0) {
+        changed_.wait(lock);
+      } else {
+        changed_.wait_for(lock, left);
+      }
     }
   }
 
  private:
+  TimePoint base_time() const { return (urgent_ > 0 ? urgent_since_ : clock_.now()) - stood_still_; }
+
+  const SystemClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  int urgent_ = 0;  // parts of urgent lanes in progress
+  int urgent_ = 0;            // parts of urgent lanes in progress,
+  TimePoint urgent_since_{};  // and since when there are any
+  Duration stood_still_{};    // before
 };
 
 EtProfile faster(const EtProfile& cpu) {
@@ -131,14 +141,17 @@ class Faults {
 
 class SyntheticLane final : public LaneModel {
  public:
-  SyntheticLane(const PackageInfo& info, const EtProfile& times, LaneKind kind, const Spend& spend,
+  // `streams`: of a GPU, else null.
+  SyntheticLane(const PackageInfo& info, const EtProfile& times, const LaneOptions& options, Streams* streams,
                 Faults& faults)
       : info_(info),
         times_(times),
-        kind_(kind),
-        spend_(spend),
+        kind_(options.kind),
+        streams_(streams),
         faults_(faults),
-        input_(static_cast<std::size_t>(info.program.input().elements())) {}
+        input_(static_cast<std::size_t>(info.program.input().elements())) {
+    ends_.reserve(static_cast<std::size_t>(options.in_flight));
+  }
 
   Result<void> begin(const InputView& input, TrunkState& state) override {
     EINET_CHECK(state.size().value >= sizeof(std::uint64_t), "the state has room for the model");
@@ -158,20 +171,53 @@ class SyntheticLane final : public LaneModel {
 
   Result<void> run_trunks(int block, std::span<TrunkState* const> states) override {
     if (auto ok = faults_.trunk(); !ok) return ok;
-    spend_(times_.trunk[static_cast<std::size_t>(block)].p50, {kind_, states.size()});
+    spend(times_.trunk[static_cast<std::size_t>(block)].p50, states.size());
     return {};
   }
 
   Result<void> run_exits(int block, std::span<TrunkState* const> states,
                          std::span<const std::span<float>> scores) override {
-    spend_(times_.exit[static_cast<std::size_t>(block)].p50, {kind_, states.size()});
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      if (!scores[i].empty()) answer(block, *states[i], scores[i]);
-    }
+    spend(times_.exit[static_cast<std::size_t>(block)].p50, states.size());
+    answer(block, states, scores);
+    return {};
+  }
+
+  // On a GPU's base lane a block begins when the one before it has ended, or now.
+  Result<void> launch(int block, std::span<TrunkState* const> states,
+                      std::span<const std::span<float>> scores) override {
+    if (streams_ == nullptr || kind_ == LaneKind::urgent) return LaneModel::launch(block, states, scores);
+    if (auto ok = faults_.trunk(); !ok) return ok;
+    const auto b = static_cast<std::size_t>(block);
+    newest_end_ = std::max(newest_end_, streams_->base_now()) + in_batch(times_.trunk[b].p50, states.size());
+    if (any_wanted(scores)) newest_end_ += in_batch(times_.exit[b].p50, states.size());
+    ends_.push_back(newest_end_);
+    answer(block, states, scores);
+    return {};
+  }
+
+  Result<void> await() override {
+    if (ends_.empty()) return {};  // launch ran it
+    streams_->sleep_until(ends_.front());
+    ends_.erase(ends_.begin());
     return {};
   }
 
  private:
+  // What a part does with its time for one job.
+  void spend(Duration alone, std::size_t jobs) {
+    if (streams_ == nullptr) return burn(alone * static_cast<std::int64_t>(jobs));
+    const Duration part = in_batch(alone, jobs);
+    if (kind_ == LaneKind::urgent) return streams_->run_urgent(part);
+    streams_->sleep_until(streams_->base_now() + part);
+  }
+
+  void answer(int block, std::span<TrunkState* const> states,
+              std::span<const std::span<float>> scores) const {
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      if (!scores[i].empty()) answer(block, *states[i], scores[i]);
+    }
+  }
+
   void answer(int block, TrunkState& state, std::span<float> scores) const {
     std::uint64_t h = 0;
     std::memcpy(&h, state.data(), sizeof h);
@@ -197,24 +243,26 @@ class SyntheticLane final : public LaneModel {
   const PackageInfo& info_;
   const EtProfile& times_;
   const LaneKind kind_;
-  const Spend& spend_;
+  Streams* const streams_;
   Faults& faults_;
   std::vector<float> input_;
+  std::vector<TimePoint> ends_;  // of the blocks launched and not awaited, on base lanes' time
+  TimePoint newest_end_{};       // of the block launched last
 };
 
 class SyntheticModel final : public LoadedModel {
  public:
-  SyntheticModel(PackageInfo info, std::string_view device, Spend spend, std::shared_ptr<Faults> faults)
+  SyntheticModel(PackageInfo info, std::string_view device, Streams* streams, std::shared_ptr<Faults> faults)
       : info_(std::move(info)),
         times_(*info_.times_on(device)),
-        spend_(std::move(spend)),
+        streams_(streams),
         faults_(std::move(faults)) {}
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
   Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions& options) const override {
     return std::unique_ptr<LaneModel>(
-        std::make_unique<SyntheticLane>(info_, times_, options.kind, spend_, *faults_));
+        std::make_unique<SyntheticLane>(info_, times_, options, streams_, *faults_));
   }
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
@@ -230,7 +278,7 @@ class SyntheticModel final : public LoadedModel {
  private:
   const PackageInfo info_;
   const EtProfile& times_;
-  const Spend spend_;
+  Streams* const streams_;
   const std::shared_ptr<Faults> faults_;
 };
 
@@ -248,9 +296,8 @@ class SyntheticBackend : public Backend {
 
  protected:
   virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
-    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
-        std::move(info), "cpu",
-        [](Duration part, const Runs& r) { burn(part * static_cast<std::int64_t>(r.jobs)); }, faults_));
+    return std::unique_ptr<LoadedModel>(
+        std::make_unique<SyntheticModel>(std::move(info), "cpu", nullptr, faults_));
   }
 
   const std::shared_ptr<Faults> faults_;
@@ -271,9 +318,8 @@ class SyntheticGpu final : public SyntheticBackend {
  protected:
   Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
     info.times.push_back(faster(*info.times_on("cpu")));
-    return std::unique_ptr<LoadedModel>(std::make_unique<SyntheticModel>(
-        std::move(info), kGpu,
-        [this](Duration part, const Runs& r) { streams_.run(in_batch(part, r.jobs), r.lane); }, faults_));
+    return std::unique_ptr<LoadedModel>(
+        std::make_unique<SyntheticModel>(std::move(info), kGpu, &streams_, faults_));
   }
 
  private:

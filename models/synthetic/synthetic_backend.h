@@ -19,7 +19,8 @@ std::unique_ptr<Backend> make_synthetic_backend();
 
 // The same in the manner of a GPU: a part takes the kSyntheticGpuSpeed-th of that time, in which the lane's
 // thread sleeps and others have its core. While parts of urgent lanes run, those of base lanes stand still. A
-// further job in a batch takes the kSyntheticBatchGain-th of what it takes alone.
+// further job in a batch takes the kSyntheticBatchGain-th of what it takes alone. Blocks that a base lane
+// launched follow each other without a gap, however late they are awaited.
 // Its kind of device is its own, "synthetic-gpu", so that a daemon can have both.
 //
 // It fails on demand, as GPUs do: `faults` is empty, or a list such as "lost-after=100 full-every=7". With

@@ -118,6 +118,95 @@ TEST_F(SyntheticTest, GoesOnWithAStateThatWasSavedAndLoadedAgain) {
   EXPECT_EQ(scores, answers[1]);
 }
 
+// Blocks of 2 and 4 ms on the GPU.
+class SyntheticGpuTest : public testing::Test {
+ protected:
+  static constexpr Duration kBlock[] = {2ms, 4ms};
+
+  void load(std::string_view faults = {}) {
+    backend_ = std::move(*make_synthetic_gpu_backend(faults));
+    model_ = std::move(*backend_->load(
+        test::make_synthetic_package({.trunk = {5ms, 20ms}, .exit = {5ms, 0ms}, .accuracy = {0.25, 0.75}})));
+    base_ = std::move(*model_->make_lane({.kind = LaneKind::base, .largest_batch = 2, .in_flight = 2}));
+    for (std::size_t job = 0; job < 2; ++job) {
+      const std::vector<std::byte> input(64, std::byte(job));
+      states_.push_back(memory_.emplace_back(std::make_unique<TrunkState>(model_->state_bytes())).get());
+      ASSERT_TRUE(base_->begin({ElementType::u8, input}, *states_.back()));
+    }
+  }
+
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<LoadedModel> model_;
+  std::unique_ptr<LaneModel> base_;
+  std::vector<std::unique_ptr<TrunkState>> memory_;
+  std::vector<TrunkState*> states_;
+  const SystemClock clock_;
+};
+
+TEST_F(SyntheticGpuTest, BlocksInFlightAnswerAsThoseOneByOne) {
+  load();
+  using Answers = std::array<std::vector<float>, 4>;
+  Answers one_by_one, in_flight;
+  const auto wanted = [](Answers& all, std::size_t block) {
+    for (auto& of : all) of.resize(10);
+    return std::array<std::span<float>, 2>{all[2 * block], all[2 * block + 1]};
+  };
+  for (std::size_t b = 0; b < 2; ++b) {
+    ASSERT_TRUE(base_->run_trunks(static_cast<int>(b), states_));
+    ASSERT_TRUE(base_->run_exits(static_cast<int>(b), states_, wanted(one_by_one, b)));
+  }
+  for (std::size_t b = 0; b < 2; ++b) {
+    ASSERT_TRUE(base_->launch(static_cast<int>(b), states_, wanted(in_flight, b)));
+  }
+  for (std::size_t b = 0; b < 2; ++b) ASSERT_TRUE(base_->await());
+  EXPECT_EQ(in_flight, one_by_one);
+}
+
+TEST_F(SyntheticGpuTest, ABlockInFlightBeginsWhenTheOneBeforeItHasEnded) {
+  load();
+  std::vector<float> scores(10);
+  const auto alone = std::span(states_).first(1);
+  const TimePoint start = clock_.now();
+  for (const int block : {0, 1}) {
+    ASSERT_TRUE(base_->launch(block, alone, std::array<std::span<float>, 1>{scores}));
+  }
+  ASSERT_TRUE(base_->await());
+  EXPECT_GE(clock_.now() - start, kBlock[0]);
+  ASSERT_TRUE(base_->await());
+  EXPECT_GE(clock_.now() - start, kBlock[0] + kBlock[1]);
+}
+
+TEST_F(SyntheticGpuTest, BlocksInFlightStandStillWhileAnUrgentLaneRuns) {
+  load();
+  const auto urgent = std::move(*model_->make_lane({.kind = LaneKind::urgent}));
+  const std::array<std::span<float>, 1> none{};
+  const auto alone = std::span(states_).first(1);
+  const TimePoint start = clock_.now();
+  ASSERT_TRUE(base_->launch(1, alone, none));
+  ASSERT_TRUE(urgent->run_trunk(1, *states_[1]));
+  ASSERT_TRUE(base_->await());
+  EXPECT_GE(clock_.now() - start, 2 * kBlock[1]);
+}
+
+TEST_F(SyntheticGpuTest, OfALostDeviceNothingIsInFlight) {
+  load("lost-after=2");
+  const std::array<std::span<float>, 2> none{};
+  ASSERT_TRUE(base_->launch(0, states_, none));
+  EXPECT_THAT(base_->launch(1, states_, none).error().message, HasSubstr("fell off the bus"));
+  EXPECT_TRUE(base_->await());
+  EXPECT_NE(backend_->why_lost(), "");
+}
+
+TEST_F(SyntheticTest, WithoutADeviceOfItsOwnABlockRunsWhereItIsLaunched) {
+  const auto answers = run(7);
+  std::vector<float> scores(10);
+  for (int b = 0; b < 2; ++b) {
+    ASSERT_TRUE(lane_->launch(b, std::array{state_.get()}, std::array<std::span<float>, 1>{scores}));
+    EXPECT_EQ(scores, answers[static_cast<std::size_t>(b)]);
+    EXPECT_TRUE(lane_->await());
+  }
+}
+
 TEST(Synthetic, RefusesAPackageWithoutTimes) {
   Package package = test::make_synthetic_package({.trunk = {1ms}, .exit = {1ms}, .accuracy = {}});
   package.info.times[0].device = "cuda";
