@@ -20,7 +20,9 @@ WorkerLane::WorkerLane(int lane, LanePlace& place, const Backend& backend, const
   states_.reserve(kMaxBatch);
   numbers_.reserve(kMaxBatch);
   wanted_.reserve(kMaxBatch);
-  for (Member& member : batch_) member.scores.reserve(lane::kMaxClasses);
+  for (Member& member : batch_) {
+    for (auto& scores : member.scores) scores.reserve(lane::kMaxClasses);
+  }
 }
 
 lane::End WorkerLane::begin(const lane::GrantMessage& grant, std::size_t n) {
@@ -50,7 +52,7 @@ boost::system::result<void, GrantRefusal> WorkerLane::prepare(Member& member) {
   if (!state) return state.error();
   model_ = lane;
   member.state = *state;
-  member.scores.resize(static_cast<std::size_t>(grant.classes));
+  for (auto& scores : member.scores) scores.resize(static_cast<std::size_t>(grant.classes));
   if (grant.first_block != 0) return {};
   const InputView input{grant.input_type == lane::InputType::u8 ? ElementType::u8 : ElementType::f32,
                         arena_.subspan(grant.input_offset, grant.input_bytes)};
@@ -76,7 +78,7 @@ Result<void> WorkerLane::run(F&& part) {
   return result;
 }
 
-bool WorkerLane::trunk(int block, Jobs jobs) {
+void WorkerLane::choose(Jobs jobs) {
   states_.clear();
   numbers_.clear();
   for (std::size_t n = 0; n < batch_.size(); ++n) {
@@ -84,26 +86,56 @@ bool WorkerLane::trunk(int block, Jobs jobs) {
     numbers_.push_back(n);
     states_.push_back(batch_[n].state);
   }
-  const auto ran = run([&] { return model_->run_trunks(block, states_); });
-  if (ran) return true;
-  for (const std::size_t n : numbers_) complain(batch_[n], ran.error().message);
-  return false;
+}
+
+void WorkerLane::want(int block, Jobs answers) {
+  wanted_.clear();
+  for (const std::size_t n : numbers_) {
+    wanted_.push_back((answers >> n & 1) != 0 ? std::span<float>(batch_[n].scores[place_of(block)])
+                                              : std::span<float>());
+  }
+}
+
+bool WorkerLane::trunk(int block, Jobs jobs) {
+  choose(jobs);
+  return worked(run([&] { return model_->run_trunks(block, states_); }), jobs);
 }
 
 lane::LaneProgram::Jobs WorkerLane::exit(int block, Jobs jobs) {
-  wanted_.clear();
-  for (const std::size_t n : numbers_) {
-    wanted_.push_back((jobs >> n & 1) != 0 ? std::span<float>(batch_[n].scores) : std::span<float>());
+  want(block, jobs);
+  if (!worked(run([&] { return model_->run_exits(block, states_, wanted_); }), jobs)) return 0;
+  return check(block, jobs);
+}
+
+bool WorkerLane::launch(int block, Jobs jobs, Jobs answers) {
+  choose(jobs);
+  want(block, answers);
+  return worked(model_->launch(block, states_, wanted_), jobs);
+}
+
+lane::LaneProgram::Jobs WorkerLane::await(int block, Jobs jobs, Jobs answers) {
+  if (!worked(model_->await(), jobs)) return 0;
+  return (jobs & ~answers) | check(block, answers);
+}
+
+bool WorkerLane::worked(const Result<void>& ran, Jobs jobs) {
+  if (ran) return true;
+  for (std::size_t n = 0; n < batch_.size(); ++n) {
+    if ((jobs >> n & 1) != 0) complain(batch_[n], ran.error().message);
   }
-  const auto ran = run([&] { return model_->run_exits(block, states_, wanted_); });
-  for (const std::size_t n : numbers_) {
-    if ((jobs >> n & 1) == 0) continue;
-    const auto answered = ran ? check(batch_[n].scores) : ran;
-    if (answered) continue;
-    complain(batch_[n], answered.error().message);
-    jobs &= ~(Jobs{1} << n);
+  return false;
+}
+
+lane::LaneProgram::Jobs WorkerLane::check(int block, Jobs answers) {
+  answered_ = place_of(block);
+  for (std::size_t n = 0; n < batch_.size(); ++n) {
+    if ((answers >> n & 1) == 0) continue;
+    const auto checked = check(batch_[n].scores[answered_]);
+    if (checked) continue;
+    complain(batch_[n], checked.error().message);
+    answers &= ~(Jobs{1} << n);
   }
-  return jobs;
+  return answers;
 }
 
 // The daemon takes scores outside [0, 1] for a worker gone mad; this is where a model's own fault is told

@@ -105,8 +105,12 @@ Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, Byt
   if (!state) return state.error();
   for (int lane = 0; lane < configure_.all_lanes(); ++lane) {
     const LaneKind kind = kind_of(configure_, lane);
-    auto made = model->loaded->make_lane(
-        {.kind = kind, .largest_batch = kind == LaneKind::base ? configure_.largest_batch : 1});
+    LaneOptions options{.kind = kind};
+    if (kind == LaneKind::base) {
+      options.largest_batch = configure_.largest_batch;
+      options.in_flight = configure_.in_flight;
+    }
+    auto made = model->loaded->make_lane(options);
     if (!made) return made.error();
     model->lanes.push_back(std::move(*made));
     if (auto ok = run_once(model->loaded->info().program, *model->lanes.back(), **state); !ok)

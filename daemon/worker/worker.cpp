@@ -161,7 +161,7 @@ class Worker {
                          log(control_, lane::Severity::warning, sentence);
                          end_if_lost();
                        });
-    lane::run_lane(end, program);
+    lane::run_lane(end, program, place.kind() == LaneKind::base ? configure_.in_flight : 1);
   }
 
   lane::ControlSocket& control_;

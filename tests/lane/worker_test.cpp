@@ -194,6 +194,33 @@ TEST_F(WorkerTest, RunsAJobOnEveryBackendThatWasBuilt) {
   }
 }
 
+// Two jobs at once, each with another input.
+TEST_F(WorkerTest, AnswersTheSameWithBlocksInFlight) {
+  std::vector<std::vector<Answer>> answers;
+  for (const int in_flight : {1, 2, kMaxInFlight}) {
+    Configure configure;
+    configure.backend = "synthetic-gpu";
+    configure.largest_batch = 2;
+    configure.in_flight = in_flight;
+    WorkerHarness worker(std::move(configure));
+    worker.receive<Ready>();
+    worker.load(ModelId{0}, package);
+    for (std::size_t i = 0; i < 128; ++i) worker.arena.mapping.writable_data()[i] = std::byte(i);
+    GrantMessage rider = grant(1, 1, 0, 0b111);
+    rider.with = GrantNumber{2};
+    rider.input_offset = 64;
+    worker.channel->post(0, rider);
+    worker.channel->post(0, grant(2, 2, 0, 0b111));
+    auto& of = answers.emplace_back();
+    for (const Report& report : worker.finish()) of.push_back(report.answer.value());
+    ASSERT_EQ(of.size(), 6U);
+    for (std::size_t i = 0; i < of.size(); ++i) {
+      EXPECT_EQ(of[i].top_class, answers[0][i].top_class);
+      EXPECT_EQ(of[i].confidence, answers[0][i].confidence);
+    }
+  }
+}
+
 TEST_F(WorkerTest, RefusesADamagedPackageAndServesTheOthers) {
   const auto broken = test::write_synthetic_package(folder.path(), [] {
     auto want = small_package();
