@@ -277,40 +277,56 @@ TEST_P(Executors, AnswerTheSameWhereAJobGoesFromLaneToLane) {
   }
 }
 
-// Three jobs at once, in a lane made for four; each skips another exit.
+// Three jobs at once, in a lane made for four; each skips another exit. Block by block, and with several of
+// them in flight.
 TEST_P(Executors, AnswerTheSameInABatch) {
   const Package package = network_->lower(normalisation_).value();
   const int blocks = package.info.program.block_count();
   for (const auto& backend : backends()) {
     backend->enter_lane();
     const auto model = backend->load(package).value();
-    const auto lane = model->make_lane({.kind = LaneKind::base, .largest_batch = 4}).value();
-    std::vector<Scores> alone, together(3);
+    std::vector<std::vector<std::byte>> images;
+    std::vector<Scores> alone;
     std::vector<std::unique_ptr<TrunkState>> memory;
     std::vector<TrunkState*> states;
     for (unsigned job = 0; job < 3; ++job) {
-      const auto image = random_image(GetParam().input, 20 + job);
-      alone.push_back(scores_of(*backend, package, image));
+      images.push_back(random_image(GetParam().input, 20 + job));
+      alone.push_back(scores_of(*backend, package, images.back()));
       memory.push_back(backend->make_state(model->state_bytes()).value());
       states.push_back(memory.back().get());
-      ASSERT_TRUE(lane->begin({ElementType::u8, image}, *states.back()));
     }
-    for (int b = 0; b < blocks; ++b) {
-      std::vector<std::span<float>> scores;
+    for (const int in_flight : {1, 3}) {
+      const auto lane =
+          model->make_lane({.kind = LaneKind::base, .largest_batch = 4, .in_flight = in_flight}).value();
       for (std::size_t job = 0; job < 3; ++job) {
-        auto& answer = together[job].emplace_back(10);
-        const bool skips = static_cast<std::size_t>(b) % 4 == job;
-        scores.push_back(skips ? std::span<float>() : std::span<float>(answer));
+        ASSERT_TRUE(lane->begin({ElementType::u8, images[job]}, *states[job]));
       }
-      ASSERT_TRUE(lane->run_trunks(b, states));
-      ASSERT_TRUE(lane->run_exits(b, states, scores));
-    }
-    for (std::size_t job = 0; job < 3; ++job) {
-      for (std::size_t b = job; b < alone[job].size(); b += 4) {
-        EXPECT_EQ(together[job][b], std::vector<float>(10)) << "nothing was written";
-        together[job][b] = alone[job][b];
+      std::vector<Scores> together(3, Scores(static_cast<std::size_t>(blocks), std::vector<float>(10)));
+      for (int b = 0; b < blocks; ++b) {
+        std::vector<std::span<float>> scores;
+        for (std::size_t job = 0; job < 3; ++job) {
+          const bool skips = static_cast<std::size_t>(b) % 4 == job;
+          scores.push_back(skips ? std::span<float>()
+                                 : std::span<float>(together[job][static_cast<std::size_t>(b)]));
+        }
+        if (in_flight == 1) {
+          ASSERT_TRUE(lane->run_trunks(b, states));
+          ASSERT_TRUE(lane->run_exits(b, states, scores));
+          continue;
+        }
+        ASSERT_TRUE(b < in_flight || lane->await().has_value());
+        ASSERT_TRUE(lane->launch(b, states, scores));
       }
-      expect_same(alone[job], together[job], *backend);
+      for (int left = in_flight > 1 ? std::min(blocks, in_flight) : 0; left > 0; --left) {
+        ASSERT_TRUE(lane->await());
+      }
+      for (std::size_t job = 0; job < 3; ++job) {
+        for (std::size_t b = job; b < alone[job].size(); b += 4) {
+          EXPECT_EQ(together[job][b], std::vector<float>(10)) << "nothing was written";
+          together[job][b] = alone[job][b];
+        }
+        expect_same(alone[job], together[job], *backend);
+      }
     }
   }
 }

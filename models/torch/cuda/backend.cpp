@@ -4,6 +4,7 @@
 // Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
 // registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
 // it is followed by one, both on the device. A lane's thread sleeps until its block's event has happened.
+// Blocks in flight follow each other on the stream; their scores lie in places of their own.
 #include <array>
 #include <bit>
 #include <cstring>
@@ -100,13 +101,16 @@ class CudaLane final : public LaneModel {
       : loaded_(std::move(loaded)),
         stream_(cuda::getStreamFromPool(/*isHighPriority=*/options.kind == LaneKind::urgent,
                                         loaded_->device.index())),
-        done_(cudaEventDisableTiming | cudaEventBlockingSync) {
+        in_flight_(static_cast<std::size_t>(options.in_flight)) {
     const cuda::CUDAStreamGuard on(stream_);
     while (rows_ < options.largest_batch) rows_ *= 2;
     const auto on_device = torch::TensorOptions(torch::kUInt8).device(loaded_->device);
     registers_ = torch::zeros({rows_ * static_cast<std::int64_t>(loaded_->layout.bytes())}, on_device);
     input_ = torch::zeros({rows_, program().input().elements()}, pinned(torch::kFloat32));
-    scores_ = torch::zeros({rows_, program().classes()}, pinned(torch::kFloat32));
+    for (InFlight& place : in_flight_) {
+      place.answers = torch::zeros({rows_, program().classes()}, pinned(torch::kFloat32));
+      place.wanted.reserve(static_cast<std::size_t>(rows_));
+    }
     for (int rows = 1; rows <= rows_; rows *= 2) {
       Graphs& graphs = graphs_.emplace_back();
       for (int b = 0; b < program().block_count(); ++b) {
@@ -136,42 +140,41 @@ class CudaLane final : public LaneModel {
   }
 
   Result<void> run_trunks(int block, std::span<TrunkState* const> states) override {
-    EINET_CHECK(std::ssize(states) <= rows_, "a batch has at most as many jobs as the lane was made for");
     return guarded([&] {
-      const cuda::CUDAStreamGuard on(stream_);
-      for (std::size_t row = 0; row < states.size(); ++row) {
-        const auto load = [&](Register r) {
-          copy(place(r, row), in_state(r, *states[row]), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
-        };
-        if (block == 0) {
-          load(0);
-        } else {
-          for (const Register r : program().state_after(block - 1)) load(r);
-        }
-      }
-      graphs_for(states.size()).trunks[static_cast<std::size_t>(block)]->replay();
-      for (std::size_t row = 0; row < states.size(); ++row) {
-        for (const Register r : program().state_after(block)) {
-          copy(in_state(r, *states[row]), place(r, row), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
-        }
-      }
+      enqueue_trunk(block, states);
       wait();
     });
   }
 
   Result<void> run_exits(int block, std::span<TrunkState* const> states,
                          std::span<const std::span<float>> scores) override {
-    const auto classes = static_cast<std::size_t>(program().classes());
     return guarded([&] {
-      const cuda::CUDAStreamGuard on(stream_);
-      graphs_for(states.size()).exits[static_cast<std::size_t>(block)]->replay();
+      enqueue_exit(block, states.size());
       wait();
-      for (std::size_t row = 0; row < scores.size(); ++row) {
-        if (scores[row].empty()) continue;
-        EINET_CHECK(scores[row].size() == classes, "one place per class");
-        std::memcpy(scores[row].data(), scores_.const_data_ptr<float>() + row * classes,
-                    scores[row].size_bytes());
-      }
+      copy_out(block, scores);
+    });
+  }
+
+  Result<void> launch(int block, std::span<TrunkState* const> states,
+                      std::span<const std::span<float>> scores) override {
+    return guarded([&] {
+      enqueue_trunk(block, states);
+      if (any_wanted(scores)) enqueue_exit(block, states.size());
+      InFlight& its = place_of(block);
+      its.wanted.assign(scores.begin(), scores.end());
+      its.done.record(stream_);
+      if (count_++ == 0) oldest_ = block;
+    });
+  }
+
+  Result<void> await() override {
+    return guarded([&] {
+      const int block = oldest_++;
+      --count_;
+      InFlight& its = place_of(block);
+      its.done.synchronize();
+      staged_ = 0;
+      copy_out(block, its.wanted);
     });
   }
 
@@ -180,10 +183,57 @@ class CudaLane final : public LaneModel {
   struct Graphs {
     std::vector<Graph> trunks, exits;  // by block
   };
+  // What is kept of a block until it is done.
+  struct InFlight {
+    at::cuda::CUDAEvent done{cudaEventDisableTiming | cudaEventBlockingSync};
+    torch::Tensor answers;                 // f32, in pinned memory; a row for each job
+    std::vector<std::span<float>> wanted;  // where they go
+  };
 
   const Program& program() const { return loaded_->info.program; }
   const Graphs& graphs_for(std::size_t jobs) const {
     return graphs_[static_cast<std::size_t>(std::bit_width(jobs - 1))];
+  }
+
+  // Blocks in flight follow each other, and never share one.
+  InFlight& place_of(int block) { return in_flight_[static_cast<std::size_t>(block) % in_flight_.size()]; }
+
+  // From the jobs' states through the lane's registers into the states.
+  void enqueue_trunk(int block, std::span<TrunkState* const> states) {
+    EINET_CHECK(std::ssize(states) <= rows_, "a batch has at most as many jobs as the lane was made for");
+    const cuda::CUDAStreamGuard on(stream_);
+    for (std::size_t row = 0; row < states.size(); ++row) {
+      const auto load = [&](Register r) {
+        copy(place(r, row), in_state(r, *states[row]), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+      };
+      if (block == 0) {
+        load(0);
+      } else {
+        for (const Register r : program().state_after(block - 1)) load(r);
+      }
+    }
+    graphs_for(states.size()).trunks[static_cast<std::size_t>(block)]->replay();
+    for (std::size_t row = 0; row < states.size(); ++row) {
+      for (const Register r : program().state_after(block)) {
+        copy(in_state(r, *states[row]), place(r, row), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
+      }
+    }
+  }
+
+  // Behind its trunk, out of the lane's registers into its place.
+  void enqueue_exit(int block, std::size_t jobs) {
+    const cuda::CUDAStreamGuard on(stream_);
+    graphs_for(jobs).exits[static_cast<std::size_t>(block)]->replay();
+  }
+
+  void copy_out(int block, std::span<const std::span<float>> scores) {
+    const auto classes = static_cast<std::size_t>(program().classes());
+    for (std::size_t row = 0; row < scores.size(); ++row) {
+      if (scores[row].empty()) continue;
+      EINET_CHECK(scores[row].size() == classes, "one place per class");
+      std::memcpy(scores[row].data(), place_of(block).answers.const_data_ptr<float>() + row * classes,
+                  scores[row].size_bytes());
+    }
   }
 
   // Other lanes go on meanwhile, hence the mode. A lane's graphs run one after the other: they share memory.
@@ -211,7 +261,7 @@ class CudaLane final : public LaneModel {
     }
   }
 
-  // Into scores_. An exit ends with its softmax.
+  // Into its place. An exit ends with its softmax.
   void compute_exit(int block, int rows) {
     const torch::NoGradGuard no_grad;
     const std::span<const Operation> exit = program().block(block).exit;
@@ -221,11 +271,11 @@ class CudaLane final : public LaneModel {
     const torch::Tensor known = values[static_cast<std::size_t>(logits)];
     const torch::Tensor in = (known.defined() ? known : view(logits, rows)).contiguous();
     C10_CUDA_CHECK(enqueue_answer(in.const_data_ptr<float>(), rows, program().classes(),
-                                  scores_.mutable_data_ptr<float>(), stream_.stream()));
+                                  place_of(block).answers.mutable_data_ptr<float>(), stream_.stream()));
 #else
     const auto values = compute(exit, rows);
     const torch::Tensor& answer = values[static_cast<std::size_t>(program().answer(block))];
-    scores_.narrow(0, 0, rows).copy_(answer, /*non_blocking=*/true);
+    place_of(block).answers.narrow(0, 0, rows).copy_(answer, /*non_blocking=*/true);
 #endif
   }
 
@@ -266,18 +316,21 @@ class CudaLane final : public LaneModel {
 
   // Sleeps until the device has done what was enqueued.
   void wait() {
-    done_.record(stream_);
-    done_.synchronize();
+    at::cuda::CUDAEvent& done = in_flight_.front().done;
+    done.record(stream_);
+    done.synchronize();
     staged_ = 0;
   }
 
   std::shared_ptr<const Loaded> loaded_;
   cuda::CUDAStream stream_;
-  at::cuda::CUDAEvent done_;
-  std::int64_t rows_ = 1;         // of each register: the largest batch
-  std::int64_t staged_ = 0;       // rows of input_ that are on their way
-  torch::Tensor registers_;       // u8, on the device, laid out as a job's state, row by row
-  torch::Tensor input_, scores_;  // f32, in pinned memory; a row for each job
+  std::vector<InFlight> in_flight_;  // at most so many; by place_of
+  int count_ = 0;                    // of blocks in flight,
+  int oldest_ = 0;                   // and which one they begin with
+  std::int64_t rows_ = 1;            // of each register: the largest batch
+  std::int64_t staged_ = 0;          // rows of input_ that are on their way
+  torch::Tensor registers_;          // u8, on the device, laid out as a job's state, row by row
+  torch::Tensor input_;              // f32, in pinned memory; a row for each job
   at::cuda::MempoolId_t pool_{};
   std::vector<Graphs> graphs_;  // for 1, 2, 4, … rows
 };
