@@ -55,7 +55,7 @@ enum class End : std::uint8_t {
   done,     // no exit is left to execute
   stopped,  // at a boundary, because of the stop word, or as that which it rides with ended; or before its
             // first block, because it was withdrawn, or came too late to ride
-  failed,         // the worker could not run it; the lane lives
+  failed,   // the worker could not run it; the lane lives
   out_of_memory,  // the same, for its device has no memory left for the job's state
 };
 
