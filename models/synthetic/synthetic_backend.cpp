@@ -80,7 +80,7 @@ class Streams {
  private:
   TimePoint base_time() const { return (urgent_ > 0 ? urgent_since_ : clock_.now()) - stood_still_; }
 
-  const SystemClock clock_;
+  SystemClock clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
   int urgent_ = 0;            // parts of urgent lanes in progress,

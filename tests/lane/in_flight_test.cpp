@@ -95,7 +95,7 @@ class InFlight : public testing::Test {
     EXPECT_EQ(daemon.outstanding(0), 0U);
   }
 
-  const SystemClock clock;
+  SystemClock clock;
   DaemonEnd daemon = make_channel(1);
   Script program;
   std::vector<std::string> reports;

@@ -140,7 +140,7 @@ class SyntheticGpuTest : public testing::Test {
   std::unique_ptr<LaneModel> base_;
   std::vector<std::unique_ptr<TrunkState>> memory_;
   std::vector<TrunkState*> states_;
-  const SystemClock clock_;
+  SystemClock clock_;
 };
 
 TEST_F(SyntheticGpuTest, BlocksInFlightAnswerAsThoseOneByOne) {
