@@ -26,16 +26,22 @@ bool Core::Impl::rides(const HeldGrant& rider, const HeldGrant& leader) {
   return rider.with == leader.number && rider.block >= leader.block;
 }
 
-int Core::Impl::batch_size(const Lane& lane, const HeldGrant& leader) {
+// Of what is in flight it is known who takes part; of later blocks it is assumed that all do.
+bool Core::Impl::rides(const HeldGrant& rider, const HeldGrant& leader, int block) {
+  return rides(rider, leader) && (block <= rider.stops_after() || block > leader.stops_after());
+}
+
+int Core::Impl::batch_size(const Lane& lane, const HeldGrant& leader, int block) {
   return 1 + static_cast<int>(std::count_if(lane.riders.begin(), lane.riders.end(),
-                                            [&](const HeldGrant& r) { return rides(r, leader); }));
+                                            [&](const HeldGrant& r) { return rides(r, leader, block); }));
 }
 
 Duration Core::Impl::batch_time(const Lane& lane, const HeldGrant& leader, int block, ExitMask exits) const {
-  const int jobs = batch_size(lane, leader);
+  const int jobs = batch_size(lane, leader, block);
   if (jobs == 1) return block_time(*leader.job, lane.device, block, exits);
   for (const HeldGrant& rider : lane.riders) {
-    if (rides(rider, leader)) exits |= rider.exits;
+    if (!rides(rider, leader, block)) continue;
+    exits |= block <= rider.stops_after() ? rider.exits_in_flight() : rider.exits;
   }
   const ModelTimes& times = *leader.job->spec.times;
   const BlockTime& time = times.on_device[lane.device.value][static_cast<std::size_t>(block)];
@@ -117,6 +123,7 @@ void Core::Impl::post_riders(Lane& lane, GrantNumber leader, TimePoint now) {
                            .first_block = job->next_block,
                            .block = job->next_block,
                            .exits = job->plan,
+                           .committed = job->next_block - 1,
                            .with = leader});
     job->lane = lane.id;
     job->awaits.reset();
@@ -177,7 +184,7 @@ bool Core::Impl::withdraw_misplaced_riders(Lane& lane, TimePoint now) {
 void Core::Impl::tell_riders(Lane& lane) {
   for (HeldGrant& rider : lane.riders) {
     const bool ended = lane.between_reports && rider.with == lane.front.number;
-    if (ended || rider.stop_told || rider.block >= rider.last_block()) continue;
+    if (ended || rider.stop_told || rider.stops_after() >= rider.last_block()) continue;
     const JobRecord& job = *rider.job;
     if (job.is_over()) {
       rider.stop_told = true;

@@ -392,6 +392,7 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   grant.certain = true;
   grant.block = report.block + 1;
   grant.block_start = std::min(report.end, now);
+  if (held == &lane->front) commit(*lane, grant);  // those that ride have told before
   job.next_block = report.block + 1;
   job.plan &= ~exit_bit(report.block);
   job.last_lane = lane->id;
@@ -476,10 +477,12 @@ bool Core::Impl::grant_ended(LaneId id, GrantNumber number, GrantEnd how, TimePo
 // --- Grants ---
 
 void Core::Impl::begin(Lane& lane, HeldGrant& grant, TimePoint start, TimePoint now) {
+  if (grant.begun) return;
   begin(grant, start, now);
   for (HeldGrant& rider : lane.riders) {
     if (rider.with == grant.number) begin(rider, start, now);
   }
+  commit(lane, grant);
 }
 
 void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
@@ -491,6 +494,24 @@ void Core::Impl::begin(HeldGrant& grant, TimePoint start, TimePoint now) {
   job.by_server.unlink();
   if (options_.policy == Policy::imprecise && job.next_block == 0) shares_.begin(job);
   if (job.state == JobState::granted) set_state(job, JobState::running, now);
+}
+
+// At a boundary: the lane goes on with the block of a grant that leads, and enqueues what it may have in
+// flight behind it.
+void Core::Impl::commit(Lane& lane, HeldGrant& leader) {
+  const bool one_by_one = lane.is_urgent() || leader.block < leader.reserved_blocks;
+  const int in_flight = one_by_one ? 1 : leader.job->spec.times->blocks_in_flight(lane.device);
+  const auto commit = [&](HeldGrant& grant, int most) {
+    const int newest =
+        std::min({grant.block + (grant.stop_told ? 0 : in_flight - 1), grant.last_block(), most});
+    const int before = std::exchange(grant.committed, std::max(grant.committed, newest));
+    grant.committed_exits |= grant.exits & from_block(before + 1) & ~from_block(grant.committed + 1);
+    grant.runs_ahead = in_flight > 1;
+  };
+  commit(leader, kMaxBlocks);
+  for (HeldGrant& rider : lane.riders) {
+    if (rides(rider, leader)) commit(rider, leader.committed);
+  }
 }
 
 void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
@@ -512,11 +533,29 @@ void Core::Impl::let_go(JobRecord& job, TimePoint now) {
 }
 
 void Core::Impl::replan(JobRecord& job, DeviceId device, TimePoint start) {
-  const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
   job.answered = false;
   job.planned_from = start;
-  job.plan = planner_.plan(job, device, std::min(clock_, start), start,
-                           searches ? time_ahead(job, device, start) : Duration{});
+  const HeldGrant* const runs = running_grant(job);
+  if (runs != nullptr && runs->runs_ahead) return replan_behind(job, *runs, device, start);
+  job.plan = plan(job, device, start);
+}
+
+ExitMask Core::Impl::plan(const JobRecord& job, DeviceId device, TimePoint start) {
+  const bool searches = job.has_exits() && job.spec.plan == PlanMode::exact && job.spec.deadline < kNever;
+  return planner_.plan(job, device, std::min(clock_, start), start,
+                       searches ? time_ahead(job, device, start) : Duration{});
+}
+
+// What is in flight is decided; what follows it is planned.
+void Core::Impl::replan_behind(JobRecord& job, const HeldGrant& runs, DeviceId device, TimePoint start) {
+  const int next = job.next_block;
+  job.plan = exits_in_time(job, device, start, runs.committed_exits, runs.committed);
+  for (int block = next; block <= runs.committed; ++block) {
+    start += block_time(job, device, block, runs.committed_exits);
+  }
+  job.next_block = runs.committed + 1;
+  if (job.next_block < job.blocks()) job.plan |= plan(job, device, start);
+  job.next_block = next;
 }
 
 Duration Core::Impl::time_before_others(const JobRecord& job, DeviceId device) const {

@@ -3,6 +3,7 @@
 // commands. Nothing outside these includes this.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <span>
@@ -23,6 +24,12 @@ struct HeldGrant {
   int first_block = 0;
   int block = 0;            // the one that it runs, or will run next, as far as reports tell
   ExitMask exits = 0;       // as the lane was told
+  int reserved_blocks = 0;  // as the lane was told: blocks below it are in flight one at a time
+  // What is in flight, as far as the core can know: the last block that it runs even if it is stopped. If it
+  // may have several (runs_ahead), which of their exits it executes is decided, too.
+  int committed = 0;
+  bool runs_ahead = false;
+  ExitMask committed_exits = 0;
   TimePoint block_start{};  // of `block`, once begun
   bool begun = false;       // as far as the core can know; its job is in no queue then
   bool certain = false;     // begun by evidence: a report, or a withdrawal that came too late
@@ -31,9 +38,16 @@ struct HeldGrant {
   bool withdrawn_late = false;  // the lane has begun it, or gives it up and says so
   bool moves = false;           // its job's state is brought from another device first
   GrantNumber with{};           // it rides with this one; 0: with none
+  std::uint64_t posted_in = 0;  // the number of that decision
 
   explicit operator bool() const { return job != nullptr; }
   int last_block() const;  // where it ends by itself
+  // Where it ends if it is stopped now.
+  int stops_after() const { return std::max(block, committed); }
+  // Whether all that it runs has been reported, as far as the core can know.
+  bool is_through() const { return block > std::max(last_block(), committed); }
+  // The exits that it executes up to there, as far as the core can know.
+  ExitMask exits_in_flight() const { return runs_ahead ? committed_exits : exits; }
   // As far as the core can know, the lane has not begun it, for the job's state is not there yet.
   bool awaits_state(TimePoint now) const { return moves && !certain && block_start >= now; }
 };
@@ -60,7 +74,7 @@ struct Lane {
   bool between_reports = false;
 
   // Scratch of a decision.
-  TimePoint boundary{};       // when its current block is expected to end; now for an idle or overdue lane
+  TimePoint boundary{};       // when it is expected to be free to choose; now for an idle or overdue lane
   bool overdue = false;       // should have been there before
   bool waiting = false;       // has nothing to do until its job's state arrives
   bool helps = false;         // would go on with reserved work of another lane that is up
@@ -125,6 +139,7 @@ class Core::Impl {
   // Transitions of a grant.
   void begin(Lane&, HeldGrant&, TimePoint start, TimePoint now);
   void begin(HeldGrant&, TimePoint start, TimePoint now);
+  void commit(Lane&, HeldGrant& leader);
   void drop_front(Lane&, TimePoint end, TimePoint now);  // `back` moves up
   void let_go(JobRecord&, TimePoint now);  // its grant has gone: ready again, or what was waiting for that
   void move_clock(TimePoint now);
@@ -132,6 +147,8 @@ class Core::Impl {
   static HeldGrant* find_grant(Lane&, GrantNumber);        // that it may run now
   const HeldGrant* running_grant(const JobRecord&) const;  // begun, as far as the core can know
   void replan(JobRecord&, DeviceId, TimePoint start);
+  void replan_behind(JobRecord&, const HeldGrant& runs, DeviceId, TimePoint start);
+  ExitMask plan(const JobRecord&, DeviceId, TimePoint start);
   // Reservations and budgets.
   void charge(JobRecord&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
@@ -175,7 +192,8 @@ class Core::Impl {
   void stand_still(const BlockReport&);
   // Jobs that ride (batches.cpp).
   static bool rides(const HeldGrant& rider, const HeldGrant& leader);
-  static int batch_size(const Lane&, const HeldGrant& leader);
+  static bool rides(const HeldGrant& rider, const HeldGrant& leader, int block);
+  static int batch_size(const Lane&, const HeldGrant& leader, int block);
   // Of a block of the job that leads, as those in its batch are told.
   Duration batch_time(const Lane&, const HeldGrant& leader, int block, ExitMask exits) const;
   bool may_ride(const JobRecord&) const;
@@ -209,6 +227,7 @@ class Core::Impl {
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
   bool prepare(JobRecord&, DeviceId, TimePoint start, TimePoint now);
   void expect_boundary(Lane&, TimePoint now);
+  TimePoint committed_until(const Lane&) const;
   TimePoint boundary_of(const Lane&, TimePoint now, bool& overdue) const;
   TimePoint end_of(const Lane&) const;
   bool ends_there(const HeldGrant&, TimePoint boundary) const;
@@ -269,6 +288,7 @@ class Core::Impl {
   };
   static constexpr std::size_t kMostWaiting = 32;  // further ones take what is free
   static constexpr int kSettled = 4;  // projections of one decision; in later ones nobody begins to wait
+  std::uint64_t decisions_ = 0;       // so far
   int projections_ = 0;
   std::vector<Waiting> waiting_;
   Waiting* find_waiting(const JobRecord&);

@@ -24,6 +24,7 @@ int reserved_blocks(const JobRecord& job) {
 }  // namespace
 
 void Core::Impl::decide(TimePoint now) {
+  ++decisions_;
   advance(now);
   review(now);
   if (std::any_of(lanes_.begin(), lanes_.end(), [](const Lane& lane) { return lane.changing; })) {
@@ -80,7 +81,7 @@ void Core::Impl::hurry(TimePoint now) {
   if (!contended_) return;
   rewind();
   for (Lane& lane : lanes_) {
-    if (!lane.front || lane.front.block > lane.front.last_block()) continue;
+    if (!lane.front || lane.front.is_through()) continue;
     JobRecord& job = *lane.front.job;
     if (job.hurried || job.is_over() || !job.has_exits() || job.spec.plan != PlanMode::exact) continue;
     if (mandatory_done(job, standing(job)) || !is_awaited(job)) continue;
@@ -88,9 +89,9 @@ void Core::Impl::hurry(TimePoint now) {
     if (job.plan == 0) continue;
     // The exit of the block in progress can still be had while its trunk runs.
     const HeldGrant& grant = lane.front;
-    const int first = now < grant.block_start + block_time(job, lane.device, grant.block, 0)
-                          ? grant.block
-                          : grant.block + 1;
+    const bool open =
+        !grant.runs_ahead && now < grant.block_start + block_time(job, lane.device, grant.block, 0);
+    const int first = open ? grant.block : grant.stops_after() + 1;
     const int exit = hurried_exit(job, lane.device, grant.block_start, first);
     if (exit >= 0 && exit < std::countr_zero(job.plan)) job.plan |= exit_bit(exit);
   }
@@ -98,11 +99,20 @@ void Core::Impl::hurry(TimePoint now) {
 
 // --- Projection ---
 
-// When the lane's current block is expected to end.
+// When what the lane has in flight is expected to end.
+TimePoint Core::Impl::committed_until(const Lane& lane) const {
+  const HeldGrant& grant = lane.front;
+  TimePoint end = grant.block_start;
+  for (int block = grant.block; block <= grant.stops_after(); ++block) {
+    end += batch_time(lane, grant, block, grant.exits_in_flight());
+  }
+  return end;
+}
+
 TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now, bool& overdue) const {
   const HeldGrant& grant = lane.front;
-  if (!grant || grant.block > grant.last_block()) return now;
-  const TimePoint expected = grant.block_start + batch_time(lane, grant, grant.block, grant.exits);
+  if (!grant || grant.is_through()) return now;
+  const TimePoint expected = committed_until(lane);
   overdue = expected < now;
   return std::max(now, expected);
 }
@@ -110,7 +120,7 @@ TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now, bool& overdue
 // Whether the job of a running grant goes no further than that boundary.
 bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
   const JobRecord& job = *grant.job;
-  return job.is_over() || job.stops_at(boundary) || (job.plan >> grant.block) <= 1;
+  return job.is_over() || job.stops_at(boundary) || (job.plan & from_block(grant.stops_after() + 1)) == 0;
 }
 
 void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
@@ -118,13 +128,13 @@ void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
   // Reserved work that cannot wait does not wait for a boundary that is only expected.
   if (lane.front && lane.urgent && lane.homed > 0 && lane.boundary == now) lane.overdue = true;
   if (!lane.front || lane.front.block >= lane.front.job->blocks()) return;
-  const Standing after = standing_after(*lane.front.job, lane.front.block, lane.front.job->plan);
+  const Standing after = standing_after(*lane.front.job, lane.front.stops_after(), lane.front.job->plan);
   lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
   for (const HeldGrant& rider : lane.riders) {
     const bool goes_on = rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told &&
-                         rider.job->plan >> rider.block > 1;
+                         (rider.job->plan & from_block(rider.stops_after() + 1)) != 0;
     if (!goes_on) continue;
-    const Standing then = standing_after(*rider.job, rider.block, rider.job->plan);
+    const Standing then = standing_after(*rider.job, rider.stops_after(), rider.job->plan);
     lane.key = std::min(lane.key, urgency(options_.policy, *rider.job, then, lane.device));
   }
   lane.helps = lane.key.tier == Tier::reserved && lane.front.job->home() != lane.base &&
@@ -295,8 +305,8 @@ void Core::Impl::help(std::span<Lane*> group, TimePoint now) {
 TimePoint Core::Impl::end_of(const Lane& lane) const {
   const HeldGrant& grant = lane.front;
   TimePoint end = lane.boundary;
-  if (lane.waiting) end = grant.block_start + batch_time(lane, grant, grant.block, grant.exits);
-  for (int block = grant.block + 1; block <= deepest(grant.job->plan); ++block) {
+  if (lane.waiting) end = committed_until(lane);
+  for (int block = grant.stops_after() + 1; block <= deepest(grant.job->plan); ++block) {
     end = std::min(kNever, end + batch_time(lane, grant, block, grant.job->plan));
   }
   return end;
@@ -502,7 +512,10 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
            .first_block = job.next_block,
            .block = job.next_block,
            .exits = job.plan,
-           .moves = moves};
+           .reserved_blocks = reserved_blocks(job),
+           .committed = job.next_block - 1,
+           .moves = moves,
+           .posted_in = decisions_};
   if (moves) job.arrives = now + move_time(job, lane.device);
   job.lane = lane.id;
   job.awaits.reset();
@@ -515,7 +528,7 @@ void Core::Impl::post(Lane& lane, JobRecord& job, HeldGrant& place, TimePoint no
                    .first_block = place.first_block,
                    .exits = place.exits,
                    .from = moves ? job.at : std::nullopt,
-                   .reserved_blocks = reserved_blocks(job)},
+                   .reserved_blocks = place.reserved_blocks},
                   takes_core ? Reason::cannot_wait
                   : moves    ? Reason::done_sooner
                              : Reason::most_urgent);
@@ -527,34 +540,45 @@ bool Core::Impl::displaced(const Lane& lane) const {
   if (!lane.front) return false;
   // A deadline that is expected to end it there does not count where it must not stay: perhaps its block ends
   // earlier.
-  const bool last_block = lane.front.job->is_over() || (lane.front.job->plan >> lane.front.block) <= 1;
+  const bool last_block =
+      lane.front.job->is_over() || (lane.front.job->plan & from_block(lane.front.stops_after() + 1)) == 0;
   if (lane.waiting) return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
   if (lane.yields) return !last_block;
-  return lane.next != nullptr && lane.next != lane.front.job && !ends_there(lane.front, lane.boundary);
+  if (lane.next == nullptr || lane.next == lane.front.job) return false;
+  if (!ends_there(lane.front, lane.boundary)) return true;
+  // What is enqueued before the deadline that ends the job would run after it.
+  const bool has_begun = lane.front.certain || lane.front.block_start < clock_;
+  return lane.front.runs_ahead && has_begun && !last_block;
 }
 
 // Stops and new exits for the grants of a lane.
 void Core::Impl::tell(Lane& lane) {
   for (HeldGrant* grant : {&lane.front, &lane.back}) {
     const bool ended = lane.between_reports && grant == &lane.front;
-    if (!*grant || ended || grant->stop_told || grant->block > grant->last_block()) continue;
+    if (!*grant || ended || grant->stop_told || grant->is_through()) continue;
     const JobRecord& job = *grant->job;
     const bool makes_room = grant->ends_here || (grant == &lane.front && displaced(lane));
     if (!job.is_over() && !lane.between_reports && (!lane.suspended || grant->ends_here)) {
       // Perhaps the lane has not begun it: then a stop could come before the block, after which the job would
       // be as urgent as before. So where it makes room at an exit, the grant ends there.
-      const bool ends = makes_room && !grant->certain && (job.plan & exit_bit(grant->block)) != 0;
-      const ExitMask exits =
-          ends ? job.plan & (exit_bit(grant->block) | (exit_bit(grant->block) - 1)) : job.plan;
+      const ExitMask reached = job.plan & ~from_block(grant->stops_after() + 1);
+      const bool ends = makes_room && !grant->certain && reached != 0;
+      const ExitMask exits = ends ? reached : job.plan;
       if ((grant->exits ^ exits) >> grant->block != 0) {
         EINET_CHECK(exits >> grant->block != 0, "a job that goes on has an exit to reach");
         grant->exits = exits;
+        if (grant->begun && grant->posted_in == decisions_) {
+          // It begins with these.
+          grant->committed = grant->first_block - 1;
+          grant->committed_exits = 0;
+          commit(lane, *grant);
+        }
         commands_.set_exits(lane.id, grant->number, exits,
                             ends ? Reason::more_urgent_work : Reason::replanned);
       }
     }
     if (!job.is_over() && !makes_room) continue;
-    if (grant->block == grant->last_block()) continue;  // ends there by itself
+    if (grant->stops_after() >= grant->last_block()) continue;  // ends there by itself
     // It makes room after the block that begins when its state arrives. Told before, it would not even begin.
     if (grant->awaits_state(clock_) && !lane.waiting && !job.is_over()) {
       look_again_ = std::min(look_again_, grant->block_start + Duration{1});

@@ -212,7 +212,7 @@ void Core::Impl::call_over() {
       if (lane->closed || lane->is_urgent() || lane->front.stop_told || lane->front.job->is_over()) continue;
       if (!lane->front.certain && lane->front.block_start >= clock_) continue;  // it was sent there just now
       const JobRecord& job = *lane->front.job;
-      const int next = lane->front.block + 1;
+      const int next = lane->front.stops_after() + 1;
       if (next >= job.blocks() || ends_there(lane->front, lane->boundary)) continue;
       if (!can_move(job, lane->device, idle->device)) continue;
       const Duration move = job.spec.times->move_time(lane->device, idle->device, next);

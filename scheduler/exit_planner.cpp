@@ -20,10 +20,6 @@ int first_new_exit(const JobRecord& job) {
   return std::max(job.next_block, job.best.exit + 1);
 }
 
-ExitMask from_block(int block) {
-  return block >= kMaxBlocks ? 0 : ~ExitMask{0} << block;
-}
-
 // When the results of `exits` up to `last` would be ready.
 TimePoint ready_at(const JobRecord& job, DeviceId device, TimePoint start, ExitMask exits, int last) {
   for (int block = job.next_block; block <= last; ++block) start += block_time(job, device, block, exits);
@@ -127,6 +123,15 @@ bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
   if (!job.has_exits()) return true;
   const int next_exit = std::countr_zero(job.plan);
   return in_time(job, ready_at(job, device, start, job.plan, next_exit));
+}
+
+ExitMask exits_in_time(const JobRecord& job, DeviceId device, TimePoint start, ExitMask exits, int last) {
+  ExitMask ready = 0;
+  for (int block = job.next_block; block <= last; ++block) {
+    start += block_time(job, device, block, exits);
+    if (!job.has_exits() || in_time(job, start)) ready |= exits & exit_bit(block);
+  }
+  return ready;
 }
 
 ExitPlanner::ExitPlanner(SurvivalParts parts) : parts_(parts), points_(kMostPoints) {}

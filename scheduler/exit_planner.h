@@ -17,6 +17,11 @@ constexpr int deepest(ExitMask exits) {
   return kMaxBlocks - 1 - std::countl_zero(exits);
 }
 
+// All exits from that block on.
+constexpr ExitMask from_block(int block) {
+  return block >= kMaxBlocks ? 0 : ~ExitMask{0} << block;
+}
+
 // Median time of one block of `job` on a device, with its exit if `exits` has it.
 Duration block_time(const JobRecord& job, DeviceId, int block, ExitMask exits);
 
@@ -43,6 +48,10 @@ bool may_improve(const JobRecord& job);
 // Whether the next planned exit would be ready at or before the deadline if `job` went on with its next block
 // at `start`. False if no exit is planned. True for every job without exits, and for OnMiss::keep_on.
 bool can_deliver(const JobRecord& job, DeviceId, TimePoint start);
+
+// Of these exits of the blocks up to `last`, executed whatever it plans: those that would be ready at or
+// before the deadline, likewise.
+ExitMask exits_in_time(const JobRecord& job, DeviceId, TimePoint start, ExitMask exits, int last);
 
 // The exit from `first` on that a job without an answer should execute to make room soon, if it goes on with
 // its next block at `start`: its mandatory exit or, where any answer will do, the one of most expected

@@ -21,12 +21,22 @@ Duration ModelTimes::in_batch(Duration alone, DeviceId device, int jobs) const {
   return Duration{static_cast<std::int64_t>(std::ceil(static_cast<double>(alone.count()) * times))};
 }
 
-Duration ModelTimes::longest_block(DeviceId device) const {
+int ModelTimes::blocks_in_flight(DeviceId device) const {
+  return device.value < in_flight.size() ? std::max(1, in_flight[device.value]) : 1;
+}
+
+Duration ModelTimes::longest_stretch(DeviceId device) const {
   Duration longest{};
   if (device.value >= on_device.size()) return longest;
   const int most = largest_batch(device);
-  for (const BlockTime& b : on_device[device.value]) {
-    longest = std::max(longest, in_batch(b.worst_trunk, device, most) + in_batch(b.worst_exit, device, most));
+  const std::vector<BlockTime>& blocks = on_device[device.value];
+  for (auto first = blocks.begin(); first != blocks.end(); ++first) {
+    const auto last = first + std::min<std::ptrdiff_t>(blocks_in_flight(device), blocks.end() - first);
+    Duration stretch{};
+    for (auto b = first; b != last; ++b) {
+      stretch += in_batch(b->worst_trunk, device, most) + in_batch(b->worst_exit, device, most);
+    }
+    longest = std::max(longest, stretch);
   }
   return longest;
 }

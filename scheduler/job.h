@@ -38,6 +38,8 @@ struct ModelTimes {
   // so the first is 1, and none is less than the one before; at most kMaxBatch. No entry, or an empty one:
   // jobs run one by one there.
   std::vector<std::vector<double>> batch{};
+  // One entry per device: how many blocks of a job a lane there has in flight, 1 … kMaxInFlight. No entry: 1.
+  std::vector<int> in_flight{};
   // Expected accuracy of the answer after exit k, in [0, 1]. Same length as the blocks. Empty: the job
   // carries no exits (a task set of the simulator); then only its last block counts.
   std::vector<double> accuracy;
@@ -50,9 +52,10 @@ struct ModelTimes {
   int largest_batch(DeviceId) const;  // >= 1
   // What takes so long for one job, for `jobs` at once. Precondition: 1 <= jobs <= largest_batch.
   Duration in_batch(Duration alone, DeviceId, int jobs) const;
-  // The longest that any block may take there, with its exit, in the largest batch. Zero: it does not run
-  // there.
-  Duration longest_block(DeviceId) const;
+  int blocks_in_flight(DeviceId) const;  // >= 1
+  // The longest that a lane there cannot be stopped: as many blocks as it has in flight, with their exits, in
+  // the largest batch. Zero: it does not run there.
+  Duration longest_stretch(DeviceId) const;
 };
 
 // What to do when a deadline passes.

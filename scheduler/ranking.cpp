@@ -39,8 +39,8 @@ Standing standing(const JobRecord& job) {
 Standing standing_after(const JobRecord& job, int block, ExitMask exits) {
   Standing after = standing(job);
   after.next_block = block + 1;
-  if (job.has_exits() && (exits & exit_bit(block)) != 0) after.best_exit = std::max(after.best_exit, block);
-  after.plan = block + 1 < kMaxBlocks ? exits & (~ExitMask{0} << (block + 1)) : 0;
+  after.plan = exits & from_block(block + 1);
+  if (job.has_exits()) after.best_exit = std::max(after.best_exit, deepest(exits & ~after.plan));
   return after;
 }
 

@@ -14,7 +14,7 @@ struct Standing {
 };
 
 Standing standing(const JobRecord&);
-// After that block, run with these exits.
+// After that block, with these exits executed up to there.
 Standing standing_after(const JobRecord&, int block, ExitMask exits);
 
 // Whether nothing but refinement is left of it. Never for a job without exits.

@@ -160,11 +160,13 @@ void Core::Impl::carry(TimePoint now) {
   for (Server* server : shares_.servers()) {
     if (lanes_[server->budget.home.value].status == Lane::Status::gone) continue;
     const DeviceId device = lanes_[server->budget.home.value].device;
-    // The lane runs on by itself: when a block is reported, the next one has begun. So two must fit.
+    // The lane runs on by itself: when a block is reported, the next ones are in flight. So one more must
+    // fit.
     const auto needs = [&](const JobRecord& job) {
-      const int next = job.next_block;
-      const Duration one = longest_block(job, device, next);
-      return next + 1 < job.blocks() ? one + longest_block(job, device, next + 1) : one;
+      const int last = std::min(job.next_block + job.spec.times->blocks_in_flight(device), job.blocks() - 1);
+      Duration sum{};
+      for (int block = job.next_block; block <= last; ++block) sum += longest_block(job, device, block);
+      return sum;
     };
     if (JobRecord* job = server->carried) {
       const bool fits = job->next_block >= job->blocks() || server->left >= needs(*job);

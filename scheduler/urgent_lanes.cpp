@@ -51,12 +51,16 @@ bool Core::Impl::takes_now(JobRecord& job, const Lane& urgent, const JobRecord* 
          prepare(job, urgent.device, boundary, now);
 }
 
-// How long the block in progress may still take.
+// How long what is in flight may still take.
 Duration Core::Impl::worst_remaining(const Lane& base, TimePoint now) const {
   const HeldGrant& grant = base.front;
   if (!grant || grant.block >= grant.job->blocks()) return {};
-  const Duration longest = grant.job->spec.times->in_batch(longest_block(*grant.job, base.device, grant.block),
-                                                           base.device, batch_size(base, grant));
+  const ModelTimes& times = *grant.job->spec.times;
+  Duration longest{};
+  for (int block = grant.block; block <= grant.stops_after(); ++block) {
+    const int jobs = batch_size(base, grant, block);
+    longest += times.in_batch(longest_block(*grant.job, base.device, block), base.device, jobs);
+  }
   return std::max(Duration{}, longest - (now - grant.block_start));
 }
 

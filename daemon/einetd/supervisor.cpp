@@ -510,7 +510,7 @@ bool Supervisor::hangs(Worker& w, TimePoint now) {
   Duration longest{};
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
-    if (model.loaded()) longest = std::max(longest, model.times->longest_block(w.device));
+    if (model.loaded()) longest = std::max(longest, model.times->longest_stretch(w.device));
   }
   const Duration limit = longest + parts_.config.worker.hang;
   for (int lane = 0; lane < w.process->channel().lanes(); ++lane) {

@@ -277,7 +277,7 @@ Duration Tasks::longest_block(DeviceId device, ModelId instead, const ModelTimes
   Duration longest{};
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const ModelTimes* of = ModelId{m} == instead ? times : parts_.catalog.model(ModelId{m}).times.get();
-    if (of != nullptr) longest = std::max(longest, of->longest_block(device));
+    if (of != nullptr) longest = std::max(longest, of->longest_stretch(device));
   }
   return longest;
 }

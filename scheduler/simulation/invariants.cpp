@@ -30,6 +30,12 @@ Duration worst_of(const BlockTime& time) {
   return time.worst_trunk + time.worst_exit;
 }
 
+Duration worst_in_batch(const ModelTimes& model, DeviceId device, int block) {
+  const int most = model.largest_batch(device);
+  const BlockTime& time = model.on_device[device.value][static_cast<std::size_t>(block)];
+  return model.in_batch(time.worst_trunk, device, most) + model.in_batch(time.worst_exit, device, most);
+}
+
 }  // namespace
 
 Invariants::Invariants(const Scenario& scenario, const Core& core, std::vector<Violation>& violations,
@@ -203,10 +209,13 @@ void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& mo
     longest_on_.resize(std::max(longest_on_.size(), model->on_device.size()));
     for (std::size_t device = 0; device < model->on_device.size(); ++device) {
       const DeviceId d{static_cast<std::uint32_t>(device)};
-      const int most = model->largest_batch(d);
-      for (const BlockTime& b : model->on_device[device]) {
-        longest_on_[device] = std::max(longest_on_[device], model->in_batch(b.worst_trunk, d, most) +
-                                                                model->in_batch(b.worst_exit, d, most));
+      const int blocks = static_cast<int>(model->on_device[device].size());
+      for (int last = 0; last < blocks; ++last) {
+        Duration stretch{};
+        for (int b = std::max(0, last + 1 - model->blocks_in_flight(d)); b <= last; ++b) {
+          stretch += worst_in_batch(*model, d, b);
+        }
+        longest_on_[device] = std::max(longest_on_[device], stretch);
       }
     }
   }
@@ -354,6 +363,9 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   j.with = g.with;
   j.granted_at = now;
   j.told_exits = g.exits;
+  j.committed = g.first_block - 1;
+  j.reserved_blocks = g.reserved_blocks;
+  j.decided = j.executes = 0;
   j.stop_told = false;
 }
 
@@ -431,12 +443,15 @@ Duration Invariants::excess(TimePoint now) const {
 }
 
 // What the analysis counts for a block: of reserved work its own worst time, of other work the longest block
-// that there may be; on an urgent lane, where such a block is the rest of an overrun, none.
+// that there may be, or where several are in flight the longest that they may take, and so each its own; on
+// an urgent lane, where such a block is the rest of an overrun, none.
 Duration Invariants::counted(const Truth& j, const LaneTruth& l, int block) const {
   const auto& times = j.spec.times->on_device[l.device.value];
   const Duration worst = worst_of(times[static_cast<std::size_t>(block)]);
   if (j.reservation) return worst;
-  return l.base ? Duration{} : std::max(worst, longest_on_[l.device.value]);
+  if (l.base) return {};
+  if (j.spec.times->blocks_in_flight(l.device) > 1) return worst_in_batch(*j.spec.times, l.device, block);
+  return std::max(worst, longest_on_[l.device.value]);
 }
 
 // The mandatory part of reserved work is ready at its deadline, or as much later as all that has broken its
@@ -496,17 +511,40 @@ Invariants::Truth& Invariants::begins(LaneId lane, JobId id, int block, TimePoin
   const std::string what = job_words(id) + " block " + std::to_string(block);
   ++counts_.blocks;
   if (j.running) violation("one-lane", now, what + " runs on two lanes");
-  if (j.finished) violation("outcome", now, what + " begun after the job's outcome");
   if (j.freed) violation("outcome", now, what + " begun after the job was freed");
-  if (j.stop_told) violation("order", now, what + " begun after the stop");
+  if (block > j.committed) violation("order", now, what + " begun without a decision");
   if (block != j.next_block) {
     violation("order", now, what + " out of order, expected " + std::to_string(j.next_block));
   }
+  j.running = lane.value;
+  return j;
+}
+
+void Invariants::committed(LaneId lane, JobId id, int block, TimePoint now) {
+  Truth& j = truth(id);
+  LaneTruth& l = lanes_[lane.value];
+  const std::string what = job_words(id) + " block " + std::to_string(block);
+  if (j.finished) violation("outcome", now, what + " begun after the job's outcome");
+  if (j.stop_told) violation("order", now, what + " begun after the stop");
   if (now > j.spec.deadline && j.spec.on_miss == OnMiss::stop) {
     violation("time", now, what + " begun after the deadline");
   }
-  j.running = lane.value;
-  return j;
+  const int oldest = j.running ? l.block + 1 : j.next_block;
+  const bool one_by_one = l.base || oldest < j.reserved_blocks;
+  const int in_flight = one_by_one ? 1 : j.spec.times->blocks_in_flight(l.device);
+  if (block != j.committed + 1 || block - oldest >= in_flight) {
+    violation("order", now, what + " begun too early");
+  }
+  if (in_flight > 1) {
+    j.decided |= exit_bit(block);
+    j.executes |= j.told_exits & exit_bit(block);
+  }
+  j.committed = block;
+  const bool leads = !j.with;
+  if (!leads || (l.chosen == id && l.chose_at == now)) return;
+  l.chosen = id;
+  l.choice = block;
+  l.chose_at = now;
 }
 
 void Invariants::block_begun(LaneId lane, JobId id, int block, TimePoint now) {

@@ -75,6 +75,8 @@ class Invariants {
   void in_force(TaskId, TimePoint now);
 
   // --- On the lanes. ---
+  // From now on this block runs, whatever the lane is told. First of the job that leads.
+  void committed(LaneId, JobId, int block, TimePoint now);
   // A block begins now; the one before it on this lane has ended.
   void block_begun(LaneId, JobId, int block, TimePoint now);
   // And so does this block of a job that rides. After block_begun of the job that leads.
@@ -95,13 +97,17 @@ class Invariants {
     JobState state = JobState::waiting;
     std::optional<std::size_t> holder;  // lane of its grant, until the core was told that it ended
     GrantNumber grant;
-    std::optional<GrantNumber> with;    // rides, or is to ride, with that grant
+    std::optional<GrantNumber> with;  // rides, or is to ride, with that grant
     TimePoint granted_at = kNever;
     ExitMask told_exits = 0;
     bool stop_told = false;
     std::optional<std::size_t> running;  // lane of its block
     std::optional<std::size_t> last_lane;
     int next_block = 0;
+    int committed = -1;  // the last block of its grant that runs even if it is stopped
+    int reserved_blocks = 0;
+    // Of which blocks in flight it is decided whether the exit is executed, and of which it is.
+    ExitMask decided = 0, executes = 0;
     int best_exit = -1;  // told to the core, in time
     Outlook outlook;
     bool target_reached = false;
@@ -125,12 +131,17 @@ class Invariants {
     std::optional<std::size_t> base;    // of an urgent lane
     std::optional<std::size_t> urgent;  // of a base lane
     Preemption preemption = Preemption::boundary;
-    JobId current;  // whose block it runs; 0: none
+    JobId current;              // whose block it runs; 0: none
     std::vector<JobId> riders;  // with it
     int block = 0;
     TimePoint begun{};
     Duration stood_still{};  // of the block, for an urgent lane
     bool continued = false;  // its block before was one of the same job
+    // The block for which the lane had a choice last: the first of a grant, or one that joined those in
+    // flight.
+    JobId chosen;
+    int choice = 0;
+    TimePoint chose_at = kNever;
     Duration used{};         // told; never more than the time that has passed
     Duration riders_used{};  // told of a block of which the job that leads has not told yet
   };
@@ -169,7 +180,9 @@ class Invariants {
   // What the rules see of a job that would go on with `next_block`.
   Candidate candidate(const Truth&, int next_block, int best_exit) const;
   Candidate waiting_candidate(const Truth&) const;
-  Candidate running_candidate(const Truth&, const LaneTruth&) const;  // after its block
+  Candidate running_candidate(const Truth&) const;            // after what is in flight
+  static ExitMask exits_of(const Truth&, int block);          // that count for it
+  Candidate chosen_candidate(const Truth&, int block) const;  // as it will be before that block
   bool may_run(const Truth&, const LaneTruth&) const;
   bool is_evicted(const Truth&, DeviceId) const;  // its model
   bool may_move(const Truth&, DeviceId from, DeviceId to) const;
@@ -180,15 +193,16 @@ class Invariants {
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
   bool may_interrupt(const Candidate& above, const Candidate& below) const;
-  static bool ends(const Truth&, const LaneTruth&);  // with the block, as far as its lane was told
-  bool goes_on(const Truth&, const LaneTruth&, TimePoint now) const;
+  static bool ends(const Truth&);  // with what is in flight, as far as its lane was told
+  bool goes_on(const Truth&, TimePoint now) const;
   bool mandatory_done(const Truth&, int next_block, int best_exit) const;
   static bool leaves(const Truth&, TimePoint now);
   static bool waits(const Truth&, TimePoint now);
-  bool ends_here(const Truth&, const LaneTruth&) const;
+  bool ends_here(const Truth&) const;
   bool prefers(std::size_t lane, const Candidate& a, const Candidate& b) const;
   bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
   TimePoint expected_end(const LaneTruth&);
+  TimePoint expected_end(const LaneTruth&, int last);
   bool is_helped(const Truth& running, const LaneTruth&) const;
   bool more_urgent_is_away(std::size_t home, const Candidate&) const;
   bool has_budget(const Truth&) const;
@@ -203,7 +217,7 @@ class Invariants {
   ScenarioResult::Counts& counts_;
   const bool strict_;                 // nothing surprises the core: it must do at once what the rules say
   const bool punctual_;               // the core hears of everything at once
-  std::vector<Duration> longest_on_;  // block by worst times, of any model; by DeviceId
+  std::vector<Duration> longest_on_;  // what is in flight by worst times, of any model; by DeviceId
   Duration longest_block_{};          // of them
   Duration longest_overrun_{};
   std::vector<Truth> jobs_;  // by number - 1

@@ -5,6 +5,13 @@
 #include "scheduler/simulation/invariants.h"
 
 namespace einet {
+namespace {
+
+bool has_exit_behind(ExitMask exits, int block) {
+  return block + 1 < kMaxBlocks && exits >> (block + 1) != 0;
+}
+
+}  // namespace
 
 void Invariants::instant_over(TimePoint now, bool all_told) {
   if (now < last_) violation("time", now, "time goes back");
@@ -57,11 +64,10 @@ void Invariants::check_homes(TimePoint now) {
     if (mandatory_done(away, there.block, away.best_exit)) continue;
     for (const std::size_t at_home : {home, l.urgent.value_or(home)}) {
       const LaneTruth& h = lanes_[at_home];
-      if (h.current == JobId{} || h.begun != now) continue;
+      if (h.current == JobId{} || h.chosen != h.current || h.chose_at != now) continue;
       const Truth& begun = truth(h.current);
       if (h.continued && begun.demoted_at == now) continue;
-      if (prefers(home, candidate(away, there.block, away.best_exit),
-                  candidate(begun, h.block, begun.best_exit))) {
+      if (prefers(home, candidate(away, there.block, away.best_exit), chosen_candidate(begun, h.choice))) {
         violation("home", now,
                   job_words(begun.spec.id) + " begins on " + lane_words(at_home) +
                       " at the home of the more urgent " + job_words(away.spec.id) + ", which is away");
@@ -114,9 +120,20 @@ Candidate Invariants::waiting_candidate(const Truth& j) const {
   return candidate(j, j.next_block, j.best_exit);
 }
 
-Candidate Invariants::running_candidate(const Truth& j, const LaneTruth& l) const {
-  const bool executes = (j.told_exits & exit_bit(l.block)) != 0 && !j.spec.times->accuracy.empty();
-  return candidate(j, l.block + 1, executes ? std::max(l.block, j.best_exit) : j.best_exit);
+Candidate Invariants::running_candidate(const Truth& j) const {
+  return chosen_candidate(j, j.committed + 1);
+}
+
+ExitMask Invariants::exits_of(const Truth& j, int block) {
+  return (j.decided & exit_bit(block)) != 0 ? j.executes : j.told_exits;
+}
+
+Candidate Invariants::chosen_candidate(const Truth& j, int block) const {
+  int best = j.best_exit;
+  for (int b = j.next_block; b < block && !j.spec.times->accuracy.empty(); ++b) {
+    if ((exits_of(j, b) & exit_bit(b)) != 0) best = std::max(best, b);
+  }
+  return candidate(j, block, best);
 }
 
 bool Invariants::prefers(std::size_t lane, const Candidate& a, const Candidate& b) const {
@@ -209,48 +226,68 @@ bool Invariants::waits(const Truth& j, TimePoint now) {
 void Invariants::check_starts(TimePoint now) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const LaneTruth& l = lanes_[i];
-    if (!l.up || l.base || l.current == JobId{} || l.begun != now) continue;
+    if (!l.up || l.base || l.current == JobId{} || l.chosen != l.current || l.chose_at != now) continue;
     if (scenario_.policy == Policy::fifo && l.continued) continue;
     if (l.urgent && lanes_[*l.urgent].current != JobId{}) continue;  // it stands still from its start
     const Truth& j = truth(l.current);
     if (l.continued && j.demoted_at == now) continue;
+    const bool joins = l.choice > l.block;  // what is in flight
     ++counts_.compared;
     for (const std::size_t x : present_) {
       const Truth& other = jobs_[x];
       // What a lane has only just let go of could not be given to another in time.
       if (!waits(other, now) || !may_run(other, l) || other.let_go_at == now) continue;
-      if (may_await_device(other, l, Lane::free)) continue;
+      if (may_await_device(other, l, joins ? Lane::busy : Lane::free)) continue;
       // Nor what a lane of another device had to give back, for a job that was let go of there.
       const auto devices =
           std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
                         [](const auto& blocks) { return !blocks.empty(); });
       if (devices > 1 && other.taken_back_at == now) continue;
+      // What goes elsewhere by the time that what is in flight here has ended; or was to until now.
+      if (joins && other.taken_back_at == now) continue;
+      if (joins && other.holder && other.holder != i) {
+        const LaneTruth& there = lanes_[*other.holder];
+        const bool free = there.current == JobId{};
+        if (free || expected_end(there) <= expected_end(l, l.choice - 1)) continue;
+      }
       const bool outranks = all_running(l, [&](const Truth& its) {
-        return prefers(i, waiting_candidate(other), candidate(its, l.block, its.best_exit));
+        return its.committed < l.choice ||
+               prefers(i, waiting_candidate(other), chosen_candidate(its, l.choice));
       });
       if (outranks) {
         violation("rule", now,
-                  lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.block) +
+                  lane_words(i) + " begins " + job_words(j.spec.id) + " block " + std::to_string(l.choice) +
                       "; the more urgent " + job_words(other.spec.id) + " waits");
       }
     }
   }
 }
 
-// As the core must expect it.
+// As the core must expect it: of what is in flight, or of a part of that.
 TimePoint Invariants::expected_end(const LaneTruth& l) {
-  if (l.current == JobId{}) return kNever;
+  return l.current == JobId{} ? kNever : expected_end(l, truth(l.current).committed);
+}
+TimePoint Invariants::expected_end(const LaneTruth& l, int last) {
   const Truth& j = truth(l.current);
   const ModelTimes& times = *j.spec.times;
-  const BlockTime& time = times.on_device[l.device.value][static_cast<std::size_t>(l.block)];
-  const auto jobs = static_cast<int>(l.riders.size()) + 1;
-  const bool skipped =
-      all_running(l, [&](const Truth& its) { return (its.told_exits & exit_bit(l.block)) == 0; });
-  const Duration trunk = times.in_batch(time.trunk, l.device, jobs);
-  const Duration exit = skipped ? Duration{} : times.in_batch(time.exit, l.device, jobs);
   // That a state came sooner than expected is not known before its first block is reported.
-  const TimePoint begun = l.block == j.moved_before ? std::max(l.begun, j.arrives) : l.begun;
-  return begun + l.stood_still + trunk + exit;
+  TimePoint end = (l.block == j.moved_before ? std::max(l.begun, j.arrives) : l.begun) + l.stood_still;
+  for (int block = l.block; block <= last; ++block) {
+    const BlockTime& time = times.on_device[l.device.value][static_cast<std::size_t>(block)];
+    int jobs = 0;
+    bool skipped = true;
+    const auto takes_part = [&](JobId id) {
+      const Truth& its = truth(id);
+      if (its.committed < block) return;
+      ++jobs;
+      skipped &= (exits_of(its, block) & exit_bit(block)) == 0;
+    };
+    takes_part(l.current);
+    std::for_each(l.riders.begin(), l.riders.end(), takes_part);
+    end += times.in_batch(time.trunk, l.device, jobs);
+    if (!skipped) end += times.in_batch(time.exit, l.device, jobs);
+  }
+  return end;
 }
 
 bool Invariants::is_helped(const Truth& j, const LaneTruth& l) const {
@@ -340,7 +377,7 @@ void Invariants::check_quiet(TimePoint now) {
     const bool stands_still = l.urgent && lanes_[*l.urgent].current != JobId{};
     if (stands_still) continue;
     const Truth* const running = l.current == JobId{} ? nullptr : &truth(l.current);
-    const bool goes_on = running != nullptr && this->goes_on(*running, l, now);
+    const bool goes_on = running != nullptr && this->goes_on(*running, now);
     // One that came too late for the batch that runs, which the core learns at the end of the block.
     const auto comes_late = [&](const Truth& j) {
       return running != nullptr && j.holder == i && j.running != i && j.with == running->grant;
@@ -348,7 +385,7 @@ void Invariants::check_quiet(TimePoint now) {
     // Of a batch the most urgent job that goes on counts.
     const auto outranks_running = [&](const Candidate& c) {
       const auto outranked = [&](const Truth& its) {
-        return ends(its, l) || prefers_to_run(i, c, running_candidate(its, l));
+        return ends(its) || prefers_to_run(i, c, running_candidate(its));
       };
       return all_running(l, outranked) && std::all_of(present_.begin(), present_.end(), [&](std::size_t x) {
                return !comes_late(jobs_[x]) || outranked(jobs_[x]);
@@ -386,7 +423,7 @@ void Invariants::check_quiet(TimePoint now) {
         if (!only_helped && !waits_for_home) violation("conserving", now, what + " is idle");
       } else if (goes_on && outranks_running(waiting_candidate(ready))) {
         violation("preemption", now, what + " goes on with the less urgent " + job_words(running->spec.id));
-      } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running, l)) {
+      } else if (!posted_behind && !only_helped && !waits_for_home && ends_here(*running)) {
         violation("conserving", now, what + ", whose job ends, has no successor posted");
       }
     }
@@ -415,9 +452,11 @@ void Invariants::check_riders(TimePoint now) {
   }
 }
 
-bool Invariants::ends_here(const Truth& running, const LaneTruth& l) const {
+bool Invariants::ends_here(const Truth& running) const {
+  // Told to stop while it enqueued its last block, of which the core cannot know.
+  if (running.stop_told && running.decided != 0) return false;
   const auto view = core_.job(running.spec.id);
-  return view && view->plan >> l.block == 1;
+  return view && view->plan != 0 && !has_exit_behind(view->plan, running.committed);
 }
 
 // As `prefers`, but for a job that could make room for another: under fifo none does.
@@ -425,15 +464,15 @@ bool Invariants::prefers_to_run(std::size_t lane, const Candidate& a, const Cand
   return scenario_.policy != Policy::fifo && prefers(lane, a, b);
 }
 
-bool Invariants::ends(const Truth& j, const LaneTruth& l) {
-  return j.finished || j.told_exits >> l.block <= 1 || j.stop_told;
+bool Invariants::ends(const Truth& j) {
+  return j.finished || !has_exit_behind(j.told_exits, j.committed) || j.stop_told;
 }
 
 // Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
-bool Invariants::goes_on(const Truth& j, const LaneTruth& l, TimePoint now) const {
-  const Duration longest = longest_block_ + longest_overrun_;
+bool Invariants::goes_on(const Truth& j, TimePoint now) const {
+  const Duration longest = longest_block_ + longest_overrun_ * kMaxInFlight;
   const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
-  return !ends(j, l) && !expires;
+  return !ends(j) && !expires;
 }
 
 }  // namespace einet

@@ -7,7 +7,7 @@ namespace {
 
 Duration longest_on(const std::vector<std::shared_ptr<const ModelTimes>>& models, DeviceId device) {
   Duration longest{};
-  for (const auto& model : models) longest = std::max(longest, model->longest_block(device));
+  for (const auto& model : models) longest = std::max(longest, model->longest_stretch(device));
   return longest;
 }
 

@@ -27,7 +27,8 @@ constexpr int kBusyTime = 150;  // ns; what happens by itself happens before
 
 class Maker {
  public:
-  explicit Maker(std::uint64_t seed) : dice_(seed), learns_(~seed), batches_(seed * 3 + 1) {}
+  explicit Maker(std::uint64_t seed)
+      : dice_(seed), learns_(~seed), batches_(seed * 3 + 1), in_flight_(seed * 5 + 2) {}
 
   Scenario make() {
     s_.seed = dice_.next();
@@ -53,6 +54,9 @@ class Maker {
     }
     s_.survival.lived = learns_.chance(30);
     batching_ = batches_.chance(25);
+    if (in_flight_.chance(25)) {
+      for (int d = 0; d < devices_; ++d) blocks_.push_back(in_flight_.from_to(1, kMaxInFlight));
+    }
     for (int i = dice_.from_to(1, 4); i > 0; --i) s_.models.push_back(model());
     for (int i = dice_.from_to(1, 3); i > 0; --i) s_.tenants.push_back(tenant());
     const bool tasks = dice_.chance(60);
@@ -118,6 +122,7 @@ class Maker {
       }
     }
     if (batching_) batch(*model);
+    model->in_flight = blocks_;
     if (exits) {
       for (int b = 0; b < blocks; ++b) model->accuracy.push_back(dice_.from_to(0, 100) / 100.0);
       if (dice_.chance(70)) std::sort(model->accuracy.begin(), model->accuracy.end());
@@ -252,12 +257,13 @@ class Maker {
   }
 
   Dice dice_;
-  Dice learns_, batches_;  // their own, so that a world stays what it was otherwise
+  Dice learns_, batches_, in_flight_;  // their own, so that a world stays what it was otherwise
   Scenario s_;
   int devices_ = 1;
   int faster_ = 1;      // the second device, by so much
   bool moves_ = false;  // jobs between them
   bool batching_ = false;
+  std::vector<int> blocks_;  // in flight, by device; empty: 1
   bool wild_ = false;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "scheduler/simulation/simulated_lane.h"
 
@@ -13,10 +15,11 @@ struct Overloaded : Ts... {
   using Ts::operator()...;
 };
 
-// What the recorded jobs do on the lanes of one device.
+// What the recorded jobs do on a lane.
 class Work final : public SimulatedWork {
  public:
-  Work(const Recording& recording, DeviceId device) : recording_(recording), device_(device) {}
+  Work(const Recording& recording, DeviceId device, bool urgent)
+      : recording_(recording), device_(device), urgent_(urgent) {}
 
   // A block of no time would be over before it began.
   Duration trunk(JobId id, int block, int jobs) override {
@@ -25,6 +28,7 @@ class Work final : public SimulatedWork {
   Duration exit(JobId id, int block, int jobs) override {
     return model(id).in_batch(times(id, block).exit, device_, jobs);
   }
+  int in_flight(JobId id) override { return urgent_ ? 1 : model(id).blocks_in_flight(device_); }
   std::optional<ExitAnswer> answer(JobId id, int exit) override {
     const RecordedJob& job = recording_.jobs[id.value - 1];
     const auto known = std::find_if(job.answers.begin(), job.answers.end(),
@@ -43,6 +47,7 @@ class Work final : public SimulatedWork {
 
   const Recording& recording_;
   const DeviceId device_;
+  const bool urgent_;
 };
 
 // The core's id of a job is its index, plus 1.
@@ -50,8 +55,6 @@ class Player final : private Commands, private Observer {
  public:
   explicit Player(const Recording& recording)
       : recording_(recording), core_(recording.options, *this, *this) {
-    work_.reserve(recording.devices.size());  // lanes refer to its elements
-    for (std::uint32_t d = 0; d < recording.devices.size(); ++d) work_.emplace_back(recording, DeviceId{d});
     replay_.jobs.resize(recording.jobs.size());
     best_.resize(recording.jobs.size());
   }
@@ -75,6 +78,7 @@ class Player final : private Commands, private Observer {
 
  private:
   struct Lane {
+    std::unique_ptr<Work> work;
     SimulatedLane lane;
     DeviceId device;
     std::optional<LaneId> base;  // of an urgent lane
@@ -118,7 +122,9 @@ class Player final : private Commands, private Observer {
   void feed(const input::SetShare& what) { core_.set_share(what.tenant, what.share, now_); }
 
   void add_lane(LaneId id, DeviceId device, std::optional<LaneId> base) {
-    lanes_.emplace(id, Lane{SimulatedLane(id, work_[device.value], newest_[id]), device, base});
+    auto work = std::make_unique<Work>(recording_, device, base.has_value());
+    SimulatedLane lane(id, *work, newest_[id]);
+    lanes_.emplace(id, Lane{std::move(work), std::move(lane), device, base});
   }
 
   // ---- lanes ----
@@ -182,7 +188,6 @@ class Player final : private Commands, private Observer {
 
   const Recording& recording_;
   Core core_;
-  std::vector<Work> work_;        // by DeviceId
   std::map<LaneId, Lane> lanes_;  // that are up
   std::map<LaneId, GrantNumber> newest_;
   std::vector<ExitAnswer> best_;  // by job

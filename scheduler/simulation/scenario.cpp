@@ -120,6 +120,7 @@ class Reader {
       if (!rises || (!batch.empty() && batch[0] != 1)) {
         on.fail("batch", "expected how much longer a block takes for 1, 2, … jobs: from 1 on, never falling");
       }
+      const std::int64_t in_flight = on.integer("in_flight", 1, kMaxInFlight, 1);
       on.close();
       if (!document_.finish()) return times;
       if (times->blocks() != 0 && static_cast<std::size_t>(times->blocks()) != trunk.size()) {
@@ -135,6 +136,10 @@ class Reader {
       if (!batch.empty()) {
         if (times->batch.size() <= device) times->batch.resize(device + 1);
         times->batch[device] = batch;
+      }
+      if (in_flight > 1) {
+        if (times->in_flight.size() <= device) times->in_flight.resize(device + 1, 1);
+        times->in_flight[device] = static_cast<int>(in_flight);
       }
       if (!moves) continue;
       if (times->moves.size() <= device) times->moves.resize(device + 1);
@@ -328,6 +333,8 @@ void write_model(Writer& w, const ModelTimes& model) {
     times("worst_trunk", &BlockTime::worst_trunk);
     times("worst_exit", &BlockTime::worst_exit);
     if (d < model.batch.size() && !model.batch[d].empty()) w.list("batch", model.batch[d], Writer::text);
+    const int in_flight = model.blocks_in_flight(DeviceId{static_cast<std::uint32_t>(d)});
+    if (in_flight > 1) w.number("in_flight", in_flight);
     if (d >= model.moves.size() || model.moves[d].empty()) continue;
     const auto moves = [&](std::string_view key, Duration MoveTime::*which) {
       w.list(key, model.moves[d], [&](const MoveTime& m) { return '"' + format_duration(m.*which) + '"'; });

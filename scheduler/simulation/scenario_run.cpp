@@ -105,6 +105,12 @@ class Run final : private Commands, private Observer, private Promises::Listener
       const BlockTime& time = run.time(job, device, exit);
       return in_batch(job, run.truly(Draw::exit, job, exit, time.exit, time.worst_exit, Duration{}), jobs);
     }
+    int in_flight(JobId job) override {
+      return base ? 1 : run.jobs_[job.value - 1].times->blocks_in_flight(device);
+    }
+    void commits(JobId job, int block) override {
+      if (run.check_) run.check_->committed(id, job, block, run.now_);
+    }
     void rides(JobId job, int block) override {
       if (run.check_) run.check_->rides(id, job, block, run.now_);
       run.jobs_[job.value - 1].last_lane = id;

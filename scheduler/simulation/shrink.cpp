@@ -174,6 +174,7 @@ class Shrinker {
   void simpler_model(std::size_t m) {
     attempt([&](Scenario& s) { change_model(s, m, [](ModelTimes& t) { t.moves.clear(); }); });
     attempt([&](Scenario& s) { change_model(s, m, [](ModelTimes& t) { t.batch.clear(); }); });
+    attempt([&](Scenario& s) { change_model(s, m, [](ModelTimes& t) { t.in_flight.clear(); }); });
     attempt([&](Scenario& s) {
       change_model(s, m, [](ModelTimes& t) {
         t.accuracy.clear();

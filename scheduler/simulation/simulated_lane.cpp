@@ -101,26 +101,63 @@ void SimulatedLane::go_on(TimePoint now) {
       }
       running_ = std::exchange(first_, std::exchange(second_, std::nullopt));
       block_ = running_->grant.first_block;
+      in_flight_ = work_.in_flight(running_->grant.job);
       gather();
     }
+    // One that was left out of what is in flight has no way back.
     for (std::size_t i = riders_.size(); i-- > 0;) {
-      if (riders_[i].stop) end_rider(i, GrantEnd::stopped);
+      const bool left_out = riders_[i].stop || running_->committed >= block_;
+      if (riders_[i].committed < block_ && left_out) end_rider(i, GrantEnd::stopped);
     }
-    if (running_->stop) {
+    const bool in_flight = running_->committed >= block_;
+    if (running_->stop && !in_flight) {
       end_grant(GrantEnd::stopped);
     } else if (running_->fails) {
       end_grant(GrantEnd::not_moved);
     } else {
+      commit();
       begin_block(now);
     }
   }
 }
 
+// Whether blocks are enqueued behind the one in progress; then their exits are decided, too.
+bool SimulatedLane::runs_ahead() const {
+  return in_flight_ > 1 && block_ >= running_->grant.reserved_blocks;
+}
+
+// At a boundary: what the lane cannot be kept from any more.
+void SimulatedLane::commit() {
+  const auto goes_on = [](const Held& held, int block) {
+    return !held.stop && block < kMaxBlocks && held.grant.exits >> block != 0;
+  };
+  const auto take = [&](Held& held, int block) {
+    held.committed = block;
+    if (runs_ahead()) held.executes |= held.grant.exits & exit_bit(block);
+    work_.commits(held.grant.job, block);
+  };
+  const int end = block_ + (runs_ahead() ? in_flight_ : 1);
+  for (int block = running_->committed + 1; block < end; ++block) {
+    if (block > block_ && !goes_on(*running_, block)) return;
+    take(*running_, block);
+    for (Held& rider : riders_) {
+      if (rider.committed + 1 == block && (block == block_ || goes_on(rider, block))) take(rider, block);
+    }
+  }
+}
+
+bool SimulatedLane::is_done(const Held& held) const {
+  return held.committed < block_ && (block_ >= kMaxBlocks || (held.grant.exits >> block_) == 0);
+}
+
 // Those that ride with the grant that begins.
 void SimulatedLane::gather() {
   begun_ = running_->grant.number;
+  running_->committed = block_ - 1;
   for (const Held& held : to_ride_) {
-    if (held.grant.with == begun_) riders_.push_back(held);
+    if (held.grant.with != begun_) continue;
+    riders_.push_back(held);
+    riders_.back().committed = block_ - 1;
   }
   std::erase_if(to_ride_, [&](const Held& held) { return held.grant.with == begun_; });
 }
@@ -145,7 +182,10 @@ void SimulatedLane::begin_block(TimePoint now) {
 // The trunk or the exit of the running block has ended; a block is not over before its exit.
 void SimulatedLane::end_part(TimePoint now) {
   if (!in_exit_) {
-    const auto look = [&](Held& held) { return held.executes = (held.grant.exits & exit_bit(block_)) != 0; };
+    const auto look = [&](Held& held) {
+      if (!runs_ahead()) held.executes |= held.grant.exits & exit_bit(block_);
+      return (held.executes & exit_bit(block_)) != 0;
+    };
     bool with_exit = look(*running_);
     for (Held& rider : riders_) with_exit |= look(rider);
     if (with_exit) {
@@ -168,7 +208,7 @@ void SimulatedLane::end_block(TimePoint now) {
                       .end = now,
                       .answer = {},
                       .used = its};
-    if (held.executes) block.answer = work_.answer(held.grant.job, block_);
+    if ((held.executes & exit_bit(block_)) != 0) block.answer = work_.answer(held.grant.job, block_);
     records_.push_back({.block = block, .ended = {}, .grant = held.grant.number});
   };
   for (const Held& rider : riders_) report(rider, share);
@@ -176,9 +216,6 @@ void SimulatedLane::end_block(TimePoint now) {
   in_block_ = false;
   next_event_ = kNever;
   ++block_;
-  const auto is_done = [&](const Held& held) {
-    return block_ >= kMaxBlocks || (held.grant.exits >> block_) == 0;
-  };
   for (std::size_t i = riders_.size(); i-- > 0;) {
     if (is_done(riders_[i])) end_rider(i, GrantEnd::done);
   }

@@ -18,6 +18,11 @@ class SimulatedWork {
   virtual Duration trunk(JobId, int block, int jobs) = 0;
   // Asked only for exits that are executed, by one of them at least. >= 0
   virtual Duration exit(JobId, int exit, int jobs) = 0;
+  // How many blocks of this job the lane has in flight; asked when its grant begins.
+  virtual int in_flight(JobId) { return 1; }
+  // From now on this block of the job runs, whatever the lane is told: it begins, or is enqueued behind one
+  // that has begun. First of the job that leads.
+  virtual void commits(JobId, int /*block*/) {}
   // This block of a job that rides begins, too.
   virtual void rides(JobId, int /*block*/) {}
   virtual std::optional<ExitAnswer> answer(JobId, int exit) = 0;
@@ -75,13 +80,17 @@ class SimulatedLane {
     TimePoint arrives{};  // the job's state
     bool fails = false;   // it does not
     bool stop = false;
-    bool executes = false;  // the exit of the block in progress
+    int committed = -1;     // the last block that runs even if it is stopped
+    ExitMask executes = 0;  // of those blocks
   };
   template <class F>
   void with_grant(GrantNumber, F&& f);
   void gather();
   void give_up_late();
   void end_rider(std::size_t index, GrantEnd);
+  void commit();
+  bool runs_ahead() const;
+  bool is_done(const Held&) const;
   void begin_block(TimePoint now);
   void end_part(TimePoint now);
   void end_block(TimePoint now);
@@ -98,6 +107,7 @@ class SimulatedLane {
   GrantNumber begun_;          // the newest
   GrantNumber newest_;
   int block_ = 0;          // of running_: in progress, or the next
+  int in_flight_ = 1;      // of its blocks, at most
   bool in_block_ = false;  // else between two
   bool in_exit_ = false;
   TimePoint block_start_{};
