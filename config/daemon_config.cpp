@@ -184,6 +184,7 @@ class Reader {
       d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
       d.memory = table.bytes("memory", d.memory);
       d.batch = read_int(table, "batch", 1, kMaxBatch, d.batch);
+      d.in_flight = read_int(table, "in_flight", 1, kMaxInFlight, d.in_flight);
       read_cores(table, d, pinned, c.warnings);
       if (d.is_gpu()) {
         read_gpu(table, d);
@@ -191,6 +192,9 @@ class Reader {
         if (d.batch != 1)
           table.fail("batch", found(std::to_string(d.batch)) +
                                   "1, or none, for lanes on a processor: jobs run one by one there");
+        if (d.in_flight != 1)
+          table.fail("in_flight", found(std::to_string(d.in_flight)) +
+                                      "1, or none, for lanes on a processor: they run block by block");
         d.preemption = table.choice("preemption", kPreemptions, d.preemption);
         if (d.has_urgent_lanes()) check_preemption(table, d, c.warnings);
         threads += d.lanes * d.threads;  // those of a GPU's lanes sleep
@@ -386,7 +390,8 @@ std::string summary(const DaemonConfig& c) {
            ", threads per lane " + std::to_string(d.threads) +
            (d.cores.empty() ? ", not pinned" : ", pinned") +
            (d.memory.value == 0 ? "" : ", memory " + format_bytes(d.memory)) +
-           (d.batch == 1 ? "" : ", batches of up to " + std::to_string(d.batch)) + ", preemption " +
+           (d.batch == 1 ? "" : ", batches of up to " + std::to_string(d.batch)) +
+           (d.in_flight == 1 ? "" : ", blocks in flight " + std::to_string(d.in_flight)) + ", preemption " +
            d.preemption + "\n";
   }
   for (const TenantConfig& t : c.tenants) {

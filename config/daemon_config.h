@@ -32,6 +32,7 @@ struct DeviceConfig {
   // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.
   std::vector<int> cores{};
   int batch = 1;       // of a GPU: as many jobs at most run a block at once; 1 … kMaxBatch
+  int in_flight = 1;   // of a GPU: so many blocks of a job at most are enqueued at a time; 1 … kMaxInFlight
   ByteCount memory{};  // for weights and the states of jobs; zero: as much as the device has
   // One of preemption_names(). Where that cannot be had, the reader of the file has put "boundary" here and a
   // sentence among the warnings.

@@ -43,9 +43,9 @@ std::uint64_t CatalogModel::elements() const {
   return n;
 }
 
-Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t devices,
+Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::vector<int> in_flight,
                               std::string_view expect) {
-  Catalog catalog(devices, expect);
+  Catalog catalog(std::move(in_flight), expect);
   std::error_code code;
   std::filesystem::directory_iterator entries(folder, code);
   for (; !code && entries != std::filesystem::directory_iterator(); entries.increment(code)) {
@@ -58,7 +58,7 @@ Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::size_t d
   std::sort(catalog.paths_.begin(), catalog.paths_.end());
   for (const std::filesystem::path& path : catalog.paths_) {
     CatalogModel model;
-    model.evicted.resize(devices);
+    model.evicted.resize(catalog.in_flight_.size());
     model.name = escape(path.stem().string(), 64);
     model.well_named = is_model_name(path.stem().string());
     model.reason =
@@ -115,12 +115,13 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   }
   ModelTimes times;
   if (model.loaded()) times = *model.times;
-  times.on_device.resize(devices_);
+  times.on_device.resize(in_flight_.size());
   times.on_device[device.value] = block_times(description);
-  times.moves.resize(devices_);
+  times.moves.resize(in_flight_.size());
   times.moves[device.value] = move_times(description);
-  times.batch.resize(devices_);
+  times.batch.resize(in_flight_.size());
   times.batch[device.value] = description.batch;
+  times.in_flight = in_flight_;
   times.accuracy = description.accuracy;
   // Without a CS-profile the core must still know that the model has exits, and that deeper is better.
   for (int b = static_cast<int>(times.accuracy.size()); b < description.blocks; ++b) {

@@ -34,8 +34,9 @@ struct CatalogModel {
 class Catalog {
  public:
   // Lists NAME.einet/ in the folder, sorted by name. Error: the folder cannot be read, names the path.
-  // `expect`: PlannerConfig::expect, what models' times have a forecast for.
-  static Result<Catalog> scan(const std::filesystem::path& folder, std::size_t devices,
+  // `in_flight`: DeviceConfig::in_flight of each device. `expect`: PlannerConfig::expect, what models' times
+  // have a forecast for.
+  static Result<Catalog> scan(const std::filesystem::path& folder, std::vector<int> in_flight,
                               std::string_view expect);
 
   std::size_t size() const { return models_.size(); }
@@ -61,10 +62,11 @@ class Catalog {
   }
 
  private:
-  Catalog(std::size_t devices, std::string_view expect) : devices_(devices), expect_(expect) {}
+  Catalog(std::vector<int> in_flight, std::string_view expect)
+      : in_flight_(std::move(in_flight)), expect_(expect) {}
   std::shared_ptr<const Forecast> forecast(const PredictorParameters&) const;
 
-  std::size_t devices_;
+  std::vector<int> in_flight_;  // by DeviceId
   std::string expect_;
   std::vector<CatalogModel> models_;
   std::vector<std::filesystem::path> paths_;

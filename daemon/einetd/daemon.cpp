@@ -209,7 +209,9 @@ class Daemon {
 }  // namespace
 
 Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path& worker) {
-  Result<Catalog> catalog = Catalog::scan(config.models, config.devices.size(), config.planner.expect);
+  std::vector<int> in_flight;
+  for (const DeviceConfig& device : config.devices) in_flight.push_back(device.in_flight);
+  Result<Catalog> catalog = Catalog::scan(config.models, in_flight, config.planner.expect);
   if (!catalog) return catalog.error();
   Result<std::unique_ptr<Arena>> arena = Arena::create(config.limits.arena);
   if (!arena) return arena.error();

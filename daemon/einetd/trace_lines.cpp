@@ -213,6 +213,7 @@ std::string format_model(TimePoint at, const std::string& model, const std::stri
     });
   }
   if (times.largest_batch(id) > 1) line.add_list("batch", times.batch[id.value], number);
+  if (times.blocks_in_flight(id) > 1) line.add("in_flight", times.blocks_in_flight(id));
   return line.finish();
 }
 

@@ -161,6 +161,10 @@ TEST(DaemonConfig, KnowsGpusByTheirNames) {
               HasSubstr("batch: found \"2\"; expected 1, or none"));
   EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nbatch = 9")), HasSubstr("device[0].batch: "));
   EXPECT_EQ(parse(with_gpu("name = 'cuda:0'\nbatch = 8"))->devices[0].batch, 8);
+  EXPECT_THAT(error_of("[[device]]\nname = 'cpu'\nin_flight = 2"),
+              HasSubstr("in_flight: found \"2\"; expected 1, or none"));
+  EXPECT_THAT(error_of(with_gpu("name = 'cuda:0'\nin_flight = 5")), HasSubstr("device[0].in_flight: "));
+  EXPECT_EQ(parse(with_gpu("name = 'cuda:0'\nin_flight = 4"))->devices[0].in_flight, 4);
   // A stream's priority is to be had everywhere.
   const auto urgent = parse(with_gpu("name = 'cuda:0'\npreemption = 'instant'"));
   ASSERT_TRUE(urgent) << urgent.error().message;

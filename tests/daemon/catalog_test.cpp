@@ -37,19 +37,19 @@ TEST(Catalog, ListsPackagesByNameAndNothingElse) {
   for (const char* name : {"b.einet", "a.einet", "readme.txt", "we ird.einet"}) {
     std::filesystem::create_directory(folder.path() / name);
   }
-  const Catalog catalog = *Catalog::scan(folder.path(), 1, "lookalikes");
+  const Catalog catalog = *Catalog::scan(folder.path(), {1}, "lookalikes");
   ASSERT_EQ(catalog.size(), 3u);
   EXPECT_EQ(catalog.model(ModelId{0}).name, "a");
   EXPECT_EQ(catalog.model(ModelId{1}).name, "b");
   EXPECT_THAT(catalog.model(ModelId{2}).reason, HasSubstr("1 to 64 letters"));
-  EXPECT_THAT(Catalog::scan("/nowhere", 1, "lookalikes").error().message,
+  EXPECT_THAT(Catalog::scan("/nowhere", {1}, "lookalikes").error().message,
               HasSubstr("/nowhere: cannot read the model directory"));
 }
 
 TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");
-  Catalog catalog = *Catalog::scan(folder.path(), 2, "lookalikes");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1}, "lookalikes");
   const ModelId a{0};
   EXPECT_FALSE(catalog.model(a).loaded());
   catalog.refused(a, DeviceId{0}, "no such operation");
@@ -66,7 +66,7 @@ TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
 TEST(Catalog, ExitsWithoutMeasuredAccuracyCountAsBetterTheDeeper) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");
-  Catalog catalog = *Catalog::scan(folder.path(), 1, "lookalikes");
+  Catalog catalog = *Catalog::scan(folder.path(), {1}, "lookalikes");
   lane::ModelDescription four_blocks = description("x");
   four_blocks.blocks = 4;
   four_blocks.times.resize(4);
@@ -78,7 +78,7 @@ TEST(Catalog, ExitsWithoutMeasuredAccuracyCountAsBetterTheDeeper) {
 TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");
-  Catalog catalog = *Catalog::scan(folder.path(), 2, "lookalikes");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1}, "lookalikes");
   const ModelId a{0};
   lane::ModelDescription no_profile = description("x");
   no_profile.times.clear();
@@ -91,7 +91,7 @@ TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
 TEST(Catalog, AfterAReloadAPackageMayHaveChangedButNotItsShape) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");
-  Catalog catalog = *Catalog::scan(folder.path(), 2, "lookalikes");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1}, "lookalikes");
   const ModelId a{0};
   ASSERT_TRUE(load(catalog, a, DeviceId{0}, description("x")));
   ASSERT_TRUE(load(catalog, a, DeviceId{1}, description("x")));

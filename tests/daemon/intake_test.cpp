@@ -44,7 +44,7 @@ class IntakeTest : public testing::Test {
     for (const char* name : {"broken", "digits"}) {
       std::filesystem::create_directory(folder_.path() / (std::string(name) + ".einet"));
     }
-    catalog_.emplace(*Catalog::scan(folder_.path(), 1, "lookalikes"));
+    catalog_.emplace(*Catalog::scan(folder_.path(), {1}, "lookalikes"));
     catalog_->refused(ModelId{0}, DeviceId{0}, "weights.safetensors: wrong checksum");
     const auto times = catalog_->times_with(ModelId{1}, DeviceId{0}, description());
     EXPECT_TRUE(times);

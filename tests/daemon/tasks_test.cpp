@@ -46,7 +46,7 @@ class TasksTest : public testing::Test {
     for (const char* name : {"a", "b"}) {
       std::filesystem::create_directory(folder_.path() / (std::string(name) + ".einet"));
     }
-    catalog_.emplace(*Catalog::scan(folder_.path(), 1, "lookalikes"));
+    catalog_.emplace(*Catalog::scan(folder_.path(), {1}, "lookalikes"));
     start();
   }
 

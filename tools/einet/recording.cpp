@@ -252,6 +252,7 @@ class Reader {
         batch.push_back(*n);
       }
     }
+    const auto in_flight = static_cast<int>(f.integer("in_flight", 1, kMaxInFlight, 1));
     if (!f.ok()) return;
     if (!accuracy.empty() && !blocks.empty() && accuracy.size() != blocks.size()) {
       return f.fail("accuracy has " + std::to_string(accuracy.size()) + " entries and blocks_ns " +
@@ -270,6 +271,8 @@ class Reader {
     times.moves[device->value] = std::move(moves);
     times.batch.resize(out().devices.size());
     times.batch[device->value] = std::move(batch);
+    times.in_flight.resize(out().devices.size(), 1);
+    times.in_flight[device->value] = in_flight;
     times.accuracy = std::move(accuracy);
     models_[id.value] = std::make_shared<const ModelTimes>(std::move(times));
   }
