@@ -97,6 +97,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::start(const std::filesyste
   if (real_time) configure.reserved_priority = kReservedLanePriority;
   if (real_time && configure.urgent_lanes) configure.urgent_priority = kUrgentLanePriority;
   configure.largest_batch = device.batch;
+  configure.in_flight = device.in_flight;
   configure.memory = device.memory;
   configure.down = UniqueFd(::dup(worker->channel_.down_fd()));
   configure.up = UniqueFd(::dup(worker->channel_.up_fd()));

@@ -9,7 +9,7 @@
 namespace einet {
 namespace {
 
-struct FixedWork final : SimulatedWork {
+struct FixedWork : SimulatedWork {
   Duration trunk(JobId, int, int) override { return Duration{10}; }
   Duration exit(JobId, int, int) override { return Duration{4}; }
   std::optional<ExitAnswer> answer(JobId, int exit) override { return ExitAnswer{.exit = exit}; }
@@ -77,6 +77,48 @@ TEST_F(ALane, RunsWhatRidesAtTheSameTimeAndLetsAllPartWithTheOneThatLeads) {
   found.clear();
   tell();
   EXPECT_EQ(found, "2@28/7 3@28/7! 2stopped 3done ");
+}
+
+struct TwoInFlight : FixedWork {
+  int in_flight(JobId) override { return 2; }
+  void commits(JobId, int block) override { committed.push_back(block); }
+  std::vector<int> committed;
+};
+
+TEST(ALaneWithTwoBlocksInFlight, DecidesABlockWhenTheOneBeforeBegins) {
+  TwoInFlight work;
+  SimulatedLane lane(LaneId{0}, work);
+  lane.post({.lane = {}, .number = GrantNumber{1}, .job = JobId{1}, .first_block = 0, .exits = 0b11111});
+  lane.act(at(0));
+  EXPECT_EQ(work.committed, (std::vector{0, 1}));
+  lane.set_exits(GrantNumber{1}, 0b10000);  // too late for these two
+  lane.act(at(10));
+  lane.act(at(14));
+  EXPECT_EQ(work.committed, (std::vector{0, 1, 2}));
+  lane.stop(GrantNumber{1});
+  for (const int t : {24, 28, 38}) lane.act(at(t));
+  const std::vector<LaneRecord> records = lane.take_records();
+  ASSERT_EQ(records.size(), 4u);
+  EXPECT_TRUE(records[0].block->answer && records[1].block->answer);
+  EXPECT_FALSE(records[2].block->answer) << "block 2";
+  EXPECT_EQ(records[3].ended, GrantEnd::stopped);
+}
+
+TEST(ALaneWithTwoBlocksInFlight, RunsReservedBlocksOneByOne) {
+  TwoInFlight work;
+  SimulatedLane lane(LaneId{0}, work);
+  lane.post({.lane = {},
+             .number = GrantNumber{1},
+             .job = JobId{1},
+             .first_block = 0,
+             .exits = 0b10000,
+             .reserved_blocks = 2});
+  lane.act(at(0));
+  EXPECT_EQ(work.committed, (std::vector{0}));
+  lane.act(at(10));
+  EXPECT_EQ(work.committed, (std::vector{0, 1}));
+  lane.act(at(20));
+  EXPECT_EQ(work.committed, (std::vector{0, 1, 2, 3}));
 }
 
 TEST_F(ALane, StandsStillWhileItIsSuspendedAndDoesNotCountThatTime) {

@@ -223,9 +223,10 @@ std::vector<nlohmann::json> RunningDaemon::trace() const {
   return events;
 }
 
-std::string broken_promises(const std::vector<nlohmann::json>& trace) {
+std::string broken_promises(const std::vector<nlohmann::json>& trace, int in_flight) {
   std::string out;
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> stopped;  // by lane and grant
+  std::map<std::pair<std::int64_t, std::int64_t>, int> after_stop;        // blocks
   std::map<std::int64_t, int> outcomes;                                   // by job
   for (const nlohmann::json& e : trace) {
     if (e["event"] == "stop") stopped[{e["lane"], e["grant"]}] = e["at_ns"];
@@ -236,8 +237,8 @@ std::string broken_promises(const std::vector<nlohmann::json>& trace) {
   for (const nlohmann::json& e : trace) {
     if (e["event"] != "block") continue;
     const auto stop = stopped.find({e["lane"], e["grant"]});
-    if (stop != stopped.end() && e["start_ns"] > stop->second)
-      out += "started after its stop: " + e.dump() + "\n";
+    if (stop == stopped.end() || e["start_ns"] <= stop->second) continue;
+    if (++after_stop[stop->first] >= in_flight) out += "started after its stop: " + e.dump() + "\n";
   }
   for (const auto& [job, count] : outcomes) {
     if (count != 1) out += "job " + std::to_string(job) + " has " + std::to_string(count) + " outcomes\n";

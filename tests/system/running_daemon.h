@@ -85,9 +85,9 @@ class RunningDaemon {
   std::string log_;
 };
 
-// What no trace may show: a block that starts on a lane after its grant was told to stop, a job with no
-// outcome or with two. Empty: it shows none.
-std::string broken_promises(const std::vector<nlohmann::json>& trace);
+// What no trace may show: blocks that start on a lane after their grant was told to stop, but for those in
+// flight then; a job with no outcome or with two. Empty: it shows none.
+std::string broken_promises(const std::vector<nlohmann::json>& trace, int in_flight = 1);
 
 // A job of this model with an input of zeros.
 client::JobRequest job_of(const SyntheticPackage&, int priority = 0);
