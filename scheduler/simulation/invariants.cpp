@@ -535,6 +535,7 @@ void Invariants::committed(LaneId lane, JobId id, int block, TimePoint now) {
   if (block != j.committed + 1 || block - oldest >= in_flight) {
     violation("order", now, what + " begun too early");
   }
+  counts_.enqueued += block > oldest;
   if (in_flight > 1) {
     j.decided |= exit_bit(block);
     j.executes |= j.told_exits & exit_bit(block);

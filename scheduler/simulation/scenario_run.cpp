@@ -630,6 +630,7 @@ void ScenarioResult::Counts::add(const Counts& c) {
   late_withdrawals += c.late_withdrawals;
   lost_lanes += c.lost_lanes;
   batched += c.batched;
+  enqueued += c.enqueued;
   moved += c.moved;
   failed_moves += c.failed_moves;
   evictions += c.evictions;

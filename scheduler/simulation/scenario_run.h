@@ -37,7 +37,7 @@ struct ScenarioResult {
   // How often what the checks are about took place.
   struct Counts {
     std::uint64_t jobs = 0, blocks = 0, preemptions = 0, withdrawals = 0, late_withdrawals = 0,
-                  lost_lanes = 0, batched = 0, moved = 0, failed_moves = 0, evictions = 0;
+                  lost_lanes = 0, batched = 0, enqueued = 0, moved = 0, failed_moves = 0, evictions = 0;
     std::uint64_t rejected_full = 0, replans = 0, suspended = 0, throttled = 0, overran = 0;
     std::uint64_t accepted_tasks = 0, refused_tasks = 0;
     std::uint64_t guaranteed = 0;  // jobs whose deadline had to be met

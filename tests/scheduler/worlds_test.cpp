@@ -26,6 +26,7 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
   EXPECT_GT(total.late_withdrawals, 500u);
   EXPECT_GT(total.lost_lanes, 500u);
   EXPECT_GT(total.batched, 500u);
+  EXPECT_GT(total.enqueued, 5000u);
   EXPECT_GT(total.moved, 200u);
   EXPECT_GT(total.failed_moves, 5u);
   EXPECT_GT(total.evictions, 20u);
@@ -57,6 +58,9 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            61351412ULL,  // a plan for a block behind the last
            60713300ULL,  // a decision without end, on two devices
            60110567ULL,  // less urgent work on the urgent lane of a home whose work was away
+           1094868ULL,   // a lane left its job though what had come for it went elsewhere
+           1189231ULL,   // a job stopped before its first block, as it was to make room behind its third
+           2016972ULL,   // what had left a batch counted for blocks in flight behind
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
     EXPECT_TRUE(result.violations.empty())

@@ -33,7 +33,7 @@ class GpuCheck(unittest.TestCase):
         self.assertGreater(report["profile"]["b-alexnet-digits"]["cpu"]["trunk"], 0)
         for preemption in ("boundary", "instant"):
             self.assertGreater(report["lanes"][preemption]["flood_networks_per_s"], 0)
-        self.assertEqual(report["batches"], "GPUs only")
+        self.assertEqual((report["batches"], report["in_flight"]), ("GPUs only", "GPUs only"))
         self.assertTrue(report["tasks"]["accepted"]["accepted"])
         moves = report["moves"]
         self.assertEqual(set(moves["fine-resnet-digits"]), {"cpu", "beside"})
@@ -45,10 +45,11 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(again.stdout.count("\n"), 1, again.stdout)
         self.assertEqual(same, report)
 
-    def test_tries_batches_on_something_like_a_gpu(self):
-        ran, report = self.check("--device", "synthetic-gpu", "batches")
+    def test_tries_batches_and_blocks_in_flight_on_something_like_a_gpu(self):
+        ran, report = self.check("--device", "synthetic-gpu", "batches", "in_flight")
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         self.assertGreater(report["batches"]["batched_blocks"], 0)
+        self.assertEqual({len(found["flood_networks_per_s"]) for found in report["in_flight"].values()}, {2})
 
     def test_says_that_there_is_no_such_gpu_and_tries_it_again(self):
         for _ in range(2):
