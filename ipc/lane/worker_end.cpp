@@ -303,6 +303,15 @@ class BatchRun {
   };
 
   static constexpr Jobs bit(std::size_t n) { return Jobs{1} << n; }
+  // Calls f(n) for each of them, the one that leads last.
+  template <class F>
+  static void for_each(Jobs jobs, F&& f) {
+    while (jobs != 0) {
+      const auto n = static_cast<std::size_t>(std::bit_width(jobs) - 1);
+      jobs &= ~bit(n);
+      f(n);
+    }
+  }
   Committed& committed(int block) { return committed_[static_cast<std::size_t>(block) % kMaxInFlight]; }
 
   Rank rank() const {
@@ -332,9 +341,9 @@ class BatchRun {
   // Those whose exits of this block are to be executed.
   Jobs wanted(int block, Jobs jobs) const {
     Jobs answers = 0;
-    for (std::size_t n = 0; n < kMaxBatch; ++n) {
-      if ((jobs & bit(n)) != 0 && (lane_.control(n).exits & exit_bit(block)) != 0) answers |= bit(n);
-    }
+    for_each(jobs, [&](std::size_t n) {
+      if ((lane_.control(n).exits & exit_bit(block)) != 0) answers |= bit(n);
+    });
     return answers;
   }
 
@@ -348,17 +357,13 @@ class BatchRun {
     while (may_commit()) {
       const Jobs jobs = committed(next_ - 1).jobs;
       Jobs going = 0;
-      for (std::size_t n = 0; n < kMaxBatch; ++n) {
-        if ((jobs & bit(n)) == 0) continue;
+      for_each(jobs, [&](std::size_t n) {
         ends_[n] = end_of(n, n == 0 ? leads : lane_.control(n));
         if (ends_[n] == End::none) going |= bit(n);
-      }
+      });
       if ((going & bit(0)) == 0) {
         // What rides ends with it.
-        for (std::size_t n = 1; n < kMaxBatch; ++n) {
-          if ((going & bit(n)) != 0) ends_[n] = End::stopped;
-        }
-        return;
+        return for_each(going, [&](std::size_t n) { ends_[n] = End::stopped; });
       }
       commit(going);
       leads = lane_.control();
@@ -373,9 +378,7 @@ class BatchRun {
   }
 
   void fail(int block, Jobs jobs) {
-    for (std::size_t n = 0; n < kMaxBatch; ++n) {
-      if ((jobs & bit(n)) != 0) failed_at_[n] = std::min(failed_at_[n], block);
-    }
+    for_each(jobs, [&](std::size_t n) { failed_at_[n] = std::min(failed_at_[n], block); });
   }
 
   void finish_oldest() {
@@ -395,12 +398,10 @@ class BatchRun {
                     .used = share,
                     .answer = {},
                     .scores = {}};
-    // Those that ride tell first.
-    for (std::size_t n = kMaxBatch; n-- > 0;) {
-      if ((done.jobs & bit(n)) == 0) continue;
+    for_each(done.jobs, [&](std::size_t n) {
       if (n == 0) tells.used = all - share * (std::popcount(done.jobs) - 1);
       tell(n, tells, (done.answers & bit(n)) != 0, (go_on & bit(n)) != 0 ? End::none : ends_[n]);
-    }
+    });
   }
 
   // Returns for whom it worked.
