@@ -41,9 +41,10 @@ void wait_all(client::Client& client) {
   while (client.pending() > 0) ASSERT_TRUE(client.wait_any(kPatience));
 }
 
-TEST(Record, AReplayAcceptsARecordingAndHasItsJobs) {
+void expect_replay_with_all_jobs(DaemonSetup setup) {
   const SyntheticPackage model = model_of("small", 4, 100us, 20us);
-  RunningDaemon daemon({.models = {model}, .device = "lanes = 2\n"});
+  setup.models = {model};
+  RunningDaemon daemon(setup);
   client::Client client = daemon.connect();
   run_jobs(client, model, 60);
   wait_all(client);
@@ -73,6 +74,15 @@ TEST(Record, AReplayAcceptsARecordingAndHasItsJobs) {
     }
     EXPECT_EQ(predicted, 60);
   }
+}
+
+TEST(Record, AReplayAcceptsARecordingAndHasItsJobs) {
+  expect_replay_with_all_jobs({.models = {}, .device = "lanes = 2\n"});
+}
+
+TEST(Record, OfAGpuWithBatchesAndBlocksInFlightIsReplayedToo) {
+  expect_replay_with_all_jobs(
+      {.models = {}, .backend = "synthetic-gpu", .device = "batch = 4\nin_flight = 3\n"});
 }
 
 TEST(Record, OfAKilledDaemonIsReadable) {
