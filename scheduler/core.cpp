@@ -514,6 +514,19 @@ void Core::Impl::commit(Lane& lane, HeldGrant& leader) {
   }
 }
 
+// Of a grant that begins at this very decision, with other exits than it was posted with.
+void Core::Impl::commit_anew(Lane& lane, HeldGrant& leader) {
+  const auto forget = [](HeldGrant& grant) {
+    grant.committed = grant.first_block - 1;
+    grant.committed_exits = 0;
+  };
+  forget(leader);
+  for (HeldGrant& rider : lane.riders) {
+    if (rides(rider, leader)) forget(rider);
+  }
+  commit(lane, leader);
+}
+
 void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
   lane.front = std::exchange(lane.back, {});
   lane.between_reports = false;

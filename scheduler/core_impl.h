@@ -140,6 +140,7 @@ class Core::Impl {
   void begin(Lane&, HeldGrant&, TimePoint start, TimePoint now);
   void begin(HeldGrant&, TimePoint start, TimePoint now);
   void commit(Lane&, HeldGrant& leader);
+  void commit_anew(Lane&, HeldGrant& leader);
   void drop_front(Lane&, TimePoint end, TimePoint now);  // `back` moves up
   void let_go(JobRecord&, TimePoint now);  // its grant has gone: ready again, or what was waiting for that
   void move_clock(TimePoint now);

@@ -567,12 +567,7 @@ void Core::Impl::tell(Lane& lane) {
       if ((grant->exits ^ exits) >> grant->block != 0) {
         EINET_CHECK(exits >> grant->block != 0, "a job that goes on has an exit to reach");
         grant->exits = exits;
-        if (grant->begun && grant->posted_in == decisions_) {
-          // It begins with these.
-          grant->committed = grant->first_block - 1;
-          grant->committed_exits = 0;
-          commit(lane, *grant);
-        }
+        if (grant->begun && grant->posted_in == decisions_) commit_anew(lane, *grant);
         commands_.set_exits(lane.id, grant->number, exits,
                             ends ? Reason::more_urgent_work : Reason::replanned);
       }
