@@ -49,7 +49,8 @@ class GpuCheck(unittest.TestCase):
         ran, report = self.check("--device", "synthetic-gpu", "batches", "in_flight")
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         self.assertGreater(report["batches"]["batched_blocks"], 0)
-        self.assertEqual({len(found["flood_networks_per_s"]) for found in report["in_flight"].values()}, {2})
+        for by_depth in report["in_flight"].values():
+            self.assertEqual({depth: len(found["urgent_p50_us"]) for depth, found in by_depth.items()}, {"1": 2, "2": 2, "4": 2})
 
     def test_says_that_there_is_no_such_gpu_and_tries_it_again(self):
         for _ in range(2):
