@@ -453,8 +453,9 @@ void Invariants::check_riders(TimePoint now) {
 }
 
 bool Invariants::ends_here(const Truth& running) const {
-  // Told to stop while it enqueued its last block, of which the core cannot know.
-  if (running.stop_told && running.decided != 0) return false;
+  // Told to end before the last block that it had enqueued, of which the core may not have heard.
+  const bool cut_short = running.stop_told || running.told_exits >> running.committed == 0;
+  if (running.decided != 0 && cut_short) return false;
   const auto view = core_.job(running.spec.id);
   return view && view->plan != 0 && !has_exit_behind(view->plan, running.committed);
 }
