@@ -573,7 +573,9 @@ void Core::Impl::tell(Lane& lane) {
       }
     }
     if (!job.is_over() && !makes_room) continue;
-    if (grant->stops_after() >= grant->last_block()) continue;  // ends there by itself
+    // Ends there by itself. What is in flight is not known for sure, and a job that is over begins nothing
+    // more.
+    if ((job.is_over() ? grant->block : grant->stops_after()) >= grant->last_block()) continue;
     // It makes room after the block that begins when its state arrives. Told before, it would not even begin.
     if (grant->awaits_state(clock_) && !lane.waiting && !job.is_over()) {
       look_again_ = std::min(look_again_, grant->block_start + Duration{1});
