@@ -184,9 +184,8 @@ bool Core::Impl::withdraw_misplaced_riders(Lane& lane, TimePoint now) {
 void Core::Impl::tell_riders(Lane& lane) {
   for (HeldGrant& rider : lane.riders) {
     const bool ended = lane.between_reports && rider.with == lane.front.number;
+    if (ended || rider.stop_told || rider.ends_by_itself()) continue;
     const JobRecord& job = *rider.job;
-    if (ended || rider.stop_told) continue;
-    if ((job.is_over() ? rider.block : rider.stops_after()) >= rider.last_block()) continue;
     if (job.is_over()) {
       rider.stop_told = true;
       commands_.stop(lane.id, rider.number, job.why_over());

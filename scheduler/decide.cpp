@@ -120,7 +120,7 @@ TimePoint Core::Impl::boundary_of(const Lane& lane, TimePoint now, bool& overdue
 // Whether the job of a running grant goes no further than that boundary.
 bool Core::Impl::ends_there(const HeldGrant& grant, TimePoint boundary) const {
   const JobRecord& job = *grant.job;
-  return job.is_over() || job.stops_at(boundary) || (job.plan & from_block(grant.stops_after() + 1)) == 0;
+  return job.is_over() || job.stops_at(boundary) || !grant.plans_more();
 }
 
 void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
@@ -131,8 +131,8 @@ void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
   const Standing after = standing_after(*lane.front.job, lane.front.stops_after(), lane.front.job->plan);
   lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
   for (const HeldGrant& rider : lane.riders) {
-    const bool goes_on = rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told &&
-                         (rider.job->plan & from_block(rider.stops_after() + 1)) != 0;
+    const bool goes_on =
+        rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told && rider.plans_more();
     if (!goes_on) continue;
     const Standing then = standing_after(*rider.job, rider.stops_after(), rider.job->plan);
     lane.key = std::min(lane.key, urgency(options_.policy, *rider.job, then, lane.device));
@@ -540,8 +540,7 @@ bool Core::Impl::displaced(const Lane& lane) const {
   if (!lane.front) return false;
   // A deadline that is expected to end it there does not count where it must not stay: perhaps its block ends
   // earlier.
-  const bool last_block =
-      lane.front.job->is_over() || (lane.front.job->plan & from_block(lane.front.stops_after() + 1)) == 0;
+  const bool last_block = lane.front.job->is_over() || !lane.front.plans_more();
   if (lane.waiting) return lane.yields || (lane.next != nullptr && lane.next != lane.front.job);
   if (lane.yields) return !last_block;
   if (lane.next == nullptr || lane.next == lane.front.job) return false;
@@ -573,9 +572,7 @@ void Core::Impl::tell(Lane& lane) {
       }
     }
     if (!job.is_over() && !makes_room) continue;
-    // Ends there by itself. What is in flight is not known for sure, and a job that is over begins nothing
-    // more.
-    if ((job.is_over() ? grant->block : grant->stops_after()) >= grant->last_block()) continue;
+    if (grant->ends_by_itself()) continue;
     // It makes room after the block that begins when its state arrives. Told before, it would not even begin.
     if (grant->awaits_state(clock_) && !lane.waiting && !job.is_over()) {
       look_again_ = std::min(look_again_, grant->block_start + Duration{1});

@@ -142,6 +142,8 @@ class Invariants {
     JobId chosen;
     int choice = 0;
     TimePoint chose_at = kNever;
+    // Whether it has chosen at this instant to go on with the job that it runs.
+    bool has_chosen(TimePoint now) const { return current != JobId{} && chosen == current && chose_at == now; }
     Duration used{};         // told; never more than the time that has passed
     Duration riders_used{};  // told of a block of which the job that leads has not told yet
   };

@@ -64,7 +64,7 @@ void Invariants::check_homes(TimePoint now) {
     if (mandatory_done(away, there.block, away.best_exit)) continue;
     for (const std::size_t at_home : {home, l.urgent.value_or(home)}) {
       const LaneTruth& h = lanes_[at_home];
-      if (h.current == JobId{} || h.chosen != h.current || h.chose_at != now) continue;
+      if (!h.has_chosen(now)) continue;
       const Truth& begun = truth(h.current);
       if (h.continued && begun.demoted_at == now) continue;
       if (prefers(home, candidate(away, there.block, away.best_exit), chosen_candidate(begun, h.choice))) {
@@ -226,7 +226,7 @@ bool Invariants::waits(const Truth& j, TimePoint now) {
 void Invariants::check_starts(TimePoint now) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const LaneTruth& l = lanes_[i];
-    if (!l.up || l.base || l.current == JobId{} || l.chosen != l.current || l.chose_at != now) continue;
+    if (!l.up || l.base || !l.has_chosen(now)) continue;
     if (scenario_.policy == Policy::fifo && l.continued) continue;
     if (l.urgent && lanes_[*l.urgent].current != JobId{}) continue;  // it stands still from its start
     const Truth& j = truth(l.current);
@@ -242,9 +242,8 @@ void Invariants::check_starts(TimePoint now) {
       const auto devices =
           std::count_if(other.spec.times->on_device.begin(), other.spec.times->on_device.end(),
                         [](const auto& blocks) { return !blocks.empty(); });
-      if (devices > 1 && other.taken_back_at == now) continue;
-      // What goes elsewhere by the time that what is in flight here has ended; or was to until now.
-      if (joins && other.taken_back_at == now) continue;
+      if ((joins || devices > 1) && other.taken_back_at == now) continue;
+      // Nor what goes elsewhere by the time that what is in flight here has ended.
       if (joins && other.holder && other.holder != i) {
         const LaneTruth& there = lanes_[*other.holder];
         const bool free = there.current == JobId{};

@@ -2,7 +2,6 @@
 // answers, batches and lost workers are as with one.
 #include <csignal>
 #include <map>
-#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
