@@ -440,7 +440,8 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
   for (Lane* lane : order_) {
     changed |= withdraw_misplaced_riders(*lane, now);
     if (lane->back && lane->back.job != lane->behind()) {
-      changed |= lane->back.job->stranded;  // it has to begin again
+      // It has to begin again, or its state does not come: then it was placed for what no longer holds.
+      changed |= lane->back.job->stranded || lane->back.moves;
       changed |= !withdraw(*lane, lane->back, now);
     }
     // A running job that has to make room may not have begun yet: then nothing needs to be waited for. One

@@ -47,20 +47,21 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
 // them today).
 TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
   for (const std::uint64_t seed : {
-           3011686ULL,   // reserved work kept a foreign lane's core after its home had come back
-           3061686ULL,   // a job that was to leave at its deadline stayed when its block ended early
-           4049877ULL,   // work whose home is down counted as help once it ran
-           3043554ULL,   // a task that had waited for a block was overtaken under new promises
-           20417035ULL,  // a task came right after one that had gone
-           10031932ULL,  // a lane that helped became one whose core may be taken
-           20004755ULL,  // help from a lane that was only expected to be free
-           21364565ULL,  // a mandatory exit given up because of a start that was only expected
-           61351412ULL,  // a plan for a block behind the last
-           60713300ULL,  // a decision without end, on two devices
-           60110567ULL,  // less urgent work on the urgent lane of a home whose work was away
-           1094868ULL,   // a lane left its job though what had come for it went elsewhere
-           1189231ULL,   // a job stopped before its first block, as it was to make room behind its third
-           2016972ULL,   // what had left a batch counted for blocks in flight behind
+           3011686ULL,    // reserved work kept a foreign lane's core after its home had come back
+           3061686ULL,    // a job that was to leave at its deadline stayed when its block ended early
+           4049877ULL,    // work whose home is down counted as help once it ran
+           3043554ULL,    // a task that had waited for a block was overtaken under new promises
+           20417035ULL,   // a task came right after one that had gone
+           10031932ULL,   // a lane that helped became one whose core may be taken
+           20004755ULL,   // help from a lane that was only expected to be free
+           21364565ULL,   // a mandatory exit given up because of a start that was only expected
+           61351412ULL,   // a plan for a block behind the last
+           60713300ULL,   // a decision without end, on two devices
+           60110567ULL,   // less urgent work on the urgent lane of a home whose work was away
+           1094868ULL,    // a lane left its job though what had come for it went elsewhere
+           1189231ULL,    // a job stopped before its first block, as it was to make room behind its third
+           2016972ULL,    // what had left a batch counted for blocks in flight behind
+           720065806ULL,  // a job waited for a device that its state had been on its way to
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
     EXPECT_TRUE(result.violations.empty())
