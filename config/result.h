@@ -14,6 +14,7 @@ namespace einet {
 
 struct Error {
   std::string message;
+  bool out_of_memory = false;  // of a device: with less in it the same call could succeed
 
   // Made by error() and within() only: were it constructible from a string, a Result<std::string> could not
   // tell its value from its error.
@@ -34,9 +35,16 @@ using Result = boost::system::result<T, Error>;
   return e;
 }
 
+[[nodiscard]] inline Error out_of_memory(std::string message) {
+  Error e = error(std::move(message));
+  e.out_of_memory = true;
+  return e;
+}
+
 // The same error, with the place in front: "models/a.einet: …".
-[[nodiscard]] inline Error within(std::string_view place, const Error& e) {
-  return error(std::string(place) + ": " + e.message);
+[[nodiscard]] inline Error within(std::string_view place, Error e) {
+  e.message = std::string(place) + ": " + e.message;
+  return e;
 }
 
 }  // namespace einet

@@ -122,6 +122,7 @@ class Backend {
   virtual std::string machine() const;
   // Once in every lane thread, before the first LaneModel runs there: thread-local library settings.
   virtual void enter_lane() {}
+  // Error::out_of_memory, here and below: the device has none left for it.
   virtual Result<std::unique_ptr<LoadedModel>> load(Package) = 0;
   // Memory for a job's state. Any thread. Error: there is none left.
   virtual Result<std::unique_ptr<TrunkState>> make_state(ByteCount size);

@@ -189,6 +189,7 @@ void Supervisor::answered(Worker& w, lane::ModelLoaded& message) {
   if (w.loads != model) return kill(w, "it answered for a model out of turn");
   w.loads.reset();
   w.lack.reset();
+  if (w.started_for == model) w.started_for.reset();
   if (w.state == State::loading) ++w.answered;
   if (auto ok = accept(w, model, std::move(message.description)); !ok) {
     refuse(w, model, ok.error().message);
@@ -239,6 +240,7 @@ Result<void> Supervisor::accept(Worker& w, ModelId model, lane::ModelDescription
 }
 
 void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason) {
+  if (w.started_for == model) w.started_for.reset();
   const std::shared_ptr<const ModelTimes> before = parts_.catalog.model(model).times;
   parts_.catalog.refused(model, w.device, reason);
   parts_.tasks.model_lost(model, w.device, before, reason);
@@ -306,14 +308,22 @@ void Supervisor::tend(Worker& w) {
     // Its jobs wait until others have ended. But if there are none, what fills the memory is room for the
     // states of jobs that have gone, which a worker keeps for the next ones.
     if (longest_so([&](ModelId m) { return w.holds[m.value] && is_needed(m); })) return;
-    parts_.log.warn("worker starts again for memory",
-                    {{"device", device_name(w)}, {"model", parts_.catalog.model(*next).name}});
-    start_again(w);
-    return parts_.driver.pump();
+    if (w.started_for != next) {
+      w.started_for = next;
+      parts_.log.warn("worker starts again for memory",
+                      {{"device", device_name(w)}, {"model", parts_.catalog.model(*next).name}});
+      start_again(w);
+      return parts_.driver.pump();
+    }
+    // So others fill the device.
   }
   const Lack lack = *std::exchange(w.lack, std::nullopt);
-  ++w.answered;
-  if (!parts_.catalog.model(*next).runs_on(w.device)) refuse(w, *next, lack.reason);
+  const bool comes_back = w.state == State::loading && parts_.catalog.model(*next).runs_on(w.device);
+  if (w.state == State::loading) ++w.answered;
+  if (!comes_back) {
+    refuse(w, *next, lack.reason + "; no other model can make room");
+    parts_.driver.pump();
+  }
   tend(w);
 }
 

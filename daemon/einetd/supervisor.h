@@ -99,6 +99,7 @@ class Supervisor {
     TimePoint asked_at{};
     TimePoint freed_at{};  // when it last gave a model's memory back
     std::optional<Lack> lack;
+    std::optional<ModelId> started_for;  // for memory; until that model is loaded or refused
     std::vector<bool> holds;           // by ModelId: its process does
     std::vector<Residence> residence;  // by ModelId: as the core knows it
     lane::Places places = lane::Places::missing;

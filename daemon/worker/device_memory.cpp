@@ -6,8 +6,8 @@ Result<void> DeviceMemory::take(ByteCount n) {
   const std::uint64_t before = taken_.fetch_add(n.value);
   if (limit_.value == 0 || n.value <= left(before)) return {};
   taken_ -= n.value;
-  return error(format_bytes(n) + " is more than the " + format_bytes(ByteCount{left(before)}) +
-               " left of this device's `memory`, " + format_bytes(limit_));
+  return out_of_memory(format_bytes(n) + " is more than the " + format_bytes(ByteCount{left(before)}) +
+                       " left of this device's `memory`, " + format_bytes(limit_));
 }
 
 ByteCount DeviceMemory::lacks(ByteCount n) const {

@@ -90,7 +90,8 @@ boost::system::result<lane::ModelDescription, LoadRefusal> ModelTable::load(
   auto description = load(id, std::move(*package), weights);
   if (description) return std::move(*description);
   memory_.give_back(weights);
-  return LoadRefusal{description.error().message};
+  // How much is lacking a device does not say.
+  return LoadRefusal{description.error().message, ByteCount{description.error().out_of_memory ? 1u : 0u}};
 }
 
 Result<lane::ModelDescription> ModelTable::load(ModelId id, Package package, ByteCount weights) {

@@ -25,7 +25,8 @@ struct WorkerModel {
 // Why a model is not loaded.
 struct LoadRefusal {
   std::string message;
-  ByteCount lacks{};  // of the device's memory, which is the reason; zero: another
+  // Of the device's memory, which is the reason: so much at least. Zero: another reason.
+  ByteCount lacks{};
 };
 
 class ModelTable {

@@ -152,7 +152,7 @@ struct ModelLoaded {
 struct ModelRefused {
   ModelId model;
   std::string reason;  // may quote the package: not to be trusted as text
-  ByteCount lacks{};   // of the device's memory, which is the reason; zero: another
+  ByteCount lacks{};   // of the device's memory, which is the reason: so much at least; zero: another
 };
 
 struct ModelUnloaded {

@@ -6,8 +6,10 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 #include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -100,7 +102,7 @@ EtProfile faster(const EtProfile& cpu) {
 }
 
 // What fails on demand. Any thread.
-class Faults {
+class Faults : public std::enable_shared_from_this<Faults> {
  public:
   static Result<std::shared_ptr<Faults>> parse(std::string_view text) {
     auto faults = std::make_shared<Faults>();
@@ -108,15 +110,21 @@ class Faults {
     for (std::string word; words >> word;) {
       const std::size_t equals = std::min(word.find('='), word.size());
       const std::string key = word.substr(0, equals);
+      if (key == "others" && equals + 1 < word.size()) {
+        faults->others_ = word.substr(equals + 1);
+        continue;
+      }
       std::uint64_t* const number = key == "lost-after"   ? &faults->lost_after_
                                     : key == "full-every" ? &faults->full_every_
+                                    : key == "memory"     ? &faults->memory_
                                                           : nullptr;
       const char* const end = word.data() + word.size();
       const bool ok = number != nullptr && equals < word.size() &&
                       std::from_chars(word.data() + equals + 1, end, *number).ptr == end && *number > 0;
       if (!ok) {
-        return error("found \"" + escape(word, 64) +
-                     "\"; allowed: lost-after=N or full-every=N, N a number above 0");
+        return error(
+            "found \"" + escape(word, 64) +
+            "\"; allowed: lost-after=N, full-every=N or memory=N, N a number above 0, and others=FILE");
       }
     }
     return faults;
@@ -127,16 +135,33 @@ class Faults {
     return {};
   }
   Result<void> state() {
-    if (full_every_ > 0 && ++states_ % full_every_ == 0) return error("out of device memory, on demand");
+    if (full_every_ > 0 && ++states_ % full_every_ == 0) return out_of_device_memory();
     return {};
+  }
+  // Room for a model's weights; given back with the last copy of it.
+  Result<std::shared_ptr<void>> room(ByteCount weights) {
+    const std::uint64_t n = weights.value;
+    weights_ += n;
+    std::shared_ptr<void> room(nullptr, [self = shared_from_this(), n](void*) { self->weights_ -= n; });
+    if (memory_ > 0 && weights_ + others() > memory_) return out_of_device_memory();
+    return room;
   }
   std::string why_lost() const {
     return lost_after_ > 0 && trunks_ >= lost_after_ ? "it fell off the bus, on demand" : "";
   }
 
  private:
+  std::uint64_t others() const {
+    std::error_code absent;
+    const std::uintmax_t size = std::filesystem::file_size(others_, absent);
+    return absent ? 0 : size;
+  }
+  static Error out_of_device_memory() { return out_of_memory("out of device memory, on demand"); }
+
   std::uint64_t lost_after_ = 0, full_every_ = 0;  // 0: never
-  std::atomic<std::uint64_t> trunks_ = 0, states_ = 0;
+  std::uint64_t memory_ = 0;                       // 0: without end
+  std::filesystem::path others_;
+  std::atomic<std::uint64_t> trunks_ = 0, states_ = 0, weights_ = 0;
 };
 
 class SyntheticLane final : public LaneModel {
@@ -252,11 +277,13 @@ class SyntheticLane final : public LaneModel {
 
 class SyntheticModel final : public LoadedModel {
  public:
-  SyntheticModel(PackageInfo info, std::string_view device, Streams* streams, std::shared_ptr<Faults> faults)
+  SyntheticModel(PackageInfo info, std::string_view device, Streams* streams, std::shared_ptr<Faults> faults,
+                 std::shared_ptr<void> room = {})
       : info_(std::move(info)),
         times_(*info_.times_on(device)),
         streams_(streams),
-        faults_(std::move(faults)) {}
+        faults_(std::move(faults)),
+        room_(std::move(room)) {}
 
   const PackageInfo& info() const override { return info_; }
   ByteCount state_bytes() const override { return ByteCount{sizeof(std::uint64_t)}; }
@@ -267,19 +294,27 @@ class SyntheticModel final : public LoadedModel {
   // The hash of the input is all that a job holds, at every boundary.
   ByteCount carried_bytes(int) const override { return state_bytes(); }
   Result<void> save_state(int, TrunkState& state, std::span<std::byte> to) const override {
+    transfer();
     std::memcpy(to.data(), state.data(), to.size());
     return {};
   }
   Result<void> load_state(int, std::span<const std::byte> from, TrunkState& state) const override {
+    transfer();
     std::memcpy(state.data(), from.data(), from.size());
     return {};
   }
 
  private:
+  // Between the memories of a GPU and of the host.
+  void transfer() const {
+    if (streams_ != nullptr) std::this_thread::sleep_for(kSyntheticTransfer);
+  }
+
   const PackageInfo info_;
   const EtProfile& times_;
   Streams* const streams_;
   const std::shared_ptr<Faults> faults_;
+  const std::shared_ptr<void> room_;  // in the device's memory
 };
 
 class SyntheticBackend : public Backend {
@@ -291,11 +326,11 @@ class SyntheticBackend : public Backend {
       return error("the model " + package.info.name +
                    " has no et.profile for \"cpu\", whose times the synthetic backend follows");
     }
-    return make_model(std::move(package.info));
+    return make_model(std::move(package.info), size_of(package.weights));
   }
 
  protected:
-  virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) {
+  virtual Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info, ByteCount /*weights*/) {
     return std::unique_ptr<LoadedModel>(
         std::make_unique<SyntheticModel>(std::move(info), "cpu", nullptr, faults_));
   }
@@ -316,10 +351,12 @@ class SyntheticGpu final : public SyntheticBackend {
   std::string why_lost() const override { return faults_->why_lost(); }
 
  protected:
-  Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info) override {
+  Result<std::unique_ptr<LoadedModel>> make_model(PackageInfo info, ByteCount weights) override {
+    auto room = faults_->room(weights);
+    if (!room) return room.error();
     info.times.push_back(faster(*info.times_on("cpu")));
     return std::unique_ptr<LoadedModel>(
-        std::make_unique<SyntheticModel>(std::move(info), kGpu, &streams_, faults_));
+        std::make_unique<SyntheticModel>(std::move(info), kGpu, &streams_, faults_, std::move(*room)));
   }
 
  private:

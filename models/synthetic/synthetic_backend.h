@@ -20,14 +20,19 @@ std::unique_ptr<Backend> make_synthetic_backend();
 // The same in the manner of a GPU: a part takes the kSyntheticGpuSpeed-th of that time, in which the lane's
 // thread sleeps and others have its core. While parts of urgent lanes run, those of base lanes stand still. A
 // further job in a batch takes the kSyntheticBatchGain-th of what it takes alone. Blocks that a base lane
-// launched follow each other without a gap, however late they are awaited.
+// launched follow each other without a gap, however late they are awaited. A job's state takes
+// kSyntheticTransfer to the host, and as long back.
 // Its kind of device is its own, "synthetic-gpu", so that a daemon can have both.
 //
-// It fails on demand, as GPUs do: `faults` is empty, or a list such as "lost-after=100 full-every=7". With
-// the 100th trunk that it runs the device is lost: that fails, and all that come after. Every 7th time there
-// is no memory for a job's state. Error: what was found, what is allowed.
+// It fails on demand, as GPUs do: `faults` is empty, or a list of
+//   lost-after=N  with the Nth trunk that it runs the device is lost: that fails, and all that come after
+//   full-every=N  every Nth time there is no memory for a job's state
+//   memory=N      its memory holds models of so many bytes of weights,
+//   others=FILE   less the size of this file, as if other programs filled it
+// Error: what was found, what is allowed.
 inline constexpr int kSyntheticGpuSpeed = 5;
 inline constexpr int kSyntheticBatchGain = 8;
+inline constexpr Duration kSyntheticTransfer = std::chrono::microseconds(100);
 Result<std::unique_ptr<Backend>> make_synthetic_gpu_backend(std::string_view faults = {});
 // The environment variable from which einet-worker takes `faults`.
 inline constexpr const char* kSyntheticGpuFaults = "EINET_SYNTHETIC_GPU_FAULTS";

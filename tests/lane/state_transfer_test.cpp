@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/lane/shared_memory.h"
+#include "models/synthetic/synthetic_backend.h"
 #include "temporary_folder.h"
 #include "worker_harness.h"
 
@@ -205,6 +206,17 @@ TEST_F(StateTransfer, IsMeasuredAtEveryBoundaryWhenAModelIsLoaded) {
       EXPECT_GT(moves[b].in, Duration{});
       EXPECT_LT(moves[b].out + moves[b].in, std::chrono::milliseconds(100));
     }
+  }
+}
+
+TEST_F(StateTransfer, OfAGpuIsMeasuredWithItsTransfers) {
+  WorkerHarness worker("synthetic-gpu", 1);
+  worker.receive<Ready>();
+  const auto moves = worker.load(ModelId{0}, package).moves;
+  ASSERT_EQ(moves.size(), 3U);
+  for (std::size_t b = 1; b < moves.size(); ++b) {
+    EXPECT_GE(moves[b].out, kSyntheticTransfer);
+    EXPECT_GE(moves[b].in, kSyntheticTransfer);
   }
 }
 

@@ -2,6 +2,7 @@
 // lane channel. Most packages run on the synthetic backend; one runs on each backend that was built.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
@@ -115,6 +116,23 @@ TEST_F(WorkerTest, RefusesAModelThatIsTooLargeForTheDevice) {
   EXPECT_NE(reason.find("its weights: "), std::string::npos) << reason;
   EXPECT_NE(reason.find(" is more than the 100B left of this device's `memory`, 100B"), std::string::npos)
       << reason;
+}
+
+// And gives back what it took for it: the limit holds the weights once.
+TEST_F(WorkerTest, SaysThatTheDeviceItselfHasNoMemoryForAModel) {
+  const ByteCount weights = size_of(read_package(package).value().weights);
+  Configure configure;
+  configure.backend = "synthetic-gpu";
+  configure.memory = weights + ByteCount{8};
+  ::setenv(kSyntheticGpuFaults, "full-every=1", 1);  // the state that it is tried with
+  WorkerHarness worker(std::move(configure));
+  worker.receive<Ready>();
+  ::unsetenv(kSyntheticGpuFaults);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    worker.send(LoadModel{ModelId{0}, package.string()});
+    const ModelRefused refused = worker.receive<ModelRefused>();
+    EXPECT_EQ(refused.lacks, ByteCount{1}) << refused.reason;
+  }
 }
 
 TEST_F(WorkerTest, GivesTheMemoryOfAnUnloadedModelToTheNext) {

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <filesystem>
 #include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/files.h"
 #include "synthetic_package.h"
+#include "temporary_folder.h"
 
 namespace einet {
 namespace {
@@ -195,6 +198,27 @@ TEST_F(SyntheticGpuTest, OfALostDeviceNothingIsInFlight) {
   EXPECT_THAT(base_->launch(1, states_, none).error().message, HasSubstr("fell off the bus"));
   EXPECT_TRUE(base_->await());
   EXPECT_NE(backend_->why_lost(), "");
+}
+
+TEST(SyntheticGpu, HoldsAsManyModelsAsItsMemoryDoes) {
+  const auto package = [] {
+    return test::make_synthetic_package({.trunk = {1ms}, .exit = {1ms}, .accuracy = {}});
+  };
+  test::TemporaryFolder folder;
+  const std::filesystem::path others = folder.path() / "others";
+  const std::uint64_t weights = size_of(package().weights).value;
+  const auto backend = std::move(
+      *make_synthetic_gpu_backend("memory=" + std::to_string(2 * weights) + " others=" + others.string()));
+  auto first = backend->load(package()), second = backend->load(package());
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(backend->load(package()).error().out_of_memory);
+  first->reset();
+  EXPECT_TRUE(backend->load(package())) << "and goes again";
+  ASSERT_TRUE(write_file(others, "x"));
+  const auto full = backend->load(package());
+  ASSERT_FALSE(full);
+  EXPECT_TRUE(full.error().out_of_memory);
+  EXPECT_EQ(backend->why_lost(), "");
 }
 
 TEST_F(SyntheticTest, WithoutADeviceOfItsOwnABlockRunsWhereItIsLaunched) {

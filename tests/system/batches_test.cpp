@@ -2,7 +2,6 @@
 // whom, and that a batch makes room like a single job. Without batches, the negative control, nothing is
 // shared.
 #include <csignal>
-#include <cstdlib>
 #include <deque>
 #include <map>
 #include <set>
@@ -10,7 +9,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "models/synthetic/synthetic_backend.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -164,11 +162,10 @@ TEST_F(Batches, AreLostWithTheirWorkerAndBeginAgain) {
 
 // Every 11th state does not fit: that job fails, whether it leads or rides, and no other.
 TEST(BatchesWithoutMemory, FailNoJobButTheOneWithoutMemory) {
-  ::setenv(kSyntheticGpuFaults, "full-every=11", 1);
   RunningDaemon daemon({.models = {long_model()},
                         .backend = "synthetic-gpu",
-                        .device = "batch = " + std::to_string(kBatch) + "\n"});
-  ::unsetenv(kSyntheticGpuFaults);
+                        .device = "batch = " + std::to_string(kBatch) + "\n",
+                        .faults = "full-every=11"});
   client::Client client = daemon.connect("batch");
   std::map<wire::OutcomeKind, int> outcomes;
   for (int i = 0; i < 24; ++i) {

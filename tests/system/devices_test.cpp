@@ -1,7 +1,6 @@
 // Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a
 // job goes to, and that it goes on elsewhere with its state when it is done sooner there.
 #include <csignal>
-#include <cstdlib>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -120,11 +119,10 @@ TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
 
 // 40 trunks run when the model is loaded.
 TEST(Gpu, WhenItIsLostItsJobGoesOnElsewhereAndStatusSaysWhy) {
-  ::setenv(kSyntheticGpuFaults, "lost-after=60", 1);
   RunningDaemon daemon({.models = {long_model()},
                         .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n"
-                                  "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n"});
-  ::unsetenv(kSyntheticGpuFaults);
+                                  "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n",
+                        .faults = "lost-after=60"});
   client::Client client = daemon.connect();
   client::JobRequest job = job_of(long_model());
   job.plan = wire::ALL;
@@ -145,13 +143,13 @@ TEST(Gpu, WhenItIsLostItsJobGoesOnElsewhereAndStatusSaysWhy) {
 }
 
 TEST(Gpu, FaultsThatNobodyKnowsAreNamed) {
-  ::setenv(kSyntheticGpuFaults, "lost-after=soon", 1);
-  RunningDaemon daemon(
-      {.models = {long_model()}, .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n"});
-  ::unsetenv(kSyntheticGpuFaults);
-  EXPECT_THAT(daemon.status().warnings(), testing::Contains(testing::HasSubstr(
-                                              "cannot start: EINET_SYNTHETIC_GPU_FAULTS: found "
-                                              "\"lost-after=soon\"; allowed: lost-after=N or full-every=N")));
+  RunningDaemon daemon({.models = {long_model()},
+                        .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n",
+                        .faults = "lost-after=soon"});
+  EXPECT_THAT(daemon.status().warnings(),
+              testing::Contains(testing::HasSubstr(
+                  "cannot start: EINET_SYNTHETIC_GPU_FAULTS: found "
+                  "\"lost-after=soon\"; allowed: lost-after=N, full-every=N or memory=N")));
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 

@@ -1,18 +1,18 @@
 // A device whose memory does not hold all models: which leave it, which come back, and who waits for that.
 #include <csignal>
-#include <cstdlib>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/files.h"
 #include "models/package.h"
-#include "models/synthetic/synthetic_backend.h"
 #include "running_daemon.h"
 
 namespace einet::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr std::uint64_t kState = 8;  // of a job of the synthetic backend
@@ -22,11 +22,14 @@ SyntheticPackage model(const std::string& name) {
   return model_of(name, 20, 5ms, 20us);
 }
 
-std::string memory_for(int models, int states) {
+std::uint64_t weights_of(const SyntheticPackage& model) {
   TemporaryFolder folder;
-  const auto package = read_package(write_synthetic_package(folder.path(), model("any"))).value();
+  return size_of(read_package(write_synthetic_package(folder.path(), model)).value().weights).value;
+}
+
+std::string memory_for(int models, int states) {
   const auto n = static_cast<std::uint64_t>(models), s = static_cast<std::uint64_t>(states);
-  return "memory = \"" + std::to_string(n * size_of(package.weights).value + s * kState) + "B\"\n";
+  return "memory = \"" + std::to_string(n * weights_of(model("any")) + s * kState) + "B\"\n";
 }
 
 // The evicted ones, by name.
@@ -211,9 +214,7 @@ TEST_F(MemoryForTwo, ATaskKeepsItsModelAndIsRefusedWhereThatIsEvicted) {
 // A worker keeps the room of a job's state for the next job. Here the large model needs it back.
 TEST(Memory, ThatIsFullOfOldStatesIsFreed) {
   const SyntheticPackage small = model("small"), large = model_of("large", 21, 5ms, 20us);
-  TemporaryFolder folder;
-  const auto package = read_package(write_synthetic_package(folder.path(), large)).value();
-  const std::string memory = std::to_string(size_of(package.weights).value + kState / 2) + "B";
+  const std::string memory = std::to_string(weights_of(large) + kState / 2) + "B";
   RunningDaemon daemon({.models = {large, small}, .device = "lanes = 2\nmemory = \"" + memory + "\"\n"});
   client::Client client = daemon.connect();
   EXPECT_EQ(evicted(client), "large@cpu");
@@ -262,11 +263,8 @@ TEST(Memory, OfAGpuThatHoldsOneModelTheOthersAreServedByTheCpu) {
 // The device itself is full now and then: each model that is loaded takes memory for a state, and each job.
 TEST(Memory, WhereTheDeviceIsFullAnIdleModelGoesAndElseTheJobFailsAlone) {
   const SyntheticPackage a = model("a"), b = model("b");
-  ::setenv(kSyntheticGpuFaults, "full-every=3", 1);
-  RunningDaemon with_idle({.models = {a, b}, .backend = "synthetic-gpu"});
-  ::setenv(kSyntheticGpuFaults, "full-every=2", 1);
-  RunningDaemon without({.models = {a}, .backend = "synthetic-gpu"});
-  ::unsetenv(kSyntheticGpuFaults);
+  RunningDaemon with_idle({.models = {a, b}, .backend = "synthetic-gpu", .faults = "full-every=3"});
+  RunningDaemon without({.models = {a}, .backend = "synthetic-gpu", .faults = "full-every=2"});
   client::Client client = with_idle.connect();
   auto ended = client.run(whole(a), {}, kPatience);
   ASSERT_TRUE(ended);
@@ -284,6 +282,57 @@ TEST(Memory, WhereTheDeviceIsFullAnIdleModelGoesAndElseTheJobFailsAlone) {
     EXPECT_EQ(daemon->stop(), 0) << daemon->log();
     EXPECT_EQ(broken_promises(daemon->trace()), "");
   }
+}
+
+// No limit is configured: what the device holds is its own word.
+TEST(Memory, WhereTheDeviceIsFullWhileAModelIsLoadedAnIdleOneGoes) {
+  const SyntheticPackage a = model("a"), b = model("b");
+  RunningDaemon daemon(
+      {.models = {a, b}, .backend = "synthetic-gpu", .faults = "memory=" + std::to_string(weights_of(a))});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(evicted(client), "a@cpu");
+  for (const auto& [of, gone] : {std::pair(a, "b@cpu"), std::pair(b, "a@cpu")}) {
+    const auto ended = client.run(whole(of), {}, kPatience);
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->outcome, wire::COMPLETED) << ended->reason;
+    EXPECT_EQ(evicted(client), gone);
+  }
+  EXPECT_EQ(daemon.counter("evictions"), 2u);
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
+  EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+TEST(Memory, WhichOtherProgramsFillRefusesModelsUntilAReload) {
+  const SyntheticPackage a = model("a"), b = model("b");
+  const std::uint64_t weights = weights_of(a);
+  TemporaryFolder folder;
+  const std::filesystem::path others = folder.path() / "others";
+  const auto fill = [&](std::uint64_t bytes) {
+    ASSERT_TRUE(write_file(others, ""));
+    std::filesystem::resize_file(others, bytes);
+  };
+  RunningDaemon daemon({.models = {a, b},
+                        .backend = "synthetic-gpu",
+                        .faults = "memory=" + std::to_string(weights) + " others=" + others.string()});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(evicted(client), "a@cpu");
+  fill(1);
+  const auto ended = client.run(whole(a), {}, kPatience);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->outcome, wire::FAILED);
+  EXPECT_EQ(ended->reason, "no_lane");
+  EXPECT_TRUE(daemon.wait_log("model refused")) << "and the worker does not start again and again";
+  const auto rejected = client.submit(whole(a), {}, kPatience);
+  ASSERT_TRUE(rejected && rejected->rejected);
+  EXPECT_THAT(rejected->rejected->words,
+              AllOf(HasSubstr("out of device memory"), HasSubstr("no other model can make room")));
+  fill(0);
+  daemon.signal(SIGHUP);
+  EXPECT_TRUE(daemon.eventually([&](const wire::Status&) {
+    const auto again = client.run(whole(a), {}, kPatience);
+    return again && again->outcome == wire::COMPLETED;
+  }));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 
 }  // namespace

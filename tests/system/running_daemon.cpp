@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "config/files.h"
+#include "models/synthetic/synthetic_backend.h"
 
 namespace einet::test {
 namespace {
@@ -95,6 +96,9 @@ RunningDaemon::RunningDaemon(const DaemonSetup& setup, Start) {
   if (setup.rights == DaemonSetup::Rights::no_real_time) {
     command_ = {"prlimit", "--rtprio=0"};
     if (::geteuid() == 0) command_.insert(command_.end(), {"setpriv", "--bounding-set=-sys_nice"});
+  }
+  if (!setup.faults.empty()) {
+    command_.insert(command_.end(), {"env", std::string(kSyntheticGpuFaults) + "=" + setup.faults});
   }
   command_.insert(command_.end(),
                   {EINETD_PROGRAM, "--config", file.string(), "--trace", (folder() / "trace").string()});

@@ -30,6 +30,7 @@ struct DaemonSetup {
   std::string tables{};                  // and tables
   std::vector<std::string> arguments{};  // of einetd
   std::string worker{};                  // the program; empty: the real one
+  std::string faults{};                  // of its synthetic GPUs (models/synthetic/synthetic_backend.h)
   enum class Rights { as_this_process, no_real_time } rights = Rights::as_this_process;
 };
 

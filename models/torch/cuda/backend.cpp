@@ -55,6 +55,13 @@ Loss& loss() {
   return loss;
 }
 
+// By LibTorch's allocator or by CUDA itself.
+bool is_out_of_memory(const c10::Error& e) {
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&e) != nullptr) return true;
+  const auto* const by_cuda = dynamic_cast<const c10::AcceleratorError*>(&e);
+  return by_cuda != nullptr && by_cuda->get_error_code() == cudaErrorMemoryAllocation;
+}
+
 // LibTorch reports its errors as exceptions.
 template <class F>
 Result<void> guarded(F&& body) {
@@ -66,9 +73,10 @@ Result<void> guarded(F&& body) {
     } else {
       return body();
     }
-  } catch (const c10::OutOfMemoryError& e) {
-    return error(std::string("out of device memory: ") + e.what_without_backtrace());
   } catch (const c10::Error& e) {
+    if (is_out_of_memory(e)) {
+      return out_of_memory(std::string("out of device memory: ") + e.what_without_backtrace());
+    }
     if (cudaDeviceSynchronize() != cudaSuccess) {
       const std::lock_guard lock(loss().mutex);
       if (loss().why.empty()) loss().why = e.what_without_backtrace();
