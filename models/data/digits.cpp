@@ -181,6 +181,7 @@ class Canvas {
 };
 
 // How far from an easy image one is made: 0 is clean, 1 the hardest.
+// Never two random values among the arguments of one call: which comes first is the compiler's choice.
 void draw_digit(const std::array<std::vector<Glyph>, kDigits>& glyphs, int digit, Random& random,
                 std::uint8_t* pixels) {
   Canvas canvas;
@@ -197,23 +198,28 @@ void draw_digit(const std::array<std::vector<Glyph>, kDigits>& glyphs, int digit
     const float angle = random.between(0, 6.28f), away = random.between(12.5f, 17);
     const Point middle{13.5f + away * std::cos(angle), 13.5f + away * std::sin(angle)};
     const Warp warp(random, middle, random.between(14, 20));
-    canvas.draw(pick(random.below(kDigits)), warp, random.between(1.3f, 2.6f), random.between(.5f, 1) * ink);
+    const float strength = random.between(.5f, 1), width = random.between(1.3f, 2.6f);
+    canvas.draw(pick(random.below(kDigits)), warp, width, strength * ink);
   }
 
   const Point middle{13.5f + random.between(-3.f, 3.f), 13.5f + random.between(-3.f, 3.f)};
   const Warp warp(random, middle, random.between(12.5f, 20));
-  canvas.draw(pick(digit), warp, random.between(1.3f, 3.2f), ink);
+  const float width = random.between(1.3f, 3.2f);
+  canvas.draw(pick(digit), warp, width, ink);
 
   // Scratches across, then a bar that hides a part.
   const int scratches = random.below(1 + static_cast<int>(3.99f * hardness));
   for (int i = 0; i < scratches; ++i) {
     const Point from{random.between(0, 27), random.between(0, 27)};
     const Point to{from.x + random.between(-12, 12), from.y + random.between(-12, 12)};
-    canvas.draw(Stroke{from, to}, random.between(1, 1.8f), random.between(.4f, .9f) * ink);
+    const float strength = random.between(.4f, .9f), thickness = random.between(1, 1.8f);
+    canvas.draw(Stroke{from, to}, thickness, strength * ink);
   }
   if (random.between(0, 1) < .8f * hardness) {
     const Point through{middle.x + random.between(-7, 7), middle.y + random.between(-8, 8)};
-    canvas.cover(through, random.between(0, 3.14f), random.between(.8f, 1.9f), random.between(0, .5f));
+    const float shade = random.between(0, .5f), thickness = random.between(.8f, 1.9f);
+    const float angle = random.between(0, 3.14f);
+    canvas.cover(through, angle, thickness, shade);
   }
 
   const float tilt_x = random.between(-.01f, .01f) * hardness,
