@@ -5,10 +5,11 @@
 # Files of a target are compiled some at a time (CMAKE_UNITY_BUILD of the presets), for what they include takes longer to
 # read than they do; those under ALONE are not, for others use the same private names.
 #
-#   einet_layer(NAME [PATH folder] SOURCES a.cpp … ALONE b.cpp … LINK public-libraries… PRIVATE_LINK …)   -> target einet_NAME
+#   einet_layer(NAME [PATH folder] [COMPUTES] SOURCES a.cpp … ALONE b.cpp … LINK public-libraries… PRIVATE_LINK …)
+#                                               -> target einet_NAME; COMPUTES: tests spend their time in it
 #   einet_program(NAME SOURCES … LINK …)        -> program NAME in bin/
 #   einet_test(NAME SOURCES … ALONE … LINK …)   -> GoogleTest program test_NAME, its cases in ctest
-#   einet_fuzzer(NAME SOURCES … LINK …)         -> libFuzzer program fuzz_NAME (fuzz preset only)
+#   einet_fuzzer(NAME SOURCES … LINK …)         -> libFuzzer program fuzz_NAME (asan preset only)
 function(einet_include_root out folder)
   set(root "${CMAKE_SOURCE_DIR}/build/layers/${folder}")
   get_filename_component(parent "${root}/${folder}" DIRECTORY)
@@ -18,7 +19,7 @@ function(einet_include_root out folder)
 endfunction()
 
 function(einet_layer name)
-  cmake_parse_arguments(A "" "PATH" "SOURCES;ALONE;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(A "COMPUTES" "PATH" "SOURCES;ALONE;LINK;PRIVATE_LINK" ${ARGN})
   set_source_files_properties(${A_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(NOT A_PATH)
     set(A_PATH "${name}")
@@ -27,6 +28,9 @@ function(einet_layer name)
   add_library(einet_${name} STATIC ${A_SOURCES} ${A_ALONE})
   target_include_directories(einet_${name} PUBLIC "${root}")
   target_link_libraries(einet_${name} PUBLIC ${A_LINK} PRIVATE einet_flags ${A_PRIVATE_LINK})
+  if(A_COMPUTES AND NOT EINET_SANITIZER STREQUAL "")
+    target_compile_options(einet_${name} PRIVATE -Og)
+  endif()
 endfunction()
 
 function(einet_program name)
@@ -42,10 +46,13 @@ function(einet_test name)
   add_executable(test_${name} ${A_SOURCES} ${A_ALONE})
   target_include_directories(test_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
   target_link_libraries(test_${name} PRIVATE einet_flags ${A_LINK} GTest::gmock GTest::gtest_main)
-  target_compile_options(test_${name} PRIVATE -Og)  # the checks; what they check is compiled as it is shipped
-  if(EINET_SANITIZER STREQUAL "address")
-    # In the checks, what UBSan looks for and AddressSanitizer mostly sees as well takes 40 % of the compiling.
-    target_compile_options(test_${name} PRIVATE -fno-sanitize=null,alignment,object-size,vptr)
+  if(EINET_SANITIZER STREQUAL "")
+    target_compile_options(test_${name} PRIVATE -Og)  # the checks; what they check is compiled as it is shipped
+  else()
+    target_compile_definitions(test_${name} PRIVATE EINET_SANITIZED)
+  endif()
+  if(EINET_WITH_FUZZERS)
+    target_compile_options(test_${name} PRIVATE -fno-sanitize=fuzzer-no-link)
   endif()
   gtest_discover_tests(test_${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/" PROPERTIES TIMEOUT 300)
 endfunction()
@@ -55,6 +62,5 @@ function(einet_fuzzer name)
   if(EINET_WITH_FUZZERS)
     add_executable(fuzz_${name} ${A_SOURCES})
     target_link_libraries(fuzz_${name} PRIVATE einet_flags ${A_LINK} -fsanitize=fuzzer)
-    add_dependencies(fuzzers fuzz_${name})
   endif()
 endfunction()

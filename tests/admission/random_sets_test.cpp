@@ -9,6 +9,7 @@
 
 #include "exact.h"
 #include "random_load.h"
+#include "sanitized.h"
 #include "scheduler/admission/global_analysis.h"
 #include "scheduler/simulation/placement.h"
 
@@ -17,16 +18,9 @@ namespace {
 
 using Verdict = LaneBound::Verdict;
 
-// All of them run without a sanitizer, which sees what there is to see in a quarter.
-#ifdef __SANITIZE_ADDRESS__
-constexpr int kShare = 4;
-#else
-constexpr int kShare = 1;
-#endif
-
 int sets(int count) {
   const char* factor = std::getenv("EINET_ADMISSION_SETS");
-  return count / kShare * (factor == nullptr ? 1 : std::max(1, std::atoi(factor)));
+  return test::cases(count) * (factor == nullptr ? 1 : std::max(1, std::atoi(factor)));
 }
 
 bool accepted(const std::vector<LaneBound>& bounds) {

@@ -15,7 +15,7 @@ namespace einet {
 namespace {
 
 std::unique_ptr<Arena> arena(std::uint64_t size) {
-  return std::move(Arena::create(ByteCount{size}).value());
+  return Arena::create(ByteCount{size}).value();
 }
 
 TEST(Arena, BlocksNeverOverlapAndEverythingComesBack) {

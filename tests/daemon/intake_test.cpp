@@ -50,7 +50,7 @@ class IntakeTest : public testing::Test {
     EXPECT_TRUE(times);
     catalog_->loaded(ModelId{1}, description(), *times);
     tenants_.emplace(config_);
-    arena_ = std::move(*Arena::create(ByteCount{4096}));
+    arena_ = *Arena::create(ByteCount{4096});
     tasks_.emplace(Tasks::Parts{config_, *catalog_, core_, statistics_, log_});
     tasks_->lane_up(LaneId{0}, DeviceId{0}, Preemption::boundary);
     intake_.emplace(*catalog_, *tasks_, *tenants_, *arena_);

@@ -12,6 +12,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "harness.h"
+#include "sanitized.h"
 
 namespace einet::lane::test {
 namespace {
@@ -266,21 +267,23 @@ RC_GTEST_PROP(LaneChannel, EveryGrantEndsOnceAndEveryBlockRunsOnceInProcesses, (
   play<ProcessLanes>(*some_steps(), *rc::gen::element(1, 2, kMaxInFlight));
 }
 
-std::vector<Step> many_steps(std::size_t count) {
+std::vector<Step> many_steps(int count) {
   std::mt19937 random(7);
   const std::array acts{Act::post,     Act::post,     Act::post_batch, Act::join,  Act::stop, Act::stop,
                         Act::withdraw, Act::withdraw, Act::set_exits,  Act::drain, Act::drain};
-  std::vector<Step> steps(count);
+  std::vector<Step> steps(static_cast<std::size_t>(count));
   for (Step& step : steps) step = {acts[random() % acts.size()], static_cast<std::uint32_t>(random())};
   return steps;
 }
 
 TEST(LaneChannel, KeepsItsPromisesOverALongRunOnThreads) {
-  for (const int in_flight : {1, 2, kMaxInFlight}) play<ThreadLanes>(many_steps(15'000), in_flight);
+  for (const int in_flight : {1, 2, kMaxInFlight})
+    play<ThreadLanes>(many_steps(einet::test::cases(15'000)), in_flight);
 }
 
 TEST(LaneChannel, KeepsItsPromisesOverALongRunInProcesses) {
-  for (const int in_flight : {1, 2, kMaxInFlight}) play<ProcessLanes>(many_steps(15'000), in_flight);
+  for (const int in_flight : {1, 2, kMaxInFlight})
+    play<ProcessLanes>(many_steps(einet::test::cases(15'000)), in_flight);
 }
 
 TEST(LaneChannel, RunsFromTheFirstBlockToTheHighestExit) {

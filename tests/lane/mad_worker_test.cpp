@@ -21,7 +21,7 @@ namespace {
 // The worker's own view of `up`, and a daemon with a fixed clock.
 struct Bench {
   DaemonEnd daemon = make_channel(1);
-  Mapping mapping = std::move(*map_for_writing(daemon.up_fd(), ByteCount{up_bytes(1)}));
+  Mapping mapping = *map_for_writing(daemon.up_fd(), ByteCount{up_bytes(1)});
   VirtualClock clock{TimePoint{Duration{1'000'000}}};
   std::vector<Report> reports;
 

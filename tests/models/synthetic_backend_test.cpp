@@ -26,7 +26,7 @@ class SyntheticTest : public testing::Test {
     auto loaded = make_synthetic_backend()->load(test::make_synthetic_package(
         {.trunk = {100us, 0us}, .exit = {0us, 300us}, .accuracy = {0.25, 0.75}}));
     model_ = std::move(*loaded);
-    lane_ = std::move(*model_->make_lane());
+    lane_ = *model_->make_lane();
     state_ = std::make_unique<TrunkState>(model_->state_bytes());
   }
 
@@ -127,10 +127,10 @@ class SyntheticGpuTest : public testing::Test {
   static constexpr Duration kBlock[] = {2ms, 4ms};
 
   void load(std::string_view faults = {}) {
-    backend_ = std::move(*make_synthetic_gpu_backend(faults));
-    model_ = std::move(*backend_->load(
-        test::make_synthetic_package({.trunk = {5ms, 20ms}, .exit = {5ms, 0ms}, .accuracy = {0.25, 0.75}})));
-    base_ = std::move(*model_->make_lane({.kind = LaneKind::base, .largest_batch = 2, .in_flight = 2}));
+    backend_ = *make_synthetic_gpu_backend(faults);
+    model_ = *backend_->load(
+        test::make_synthetic_package({.trunk = {5ms, 20ms}, .exit = {5ms, 0ms}, .accuracy = {0.25, 0.75}}));
+    base_ = *model_->make_lane({.kind = LaneKind::base, .largest_batch = 2, .in_flight = 2});
     for (std::size_t job = 0; job < 2; ++job) {
       const std::vector<std::byte> input(64, std::byte(job));
       states_.push_back(memory_.emplace_back(std::make_unique<TrunkState>(model_->state_bytes())).get());
@@ -181,7 +181,7 @@ TEST_F(SyntheticGpuTest, ABlockInFlightBeginsWhenTheOneBeforeItHasEnded) {
 
 TEST_F(SyntheticGpuTest, BlocksInFlightStandStillWhileAnUrgentLaneRuns) {
   load();
-  const auto urgent = std::move(*model_->make_lane({.kind = LaneKind::urgent}));
+  const auto urgent = *model_->make_lane({.kind = LaneKind::urgent});
   const std::array<std::span<float>, 1> none{};
   const auto alone = std::span(states_).first(1);
   const TimePoint start = clock_.now();
@@ -207,8 +207,8 @@ TEST(SyntheticGpu, HoldsAsManyModelsAsItsMemoryDoes) {
   test::TemporaryFolder folder;
   const std::filesystem::path others = folder.path() / "others";
   const std::uint64_t weights = size_of(package().weights).value;
-  const auto backend = std::move(
-      *make_synthetic_gpu_backend("memory=" + std::to_string(2 * weights) + " others=" + others.string()));
+  const auto backend =
+      *make_synthetic_gpu_backend("memory=" + std::to_string(2 * weights) + " others=" + others.string());
   auto first = backend->load(package()), second = backend->load(package());
   ASSERT_TRUE(first && second);
   EXPECT_TRUE(backend->load(package()).error().out_of_memory);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "running_daemon.h"
+#include "sanitized.h"
 
 namespace einet::test {
 namespace {
@@ -19,13 +20,9 @@ constexpr std::size_t kInFlight = 32;
 // Of one round: what the trace can hold, should its writer not run at all. It has caught up before the next.
 constexpr int kJobsPerClient = 350;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kMoreRounds = 1;
-constexpr bool kMemoryIsTheProductsOwn = false;  // sanitizers keep freed memory and shadows of their own
-#else
-constexpr int kMoreRounds = 7;
-constexpr bool kMemoryIsTheProductsOwn = true;
-#endif
+constexpr int kMoreRounds = kSanitized ? 1 : 7;
+constexpr bool kMemoryIsTheProductsOwn =
+    !kSanitized;  // sanitizers keep freed memory and shadows of their own
 
 std::uint64_t resident_bytes(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/statm");

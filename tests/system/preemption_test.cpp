@@ -31,7 +31,8 @@ std::vector<Json> run_load(const std::string& policy) {
   for (int i = 0; i < kUrgentJobs; ++i) {
     while (batch.pending() < kFlood) EXPECT_TRUE(batch.post(batch_job, handlers));
     // A lane is in the middle of the flood when the urgent job arrives.
-    for (const int before = blocks; blocks == before;) EXPECT_TRUE(batch.wait_any(kPatience));
+    const int before = blocks;
+    while (blocks == before) EXPECT_TRUE(batch.wait_any(kPatience));
     const auto ended = control.run(job_of(urgent_model, 10), {}, kPatience);
     EXPECT_TRUE(ended && ended->outcome == wire::COMPLETED);
   }

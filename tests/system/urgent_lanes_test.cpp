@@ -66,7 +66,8 @@ int run_inside_blocks(const std::string& preemption, bool on_gpu = false) {
       .ended = [](const client::Ended& e) { EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason; }};
   for (int i = 0; i < kUrgentJobs; ++i) {
     while (batch.pending() < 2) EXPECT_TRUE(batch.post(batch_job, handlers));
-    for (const int before = blocks; blocks == before;) EXPECT_TRUE(batch.wait_any(kPatience));
+    const int before = blocks;
+    while (blocks == before) EXPECT_TRUE(batch.wait_any(kPatience));
     const auto ended = control.run(job_of(urgent_model, 10), {}, kPatience);
     EXPECT_TRUE(ended && ended->outcome == wire::COMPLETED);
   }
