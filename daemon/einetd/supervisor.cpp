@@ -290,7 +290,7 @@ bool Supervisor::make_room(DeviceId device, TimePoint granted) {
   if (!to_evict(w, ByteCount{})) return false;
   boost::asio::post(parts_.io, [this, &w] {
     if (w.state != State::up || w.unloads) return;
-    if (const auto victim = to_evict(w, ByteCount{})) evict(w, *victim);
+    if (const auto victim = to_evict(w, ByteCount{})) evict(w, *victim, "a job's state");
   });
   return true;
 }
@@ -303,7 +303,9 @@ void Supervisor::tend(Worker& w) {
     return;
   }
   if (!w.lack || w.lack->model != *next) return load(w, *next);
-  if (const auto victim = to_evict(w, w.lack->bytes)) return evict(w, *victim);
+  if (const auto victim = to_evict(w, w.lack->bytes)) {
+    return evict(w, *victim, parts_.catalog.model(*next).name);
+  }
   if (w.state == State::up) {
     // Its jobs wait until others have ended. But if there are none, what fills the memory is room for the
     // states of jobs that have gone, which a worker keeps for the next ones.
@@ -351,8 +353,10 @@ std::optional<ModelId> Supervisor::to_evict(const Worker& w, ByteCount least) co
   return sum >= least.value ? oldest : std::nullopt;
 }
 
-void Supervisor::evict(Worker& w, ModelId model) {
-  parts_.log.info("model evicted", {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
+void Supervisor::evict(Worker& w, ModelId model, const std::string& for_what) {
+  parts_.log.info(
+      "model evicted",
+      {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}, {"for", for_what}});
   if (w.state == State::up) {
     ++evictions_;
     set_residence(w, model, Residence::out);

@@ -100,8 +100,8 @@ class Supervisor {
     TimePoint freed_at{};  // when it last gave a model's memory back
     std::optional<Lack> lack;
     std::optional<ModelId> started_for;  // for memory; until that model is loaded or refused
-    std::vector<bool> holds;           // by ModelId: its process does
-    std::vector<Residence> residence;  // by ModelId: as the core knows it
+    std::vector<bool> holds;             // by ModelId: its process does
+    std::vector<Residence> residence;    // by ModelId: as the core knows it
     lane::Places places = lane::Places::missing;
     TimePoint heard{};  // when it last said something; for its start
     TimePoint up_since{};
@@ -129,7 +129,7 @@ class Supervisor {
   void ask(Worker&, std::optional<ModelId>& what, ModelId, lane::ToWorker);
   void load(Worker&, ModelId);
   void unload(Worker&, ModelId);
-  void evict(Worker&, ModelId);
+  void evict(Worker&, ModelId, const std::string& for_what);
   void answered(Worker&, lane::ModelLoaded&);
   void answered(Worker&, const lane::ModelRefused&);
   void answered(Worker&, const lane::ModelUnloaded&);
