@@ -273,7 +273,7 @@ TaskRequest Tasks::request(const Task& task, const std::shared_ptr<const ModelTi
 }
 
 // Of all models on the device; `instead` with these times (null: with none).
-Duration Tasks::longest_block(DeviceId device, ModelId instead, const ModelTimes* times) const {
+Duration Tasks::longest_stretch(DeviceId device, ModelId instead, const ModelTimes* times) const {
   Duration longest{};
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const ModelTimes* of = ModelId{m} == instead ? times : parts_.catalog.model(ModelId{m}).times.get();
@@ -288,12 +288,12 @@ Result<void> Tasks::model_loads(ModelId model, DeviceId device,
   const auto broken = [](const Refusal& refusal) {
     return error("its blocks take too long for what is promised: " + refusal.words);
   };
-  const auto longest = admission_.set_longest_block(device, longest_block(device, model, times.get()));
+  const auto longest = admission_.set_longest_stretch(device, longest_stretch(device, model, times.get()));
   if (!longest) return broken(longest.error());
   if (before != nullptr) {
     if (const auto kept = admission_.replace_times(before, times); !kept) {
       // What fitted before fits again.
-      (void)admission_.set_longest_block(device, longest_block(device, model, before.get()));
+      (void)admission_.set_longest_stretch(device, longest_stretch(device, model, before.get()));
       return broken(kept.error());
     }
   }
@@ -310,7 +310,7 @@ void Tasks::model_lost(ModelId model, DeviceId device, const std::shared_ptr<con
   }
   // Fewer tasks, and no block is longer than before: what is left fits. If the analysis could not say so with
   // the effort that it may spend, the longer blocks that it knows of are on the safe side.
-  (void)admission_.set_longest_block(device, longest_block(device, model, after.get()));
+  (void)admission_.set_longest_stretch(device, longest_stretch(device, model, after.get()));
   if (before != nullptr && after != nullptr && !admission_.replace_times(before, after)) {
     for (auto& [id, entry] : tasks_) {
       if (entry.task.model == model && entry.kept) suspend(entry, why);

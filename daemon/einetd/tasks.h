@@ -103,7 +103,7 @@ class Tasks {
   std::optional<wire::TaskRefused> check(const wire::AddTask&, TenantId, Task&) const;
   TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
   std::optional<wire::TaskBound> bound(TaskId) const;
-  Duration longest_block(DeviceId, ModelId instead, const ModelTimes* times) const;
+  Duration longest_stretch(DeviceId, ModelId instead, const ModelTimes* times) const;
   void readmit(ModelId, const std::shared_ptr<const ModelTimes>&);
   void suspend(Entry&, const std::string& why);
   void keep_in_step();

@@ -38,7 +38,7 @@ struct Server {
 // Everything that has been decided. Copied for every "what if": a refusal leaves no trace.
 struct State {
   std::vector<Lane> lanes;
-  std::map<DeviceId, Duration> longest_block;
+  std::map<DeviceId, Duration> longest_stretch;
   std::map<TaskId, Task> tasks;
   std::map<TenantId, Server> servers;
 };
@@ -82,9 +82,9 @@ class Admission::Impl {
     results_ = analyse_all(state_, effort);
   }
 
-  boost::system::result<void, Refusal> set_longest_block(DeviceId device, Duration block) {
+  boost::system::result<void, Refusal> set_longest_stretch(DeviceId device, Duration stretch) {
     State next = state_;
-    next.longest_block[device] = block;
+    next.longest_stretch[device] = stretch;
     return keep_all(std::move(next));
   }
 
@@ -269,8 +269,8 @@ class Admission::Impl {
   LaneResult load_of(const State& state, std::size_t lane) const {
     LaneResult out;
     out.asked.policy = options_.policy;
-    const auto longest = state.longest_block.find(state.lanes[lane].device);
-    if (longest != state.longest_block.end() && longest->second > Duration{}) {
+    const auto longest = state.longest_stretch.find(state.lanes[lane].device);
+    if (longest != state.longest_stretch.end() && longest->second > Duration{}) {
       out.asked.less_urgent_block = worst_case(longest->second);
     }
     for (const auto& [id, task] : state.tasks) {
@@ -505,8 +505,8 @@ Admission::~Admission() = default;
 void Admission::add_lane(LaneId lane, DeviceId device, Preemption preemption) {
   impl_->add_lane({lane, device, preemption});
 }
-boost::system::result<void, Refusal> Admission::set_longest_block(DeviceId device, Duration block) {
-  return impl_->set_longest_block(device, block);
+boost::system::result<void, Refusal> Admission::set_longest_stretch(DeviceId device, Duration stretch) {
+  return impl_->set_longest_stretch(device, stretch);
 }
 boost::system::result<Reservation, Refusal> Admission::add(const TaskRequest& request) {
   return impl_->add(request);

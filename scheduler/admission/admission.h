@@ -63,10 +63,10 @@ class Admission {
 
   // `preemption`: what its urgent lane allows; boundary where there is none. Once per lane.
   void add_lane(LaneId, DeviceId, Preemption);
-  // The longest block (worst time, without margin) that work without a reservation may have in progress on
-  // lanes of this device: the longest of all loaded models. Error: a task would no longer fit; nothing has
-  // changed.
-  boost::system::result<void, Refusal> set_longest_block(DeviceId, Duration);
+  // The longest that work without a reservation may keep a lane of this device before a boundary (worst
+  // time, without margin): of all loaded models, of the blocks that may be in flight. Error: a task would no
+  // longer fit; nothing has changed.
+  boost::system::result<void, Refusal> set_longest_stretch(DeviceId, Duration);
 
   // --- Tasks and budgets. ---
 

@@ -114,7 +114,7 @@ void Invariants::submitted(const JobSpec& asked, const boost::system::result<Acc
     j.spec.priority = r.priority;
     j.spec.mandatory_exit = r.mandatory_exit;
     // What was in progress when the promise was made had not been counted.
-    j.exempt = task->overruns || result->release < task->promised_at + longest_block_;
+    j.exempt = task->overruns || result->release < task->promised_at + longest_stretch_;
   } else if (result->release != asked.release || result->deadline != asked.deadline) {
     violation("protocol", now, what + " has other times than it asked for");
   }
@@ -163,7 +163,7 @@ void Invariants::in_force(TaskId id, TimePoint now) {
     if (j.spec.task != id) continue;
     if (is_new && j.state == JobState::waiting && !lanes_[told.home.value].gone) {
       j.reservation = told;
-      j.exempt = task.overruns || j.spec.release < now + longest_block_;
+      j.exempt = task.overruns || j.spec.release < now + longest_stretch_;
     }
     if (j.reservation) j.reservation->patience = told.patience;
   }
@@ -219,7 +219,7 @@ void Invariants::loaded(const std::vector<std::shared_ptr<const ModelTimes>>& mo
       }
     }
   }
-  longest_block_ = *std::max_element(longest_on_.begin(), longest_on_.end());
+  longest_stretch_ = *std::max_element(longest_on_.begin(), longest_on_.end());
 }
 
 void Invariants::lane_up(LaneId id, DeviceId device, std::optional<LaneId> base, Preemption preemption) {

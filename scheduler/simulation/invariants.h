@@ -143,7 +143,9 @@ class Invariants {
     int choice = 0;
     TimePoint chose_at = kNever;
     // Whether it has chosen at this instant to go on with the job that it runs.
-    bool has_chosen(TimePoint now) const { return current != JobId{} && chosen == current && chose_at == now; }
+    bool has_chosen(TimePoint now) const {
+      return current != JobId{} && chosen == current && chose_at == now;
+    }
     Duration used{};         // told; never more than the time that has passed
     Duration riders_used{};  // told of a block of which the job that leads has not told yet
   };
@@ -220,7 +222,7 @@ class Invariants {
   const bool strict_;                 // nothing surprises the core: it must do at once what the rules say
   const bool punctual_;               // the core hears of everything at once
   std::vector<Duration> longest_on_;  // what is in flight by worst times, of any model; by DeviceId
-  Duration longest_block_{};          // of them
+  Duration longest_stretch_{};        // of them
   Duration longest_overrun_{};
   std::vector<Truth> jobs_;  // by number - 1
   std::vector<LaneTruth> lanes_;

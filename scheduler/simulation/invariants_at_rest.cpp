@@ -2,16 +2,10 @@
 // urgent lanes, sums.
 #include <algorithm>
 
+#include "scheduler/exit_planner.h"
 #include "scheduler/simulation/invariants.h"
 
 namespace einet {
-namespace {
-
-bool has_exit_behind(ExitMask exits, int block) {
-  return block + 1 < kMaxBlocks && exits >> (block + 1) != 0;
-}
-
-}  // namespace
 
 void Invariants::instant_over(TimePoint now, bool all_told) {
   if (now < last_) violation("time", now, "time goes back");
@@ -456,7 +450,7 @@ bool Invariants::ends_here(const Truth& running) const {
   const bool cut_short = running.stop_told || running.told_exits >> running.committed == 0;
   if (running.decided != 0 && cut_short) return false;
   const auto view = core_.job(running.spec.id);
-  return view && view->plan != 0 && !has_exit_behind(view->plan, running.committed);
+  return view && view->plan != 0 && (view->plan & from_block(running.committed + 1)) == 0;
 }
 
 // As `prefers`, but for a job that could make room for another: under fifo none does.
@@ -465,12 +459,12 @@ bool Invariants::prefers_to_run(std::size_t lane, const Candidate& a, const Cand
 }
 
 bool Invariants::ends(const Truth& j) {
-  return j.finished || !has_exit_behind(j.told_exits, j.committed) || j.stop_told;
+  return j.finished || (j.told_exits & from_block(j.committed + 1)) == 0 || j.stop_told;
 }
 
 // Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
 bool Invariants::goes_on(const Truth& j, TimePoint now) const {
-  const Duration longest = longest_block_ + longest_overrun_ * kMaxInFlight;
+  const Duration longest = longest_stretch_ + longest_overrun_ * kMaxInFlight;
   const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
   return !ends(j) && !expires;
 }

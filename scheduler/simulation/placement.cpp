@@ -35,7 +35,7 @@ bool try_to_place(const TaskSet& set, const std::vector<std::size_t>& order, std
     if (!set.sources[i].period || placed[i].refusal)
       longest = std::max(longest, longest_block(set.sources[i]));
   }
-  const auto ok = admission.set_longest_block(DeviceId{0}, longest);
+  const auto ok = admission.set_longest_stretch(DeviceId{0}, longest);
   EINET_CHECK(ok.has_value(), "without tasks every block fits");
 
   bool all = true;

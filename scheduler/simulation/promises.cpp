@@ -40,7 +40,7 @@ std::optional<Budget> Promises::add_budget(TenantId tenant, Duration amount, Dur
 }
 
 bool Promises::load(const std::vector<std::shared_ptr<const ModelTimes>>& models, TimePoint now) {
-  if (!set_longest_blocks(models)) return false;
+  if (!set_longest_stretches(models)) return false;
   for (std::size_t m = 0; m < models_.size(); ++m) {
     if (models_[m] == models[m] || admission_.replace_times(models_[m], models[m])) continue;
     // Back as it was, which fitted.
@@ -48,7 +48,7 @@ bool Promises::load(const std::vector<std::shared_ptr<const ModelTimes>>& models
       if (models_[m] == models[m]) continue;
       EINET_CHECK(admission_.replace_times(models[m], models_[m]).has_value(), "what fitted fits again");
     }
-    EINET_CHECK(set_longest_blocks(models_), "what fitted fits again");
+    EINET_CHECK(set_longest_stretches(models_), "what fitted fits again");
     return false;
   }
   models_ = models;
@@ -56,11 +56,11 @@ bool Promises::load(const std::vector<std::shared_ptr<const ModelTimes>>& models
   return true;
 }
 
-bool Promises::set_longest_blocks(const std::vector<std::shared_ptr<const ModelTimes>>& models) {
+bool Promises::set_longest_stretches(const std::vector<std::shared_ptr<const ModelTimes>>& models) {
   for (std::size_t d = 0; d < devices_.size(); ++d) {
-    if (admission_.set_longest_block(devices_[d], longest_on(models, devices_[d]))) continue;
+    if (admission_.set_longest_stretch(devices_[d], longest_on(models, devices_[d]))) continue;
     while (d-- > 0) {
-      const auto back = admission_.set_longest_block(devices_[d], longest_on(models_, devices_[d]));
+      const auto back = admission_.set_longest_stretch(devices_[d], longest_on(models_, devices_[d]));
       EINET_CHECK(back.has_value(), "what fitted fits again");
     }
     return false;

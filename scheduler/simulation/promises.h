@@ -36,7 +36,7 @@ class Promises {
 
  private:
   void tell(TimePoint now);
-  bool set_longest_blocks(const std::vector<std::shared_ptr<const ModelTimes>>& models);
+  bool set_longest_stretches(const std::vector<std::shared_ptr<const ModelTimes>>& models);
 
   Admission admission_;
   Core& core_;

@@ -55,7 +55,7 @@ TEST(Admission, ReservesTheMandatoryPartWithMarginAndOverhead) {
 TEST(Admission, RefusalNamesTheTaskTheNumbersAndWhatWouldFit) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
-  ASSERT_TRUE(admission.set_longest_block(DeviceId{0}, 9ms));
+  ASSERT_TRUE(admission.set_longest_stretch(DeviceId{0}, 9ms));
   ASSERT_TRUE(admission.add(request(1, "ctl", model({12ms}), 40ms, 22ms, 0)));
   const auto r = admission.add(request(2, "cam", model({2ms, 8ms}), 60ms, 30ms, 1));
   ASSERT_FALSE(r.has_value());
@@ -101,7 +101,7 @@ TEST(Admission, SecondLaneTakesWhatTheFirstCannot) {
 TEST(Admission, OnlyThoseWhoCannotWaitTakeTheCore) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::as_needed);
-  ASSERT_TRUE(admission.set_longest_block(DeviceId{0}, 20ms));
+  ASSERT_TRUE(admission.set_longest_stretch(DeviceId{0}, 20ms));
   const auto patient = admission.add(request(1, "patient", model({4ms}), 100ms, 100ms, 0));
   ASSERT_TRUE(patient.has_value());
   EXPECT_EQ(patient->patience, kForever);
@@ -114,7 +114,7 @@ TEST(Admission, OnlyThoseWhoCannotWaitTakeTheCore) {
   // The negative control: at boundaries it cannot be promised.
   Admission boundary(exact(Policy::edf));
   boundary.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
-  ASSERT_TRUE(boundary.set_longest_block(DeviceId{0}, 20ms));
+  ASSERT_TRUE(boundary.set_longest_stretch(DeviceId{0}, 20ms));
   EXPECT_FALSE(boundary.add(request(2, "urgent", model({4ms}), 50ms, 10ms, 0)));
 }
 
@@ -122,7 +122,7 @@ TEST(Admission, OnlyThoseWhoCannotWaitTakeTheCore) {
 TEST(Admission, APatienceChangesOnlyWhereNothingElseFits) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::as_needed);
-  ASSERT_TRUE(admission.set_longest_block(DeviceId{0}, 20ms));
+  ASSERT_TRUE(admission.set_longest_stretch(DeviceId{0}, 20ms));
   EXPECT_EQ(admission.add(request(1, "a", model({4ms}), 100ms, 30ms, 0))->patience, kForever);
   ASSERT_TRUE(admission.add(request(2, "b", model({8ms}), 100ms, 29ms, 0)));
   EXPECT_LT(admission.reservation(TaskId{1})->patience, 20ms) << "20 + 8 + 4 > 30";
@@ -138,7 +138,7 @@ TEST(Admission, LongerBlocksAreRefusedAsAWhole) {
   const auto old_times = model({4ms});
   ASSERT_TRUE(admission.add(request(1, "a", old_times, 50ms, 20ms, 0)));
   const auto bound = *admission.bound(TaskId{1});
-  const auto refused = admission.set_longest_block(DeviceId{0}, 17ms);
+  const auto refused = admission.set_longest_stretch(DeviceId{0}, 17ms);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().task, "a");
   EXPECT_EQ(admission.bound(TaskId{1})->response, bound.response);

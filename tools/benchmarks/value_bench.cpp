@@ -226,7 +226,7 @@ class Load {
       admission.add_lane(LaneId{lane}, device_of(lane), Preemption::boundary);
     }
     for (std::uint32_t d = 0; d < longest.size(); ++d) {
-      EINET_CHECK(admission.set_longest_block(DeviceId{d}, longest[d]).has_value(),
+      EINET_CHECK(admission.set_longest_stretch(DeviceId{d}, longest[d]).has_value(),
                   "nothing is promised yet");
     }
     std::vector<Input> reserved, submitted;
