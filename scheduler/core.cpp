@@ -335,10 +335,12 @@ void Core::Impl::set_residence(ModelId model, DeviceId device, Residence residen
     set = in ? set | device_bit(device) : set & ~device_bit(device);
   };
   put(missing_[model.value].now, residence != Residence::in);
-  put(missing_[model.value].for_good, residence == Residence::lost);
+  const bool no_room = residence == Residence::no_room;
+  put(missing_[model.value].for_good, residence == Residence::lost || no_room);
+  const Reason why = no_room ? Reason::out_of_device_memory : Reason::no_lane;
   jobs_.for_each([&](JobRecord& job) {
     if (job.spec.model != model || job.state == JobState::ended) return;
-    if (!lives(job.able, model)) return end(job, Outcome::failed, Reason::no_lane, now);
+    if (!lives(job.able, model)) return end(job, Outcome::failed, why, now);
     rank(job, [&] { job.devices = job.at ? where_to_go_on(job) : where_to_begin(job); });
   });
 }

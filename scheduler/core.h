@@ -136,9 +136,10 @@ enum class GrantEnd : std::uint8_t {
 
 // Whether a device's memory holds a model's weights. Its jobs begin there only while it does.
 enum class Residence : std::uint8_t {
-  in,    // as at first
-  out,   // they may come back: jobs that only this device can run wait
-  lost,  // they will not: jobs that no other device can run fail with no_lane
+  in,       // as at first
+  out,      // they may come back: jobs that only this device can run wait
+  lost,     // they will not: jobs that no other device can run fail with no_lane
+  no_room,  // nor will they then, for want of memory: these fail with out_of_device_memory
 };
 
 // Whether a lost lane is expected to come back.

@@ -239,7 +239,7 @@ Result<void> Supervisor::accept(Worker& w, ModelId model, lane::ModelDescription
   return {};
 }
 
-void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason) {
+void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason, Residence residence) {
   if (w.started_for == model) w.started_for.reset();
   const std::shared_ptr<const ModelTimes> before = parts_.catalog.model(model).times;
   parts_.catalog.refused(model, w.device, reason);
@@ -248,7 +248,7 @@ void Supervisor::refuse(Worker& w, ModelId model, const std::string& reason) {
   parts_.log.warn(
       "model refused",
       {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}, {"reason", reason}});
-  set_residence(w, model, Residence::lost);
+  set_residence(w, model, residence);
 }
 
 void Supervisor::set_residence(Worker& w, ModelId model, Residence residence) {
@@ -323,7 +323,7 @@ void Supervisor::tend(Worker& w) {
   const bool comes_back = w.state == State::loading && parts_.catalog.model(*next).runs_on(w.device);
   if (w.state == State::loading) ++w.answered;
   if (!comes_back) {
-    refuse(w, *next, lack.reason + "; no other model can make room");
+    refuse(w, *next, lack.reason + "; no other model can make room", Residence::no_room);
     parts_.driver.pump();
   }
   tend(w);

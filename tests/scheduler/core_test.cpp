@@ -350,6 +350,16 @@ TEST(Core, FailsJobsWhoseModelNoDeviceWillHoldAgain) {
   EXPECT_EQ(s.decide(at(7)), "grant 1/1: job 2 from 0");
 }
 
+TEST(Core, FailsJobsForWhoseModelThereIsNoRoomWithThatReason) {
+  Script s(Policy::edf);
+  s.core.set_residence(ModelId{0}, DeviceId{0}, Residence::out, at(0));
+  ASSERT_TRUE(s.core.submit(s.spec(1, model(1, 10), kNever), at(0)));
+  EXPECT_EQ(s.decide(at(0)), "");
+  s.core.set_residence(ModelId{0}, DeviceId{0}, Residence::no_room, at(5));
+  EXPECT_EQ(s.decide(at(5)), "finish 1 failed (out_of_device_memory); release 1");
+  EXPECT_EQ(s.core.submit(s.spec(2, model(1, 10), kNever), at(6)).error(), Reason::no_lane);
+}
+
 TEST(Core, GivesAJobToTheFreeDeviceThatIsFastestForIt) {
   Script s(Policy::edf);
   s.core.lane_up(s.lane(1), DeviceId{1}, at(0));

@@ -320,7 +320,7 @@ TEST(Memory, WhichOtherProgramsFillRefusesModelsUntilAReload) {
   const auto ended = client.run(whole(a), {}, kPatience);
   ASSERT_TRUE(ended);
   EXPECT_EQ(ended->outcome, wire::FAILED);
-  EXPECT_EQ(ended->reason, "no_lane");
+  EXPECT_EQ(ended->reason, "out_of_device_memory");
   EXPECT_TRUE(daemon.wait_log("model refused")) << "and the worker does not start again and again";
   const auto rejected = client.submit(whole(a), {}, kPatience);
   ASSERT_TRUE(rejected && rejected->rejected);
