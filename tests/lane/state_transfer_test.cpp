@@ -204,7 +204,6 @@ TEST_F(StateTransfer, IsMeasuredAtEveryBoundaryWhenAModelIsLoaded) {
       EXPECT_EQ(moves[b].bytes, ByteCount{backend == "synthetic" ? 8U : 64 * sizeof(float)}) << backend;
       EXPECT_GT(moves[b].out, Duration{});
       EXPECT_GT(moves[b].in, Duration{});
-      EXPECT_LT(moves[b].out + moves[b].in, std::chrono::milliseconds(100));
     }
   }
 }
