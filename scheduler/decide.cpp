@@ -131,8 +131,8 @@ void Core::Impl::expect_boundary(Lane& lane, TimePoint now) {
   const Standing after = standing_after(*lane.front.job, lane.front.stops_after(), lane.front.job->plan);
   lane.key = urgency(options_.policy, *lane.front.job, after, lane.device);
   for (const HeldGrant& rider : lane.riders) {
-    const bool goes_on =
-        rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told && rider.plans_more();
+    const bool goes_on = rides(rider, lane.front) && !rider.job->is_over() && !rider.stop_told &&
+                         rider.plans_more() && !rider.ends_by_itself();
     if (!goes_on) continue;
     const Standing then = standing_after(*rider.job, rider.stops_after(), rider.job->plan);
     lane.key = std::min(lane.key, urgency(options_.policy, *rider.job, then, lane.device));

@@ -62,6 +62,7 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            1189231ULL,    // a job stopped before its first block, as it was to make room behind its third
            2016972ULL,    // what had left a batch counted for blocks in flight behind
            720065806ULL,  // a job waited for a device that its state had been on its way to
+           760330128ULL,  // a batch went on for a rider whose exits, as its lane knew them, ended there
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
     EXPECT_TRUE(result.violations.empty())
