@@ -104,12 +104,12 @@ ProfileRecord two_kinds() {
 class TwoKinds : public testing::Test {
  protected:
   explicit TwoKinds()
-      : predictor_(*learn_predictor(validation(), 1)), temperature_(temperatures(predictor_)) {
-    world_.calibrated = calibrated_confidences(predictor_, *world_.set.split(Split::test));
+      : calibration_(learn_calibration(validation())), temperature_(temperatures(calibration_)) {
+    world_.calibrated = calibrated_confidences(calibration_, *world_.set.split(Split::test));
   }
   const ProfileSplit& validation() const { return *world_.set.split(Split::validation); }
   Lookalikes lookalikes(Aggregation aggregation) const {
-    return find_lookalikes(validation(), calibrated_confidences(predictor_, validation()),
+    return find_lookalikes(validation(), calibrated_confidences(calibration_, validation()),
                            {aggregation, temperature_}, 1);
   }
   double accuracy(const Forecast& forecast, Aggregation aggregation = Aggregation::last) const {
@@ -120,13 +120,14 @@ class TwoKinds : public testing::Test {
   }
 
   World world_{two_kinds()};
-  Predictor predictor_;
+  Predictor calibration_;
   std::vector<double> temperature_;
 };
 
 TEST_F(TwoKinds, ArePlannedBetterByWhatWasSeenThanByTheMean) {
   const double mean = accuracy(world_.statistics);
-  EXPECT_GT(accuracy(PredictorForecast(predictor_, Aggregation::last)), mean + 0.05);
+  const Predictor predictor = *learn_predictor(validation(), 1);
+  EXPECT_GT(accuracy(PredictorForecast(predictor, Aggregation::last)), mean + 0.05);
   EXPECT_GT(accuracy(lookalikes(Aggregation::last)), mean + 0.05);
 }
 
