@@ -326,8 +326,10 @@ void Invariants::told(LaneId lane, const LaneRecord& record, bool known, TimePoi
   if (!known) {
     violation("protocol", now, "the core does not know what " + lane_words(lane.value) + " reports");
   }
-  const Truth* const held = record.block ? holder_of(lane, record.grant) : nullptr;
+  Truth* const held = record.block ? holder_of(lane, record.grant) : nullptr;
   if (held == nullptr) return;
+  held->reported = record.block->block;
+  if (record.block->end > held->unclear_since) held->unclear_since = kNever;
   const auto view = core_.job(held->spec.id);
   if (view && view->best.exit < held->best_exit && view->state != JobState::ended) {
     violation("quality", now,
@@ -363,10 +365,11 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   j.with = g.with;
   j.granted_at = now;
   j.told_exits = g.exits;
-  j.committed = g.first_block - 1;
+  j.reported = j.committed = g.first_block - 1;
   j.reserved_blocks = g.reserved_blocks;
   j.decided = j.executes = 0;
   j.stop_told = false;
+  j.unclear_since = kNever;
 }
 
 void Invariants::stop_told(LaneId lane, GrantNumber number) {
@@ -381,9 +384,13 @@ void Invariants::taken_back(LaneId lane, GrantNumber number, TimePoint now) {
   if (j->stranded) begin_again(*j);
 }
 
-void Invariants::exits_set(LaneId lane, GrantNumber number, ExitMask exits) {
+void Invariants::exits_set(LaneId lane, GrantNumber number, ExitMask exits, TimePoint now) {
   ++counts_.replans;
-  if (Truth* const j = holder_of(lane, number)) j->told_exits = exits;
+  Truth* const j = holder_of(lane, number);
+  if (j == nullptr) return;
+  j->told_exits = exits;
+  const bool unheard = j->running && lanes_[*j->running].block > j->reported + 1;
+  if (unheard && j->decided != 0) j->unclear_since = now;
 }
 
 void Invariants::finished(JobId id, Outcome outcome, Reason why, TimePoint now) {

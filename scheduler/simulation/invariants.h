@@ -67,7 +67,7 @@ class Invariants {
   void granted(const Grant&, TimePoint now);
   void stop_told(LaneId, GrantNumber);
   void taken_back(LaneId, GrantNumber, TimePoint now);
-  void exits_set(LaneId, GrantNumber, ExitMask);
+  void exits_set(LaneId, GrantNumber, ExitMask, TimePoint now);
   void finished(JobId, Outcome, Reason, TimePoint now);
   void freed(JobId, TimePoint now);
   void state_changed(JobId, JobState from, JobState to, TimePoint now);
@@ -104,7 +104,11 @@ class Invariants {
     std::optional<std::size_t> running;  // lane of its block
     std::optional<std::size_t> last_lane;
     int next_block = 0;
+    int reported = -1;   // the last block of its grant of which the core has heard
     int committed = -1;  // the last block of its grant that runs even if it is stopped
+    // Its exits were changed then, when the core had not heard of the block in progress: until a later block
+    // has been reported it may think that more is in flight, or less. kNever: it knows.
+    TimePoint unclear_since = kNever;
     int reserved_blocks = 0;
     // Of which blocks in flight it is decided whether the exit is executed, and of which it is.
     ExitMask decided = 0, executes = 0;

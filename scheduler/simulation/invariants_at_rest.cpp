@@ -448,7 +448,7 @@ void Invariants::check_riders(TimePoint now) {
 bool Invariants::ends_here(const Truth& running) const {
   // Told to end before the last block that it had enqueued, of which the core may not have heard.
   const bool cut_short = running.stop_told || running.told_exits >> running.committed == 0;
-  if (running.decided != 0 && cut_short) return false;
+  if (running.decided != 0 && (cut_short || running.unclear_since < kNever)) return false;
   const auto view = core_.job(running.spec.id);
   return view && view->plan != 0 && (view->plan & from_block(running.committed + 1)) == 0;
 }
@@ -462,11 +462,12 @@ bool Invariants::ends(const Truth& j) {
   return j.finished || (j.told_exits & from_block(j.committed + 1)) == 0 || j.stop_told;
 }
 
-// Whether the lane will run another block of its job, as far as it was told and the deadline lets it.
+// Whether the lane will run another block of its job, as far as it was told, the deadline lets it and the
+// core knows.
 bool Invariants::goes_on(const Truth& j, TimePoint now) const {
   const Duration longest = longest_stretch_ + longest_overrun_ * kMaxInFlight;
   const bool expires = j.spec.on_miss == OnMiss::stop && j.spec.deadline <= now + longest;
-  return !ends(j) && !expires;
+  return !ends(j) && !expires && j.unclear_since == kNever;
 }
 
 }  // namespace einet

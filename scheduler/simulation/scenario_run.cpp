@@ -566,7 +566,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void set_exits(LaneId id, GrantNumber number, ExitMask exits, Reason) override {
     trace({4, id.value, number.value, exits});
     if (broken()) return;
-    if (check_) check_->exits_set(id, number, exits);
+    if (check_) check_->exits_set(id, number, exits, now_);
     lane(id).lane->set_exits(number, exits);
   }
 
