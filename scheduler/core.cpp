@@ -308,8 +308,8 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     if (job.last_lane != id || job.state == JobState::ended) return;
     if (!job.lane) {
       forget_state(job);
-    } else if (lanes_[job.lane->value].device != lane->device) {
-      job.stranded = true;  // unless its state has left already: its new lane will say
+    } else {
+      job.stranded = true;  // unless its new lane has begun it already, and will say so
     }
   });
 

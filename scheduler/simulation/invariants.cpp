@@ -253,7 +253,7 @@ void Invariants::lane_lost(LaneId id, LaneLoss loss) {
       j.holder.reset();
       j.stop_told = false;
       begin_again(j);
-    } else if (!j.running && j.last_lane == lane && lanes_[*j.holder].device != lanes_[lane].device) {
+    } else if (!j.running && j.last_lane == lane) {
       j.stranded = true;
     }
   }

@@ -63,6 +63,7 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            2016972ULL,    // what had left a batch counted for blocks in flight behind
            720065806ULL,  // a job waited for a device that its state had been on its way to
            760330128ULL,  // a batch went on for a rider whose exits, as its lane knew them, ended there
+           791248093ULL,  // a job kept a state that had died with its lane, for it was posted to another
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
     EXPECT_TRUE(result.violations.empty())
