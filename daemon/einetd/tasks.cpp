@@ -69,7 +69,8 @@ void Tasks::open() {
     const TenantConfig& tenant = parts_.config.tenants[i];
     Share share{.weight = tenant.weight, .budget = std::nullopt};
     if (tenant.budget) {
-      const auto budget = admission_.add_budget(TenantId{i}, tenant.budget->amount, tenant.budget->period);
+      const auto budget = admission_.add_budget(TenantId{i}, "the budget of " + tenant.name,
+                                                tenant.budget->amount, tenant.budget->period);
       if (budget) {
         share.budget = *budget;
       } else {

@@ -33,6 +33,7 @@ struct Task {
 struct Server {
   Budget budget;
   std::size_t home = 0;
+  std::string name{};  // for words only
 };
 
 // Everything that has been decided. Copied for every "what if": a refusal leaves no trace.
@@ -103,7 +104,8 @@ class Admission::Impl {
     if (next.tasks.erase(id) > 0) settle(std::move(next));
   }
 
-  boost::system::result<Budget, Refusal> add_budget(TenantId tenant, Duration amount, Duration period) {
+  boost::system::result<Budget, Refusal> add_budget(TenantId tenant, const std::string& name, Duration amount,
+                                                    Duration period) {
     if (options_.policy == Policy::fifo) return Refusal{.words = kFifoWords};
     if (amount <= Duration{} || period < amount || period > kMostTime) {
       return Refusal{.words = "a budget is an amount above 0 in a period that is not shorter"};
@@ -112,7 +114,7 @@ class Admission::Impl {
     Effort effort{kDecisionEffort};
     for (std::size_t lane = 0; lane < state_.lanes.size(); ++lane) {
       State next = state_;
-      const Server server{{amount, period, state_.lanes[lane].id}, lane};
+      const Server server{{amount, period, state_.lanes[lane].id}, lane, name};
       next.servers.insert_or_assign(tenant, server);
       Results results = analyse_all(next, effort);
       if (asked_share(results[lane].asked) <= 1 && commit_if_fits(next, results)) return server.budget;
@@ -287,9 +289,8 @@ class Admission::Impl {
     }
     for (const auto& [tenant, server] : state.servers) {
       if (server.home != lane) continue;
-      out.asked.servers.push_back({.name = "tenant " + std::to_string(tenant.value),
-                                   .amount = server.budget.amount,
-                                   .period = server.budget.period});
+      out.asked.servers.push_back(
+          {.name = server.name, .amount = server.budget.amount, .period = server.budget.period});
     }
     return out;
   }
@@ -468,6 +469,9 @@ class Admission::Impl {
     if (refusal.smallest_period) {
       refusal.words += "; a period of " + format_duration(*refusal.smallest_period) + " would fit";
     }
+    if (!refusal.largest_mandatory_exit && !refusal.smallest_period && effort.left > 0) {
+      refusal.words += "; no earlier exit and no longer period would fit";
+    }
   }
 
   std::optional<Duration> find_period(const TaskRequest& request, Effort& effort) const {
@@ -514,9 +518,9 @@ boost::system::result<Reservation, Refusal> Admission::add(const TaskRequest& re
 void Admission::remove(TaskId id) {
   impl_->remove(id);
 }
-boost::system::result<Budget, Refusal> Admission::add_budget(TenantId tenant, Duration amount,
-                                                             Duration period) {
-  return impl_->add_budget(tenant, amount, period);
+boost::system::result<Budget, Refusal> Admission::add_budget(TenantId tenant, const std::string& name,
+                                                             Duration amount, Duration period) {
+  return impl_->add_budget(tenant, name, amount, period);
 }
 void Admission::remove_budget(TenantId tenant) {
   impl_->remove_budget(tenant);

@@ -75,8 +75,9 @@ class Admission {
   // processor time at most.
   boost::system::result<Reservation, Refusal> add(const TaskRequest&);
   void remove(TaskId);
-  // Replaces the tenant's budget, if it has one.
-  boost::system::result<Budget, Refusal> add_budget(TenantId, Duration amount, Duration period);
+  // Replaces the tenant's budget, if it has one. `name`: what refusals call it.
+  boost::system::result<Budget, Refusal> add_budget(TenantId, const std::string& name, Duration amount,
+                                                    Duration period);
   void remove_budget(TenantId);
   // The model of these tasks has other times now (a reload). All are kept, on the same lanes, or nothing
   // changes.

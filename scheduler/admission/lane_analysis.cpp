@@ -390,8 +390,8 @@ class Analysis {
     }
     if (most > 0) text += ", " + ns(most) + " of \"" + escape(whose, 60) + "\"";
     if (all > most) text += ", " + ns(all - most) + " of others";
-    if (p.before > 0) text += ", " + ns(p.before) + " of less urgent work before its release";
-    if (p.release > 0) text += ", of which " + ns(p.release) + " before its release";
+    if (p.before > 0) text += ", " + ns(p.before) + " of less urgent work that began before it";
+    if (p.release > 0) text += "; " + ns(p.release) + " of all this pass before its release";
     return text;
   }
 

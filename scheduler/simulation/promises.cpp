@@ -33,7 +33,7 @@ void Promises::remove(TaskId task, TimePoint now) {
 }
 
 std::optional<Budget> Promises::add_budget(TenantId tenant, Duration amount, Duration window, TimePoint now) {
-  const auto budget = admission_.add_budget(tenant, amount, window);
+  const auto budget = admission_.add_budget(tenant, "tenant " + std::to_string(tenant.value), amount, window);
   if (!budget) return std::nullopt;
   tell(now);
   return *budget;

@@ -152,16 +152,16 @@ TEST(Admission, LongerBlocksAreRefusedAsAWhole) {
 TEST(Admission, BudgetsAreCountedAndGivenBack) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
-  ASSERT_TRUE(admission.add_budget(TenantId{1}, 20ms, 100ms));
+  ASSERT_TRUE(admission.add_budget(TenantId{1}, "the budget of camera", 20ms, 100ms));
   EXPECT_NEAR(admission.utilisation(LaneId{0}), 0.2, 1e-9);
   const TaskRequest wanted = request(1, "a", model({5ms}), 100ms, 30ms, 0);
   EXPECT_FALSE(admission.add(wanted));  // two windows in a row: 40 ms
   admission.remove_budget(TenantId{1});
   ASSERT_TRUE(admission.add(wanted));
-  const auto refused = admission.add_budget(TenantId{1}, 20ms, 100ms);
+  const auto refused = admission.add_budget(TenantId{1}, "the budget of camera", 20ms, 100ms);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().task, "a");
-  EXPECT_TRUE(admission.add_budget(TenantId{1}, 10ms, 100ms));
+  EXPECT_TRUE(admission.add_budget(TenantId{1}, "the budget of camera", 10ms, 100ms));
 }
 
 TEST(Admission, FifoPromisesNothing) {
@@ -186,8 +186,8 @@ TEST(Admission, BadRequestsAreRefusedWithWords) {
     ASSERT_FALSE(r.has_value());
     EXPECT_THAT(r.error().words, HasSubstr("task \"a\\x0a\": "));
   }
-  EXPECT_FALSE(admission.add_budget(TenantId{0}, 0ms, 10ms));
-  EXPECT_FALSE(admission.add_budget(TenantId{0}, 11ms, 10ms));
+  EXPECT_FALSE(admission.add_budget(TenantId{0}, "x", 0ms, 10ms));
+  EXPECT_FALSE(admission.add_budget(TenantId{0}, "x", 11ms, 10ms));
 }
 
 }  // namespace
