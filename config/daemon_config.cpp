@@ -186,6 +186,10 @@ class Reader {
       d.batch = read_int(table, "batch", 1, kMaxBatch, d.batch);
       d.in_flight = read_int(table, "in_flight", 1, kMaxInFlight, d.in_flight);
       read_cores(table, d, pinned, c.warnings);
+      if (d.backend == BackendKind::synthetic || d.backend == BackendKind::synthetic_gpu) {
+        c.warnings.push_back("device " + d.name +
+                             " makes up its answers: its backend only takes the time, to try things out");
+      }
       if (d.is_gpu()) {
         read_gpu(table, d);
       } else {

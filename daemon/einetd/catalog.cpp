@@ -18,6 +18,16 @@ bool is_model_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), ok);
 }
 
+std::vector<std::filesystem::path> packages_in(const std::filesystem::path& folder, std::error_code& code) {
+  std::vector<std::filesystem::path> paths;
+  std::filesystem::directory_iterator entries(folder, code);
+  for (; !code && entries != std::filesystem::directory_iterator(); entries.increment(code)) {
+    if (entries->path().extension() == kSuffix) paths.push_back(entries->path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
 std::vector<BlockTime> block_times(const lane::ModelDescription& d) {
   std::vector<BlockTime> out;
   for (const lane::BlockTimes& t : d.times) {
@@ -25,6 +35,12 @@ std::vector<BlockTime> block_times(const lane::ModelDescription& d) {
         {.trunk = t.trunk.p50, .exit = t.exit.p50, .worst_trunk = t.trunk.max, .worst_exit = t.exit.max});
   }
   return out;
+}
+
+// Whether a job's state on one device can be loaded on the other: it takes the same bytes at every boundary.
+bool same_state(const std::vector<lane::MoveTime>& a, const std::vector<lane::MoveTime>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return x.bytes == y.bytes; });
 }
 
 // What the worker measured, and what asking it adds.
@@ -45,17 +61,13 @@ std::uint64_t CatalogModel::elements() const {
 
 Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::vector<int> in_flight,
                               std::string_view expect) {
-  Catalog catalog(std::move(in_flight), expect);
+  Catalog catalog(folder, std::move(in_flight), expect);
   std::error_code code;
-  std::filesystem::directory_iterator entries(folder, code);
-  for (; !code && entries != std::filesystem::directory_iterator(); entries.increment(code)) {
-    if (entries->path().extension() == kSuffix) catalog.paths_.push_back(entries->path());
-  }
+  catalog.paths_ = packages_in(folder, code);
   if (code) {
     return error(folder.string() + ": cannot read the model directory: " + code.message() +
                  "; create it, or set models in the configuration");
   }
-  std::sort(catalog.paths_.begin(), catalog.paths_.end());
   for (const std::filesystem::path& path : catalog.paths_) {
     CatalogModel model;
     model.evicted.resize(catalog.in_flight_.size());
@@ -85,8 +97,13 @@ Result<ModelId> Catalog::find(std::string_view name) const {
   return error(words);
 }
 
-void Catalog::reload() {
+std::vector<std::filesystem::path> Catalog::reload() {
   for (CatalogModel& model : models_) model.description.digest.clear();
+  std::error_code ignored;  // what cannot be read now has nothing new to tell
+  std::vector<std::filesystem::path> found = packages_in(folder_, ignored);
+  std::erase_if(found,
+                [&](const auto& path) { return std::binary_search(paths_.begin(), paths_.end(), path); });
+  return found;
 }
 
 // The best that the package has of what is asked for. Null: its exits' mean accuracies.
@@ -118,7 +135,9 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   times.on_device.resize(in_flight_.size());
   times.on_device[device.value] = block_times(description);
   times.moves.resize(in_flight_.size());
-  times.moves[device.value] = move_times(description);
+  // What is known is of the device that loaded it first; its own moves it has in any case.
+  const bool fits = known.moves.empty() || same_state(known.moves, description.moves);
+  times.moves[device.value] = fits ? move_times(description) : std::vector<MoveTime>();
   times.batch.resize(in_flight_.size());
   times.batch[device.value] = description.batch;
   times.in_flight = in_flight_;

@@ -48,8 +48,9 @@ class Catalog {
   Result<ModelId> find(std::string_view name) const;
 
   // Packages may have been changed on purpose: from now on another content is as good, if the network has the
-  // same shape (jobs in progress go on with it).
-  void reload();
+  // same shape (jobs in progress go on with it). Returns packages that the folder did not have at the start:
+  // they are not taken up.
+  std::vector<std::filesystem::path> reload();
   // A worker has loaded a model for its device: the times that the model would have. Error: it has no profile
   // of the device, or its content is not what was loaded before; it must then be refused.
   Result<std::shared_ptr<const ModelTimes>> times_with(ModelId, DeviceId,
@@ -62,10 +63,11 @@ class Catalog {
   }
 
  private:
-  Catalog(std::vector<int> in_flight, std::string_view expect)
-      : in_flight_(std::move(in_flight)), expect_(expect) {}
+  Catalog(std::filesystem::path folder, std::vector<int> in_flight, std::string_view expect)
+      : folder_(std::move(folder)), in_flight_(std::move(in_flight)), expect_(expect) {}
   std::shared_ptr<const Forecast> forecast(const PredictorParameters&) const;
 
+  std::filesystem::path folder_;
   std::vector<int> in_flight_;  // by DeviceId
   std::string expect_;
   std::vector<CatalogModel> models_;

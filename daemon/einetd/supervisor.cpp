@@ -235,6 +235,11 @@ Result<void> Supervisor::accept(Worker& w, ModelId model, lane::ModelDescription
   auto times = parts_.catalog.times_with(model, w.device, description);
   if (!times) return times.error();
   if (auto ok = parts_.tasks.model_loads(model, w.device, *times); !ok) return ok;
+  if (!description.moves.empty() && (*times)->moves[w.device.value].empty()) {
+    parts_.log.info(
+        "jobs stay on this device: their states have another form than on the one that loaded it first",
+        {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
+  }
   parts_.catalog.loaded(model, std::move(description), std::move(*times));
   return {};
 }
@@ -469,7 +474,9 @@ void Supervisor::restart_later(Worker& w) {
 
 void Supervisor::reload() {
   parts_.log.info("loading all packages again");
-  parts_.catalog.reload();
+  for (const std::filesystem::path& path : parts_.catalog.reload()) {
+    parts_.log.warn("package is new: restart the daemon to load it", {{"package", path.string()}});
+  }
   for (Worker& w : workers_) {
     w.deadly.clear();
     w.delay = parts_.config.worker.restart_delay;

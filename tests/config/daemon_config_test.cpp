@@ -142,6 +142,15 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->tenants[2].max_bytes, ByteCount{1024});
 }
 
+TEST(DaemonConfig, SaysWhichDevicesMakeUpTheirAnswers) {
+  for (const char* backend : {"synthetic", "synthetic-gpu"}) {
+    const auto c =
+        parse("[[device]]\nname = 'x'\npreemption = 'boundary'\nbackend = '" + std::string(backend) + "'\n");
+    ASSERT_TRUE(c) << c.error().message;
+    EXPECT_THAT(c->warnings, ElementsAre(HasSubstr("device x makes up its answers")));
+  }
+}
+
 TEST(DaemonConfig, KnowsGpusByTheirNames) {
   const auto c = parse(
       "[[device]]\nname = 'cpu'\ncores = [0]\n[[device]]\nname = 'cuda:1'\nbackend = 'cuda'\nlanes = 40\n");

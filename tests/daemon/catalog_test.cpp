@@ -88,6 +88,36 @@ TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
   EXPECT_TRUE(catalog.model(a).loaded());
 }
 
+TEST(Catalog, AReloadNamesPackagesThatItDoesNotTakeUp) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "b.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), {1}, "lookalikes");
+  EXPECT_THAT(catalog.reload(), testing::IsEmpty());
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  EXPECT_THAT(catalog.reload(), testing::ElementsAre(folder.path() / "a.einet"));
+  EXPECT_EQ(catalog.size(), 1u);
+}
+
+TEST(Catalog, JobsMoveOnlyBetweenDevicesThatHoldTheSameState) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1, 1}, "lookalikes");
+  const ModelId a{0};
+  lane::ModelDescription two_blocks = description("x");
+  two_blocks.blocks = 2;
+  two_blocks.times.resize(2);
+  two_blocks.moves = {{}, {.bytes = ByteCount{100}}};
+  lane::ModelDescription others = two_blocks;
+  others.moves[1].bytes = ByteCount{8};
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, two_blocks));
+  ASSERT_TRUE(load(catalog, a, DeviceId{1}, others));
+  ASSERT_TRUE(load(catalog, a, DeviceId{2}, two_blocks));
+  const auto& moves = catalog.model(a).times->moves;
+  EXPECT_EQ(moves[0].size(), 2u);
+  EXPECT_TRUE(moves[1].empty());
+  EXPECT_EQ(moves[2].size(), 2u);
+}
+
 TEST(Catalog, AfterAReloadAPackageMayHaveChangedButNotItsShape) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");

@@ -44,13 +44,18 @@ class GpuCheck(unittest.TestCase):
         again, same = self.check("--device", "cpu")
         self.assertEqual(again.stdout.count("\n"), 1, again.stdout)
         self.assertEqual(same, report)
+        other, same = self.check("--device", "synthetic-gpu")
+        self.assertIn("is the report of cpu", other.stderr)
+        self.assertEqual(same, report)
 
-    def test_tries_batches_and_blocks_in_flight_on_something_like_a_gpu(self):
-        ran, report = self.check("--device", "synthetic-gpu", "batches", "in_flight")
+    def test_tries_batches_blocks_in_flight_and_moves_on_something_like_a_gpu(self):
+        ran, report = self.check("--device", "synthetic-gpu", "batches", "in_flight", "moves")
         self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
         self.assertGreater(report["batches"]["batched_blocks"], 0)
         for by_depth in report["in_flight"].values():
             self.assertEqual({depth: len(found["urgent_p50_us"]) for depth, found in by_depth.items()}, {"1": 2, "2": 2, "4": 2})
+        self.assertGreater(report["moves"]["under load"]["moves"], 0)
+        self.assertEqual(report["moves"]["under load"]["failed_moves"], 0)
 
     def test_says_that_there_is_no_such_gpu_and_tries_it_again(self):
         for _ in range(2):
@@ -60,6 +65,7 @@ class GpuCheck(unittest.TestCase):
 
     def test_refuses_parts_and_programs_that_are_not_there(self):
         self.assertIn("no part speed; there are machine", self.check("speed")[0].stderr)
+        self.assertIn('--device is "gpu"; allowed: cuda:N', self.check("--device", "gpu")[0].stderr)
         self.assertIn("tools/setup full", self.check("--programs", "/nowhere")[0].stderr)
 
 
