@@ -83,7 +83,7 @@ Result<Files> read_files(const fs::path& directory, std::string_view skip, Model
     if (!bytes) return bytes.error();
     if (const std::string found = sha256(*bytes); found != sum) {
       return error(files.path(name) + ": is damaged: its SHA-256 is " + found + "; " +
-                   std::string(kModelFile) + " says " + sum);
+                   std::string(kModelFile) + " says " + sum + "; copy the package again, or export it again");
     }
     files.bytes.emplace(name, std::move(*bytes));
   }

@@ -97,12 +97,12 @@ void print_table(const PackageInfo& info) {
 }  // namespace
 
 Result<void> run(const InfoCommand& command) {
-  const auto info = read_package_info(command.package);
-  if (!info) return info.error();
+  const auto package = read_package(command.package);  // with the weights: all of it is checked
+  if (!package) return package.error();
   if (command.form == InfoCommand::Form::json) {
-    std::printf("%s\n", to_json(*info).dump(2).c_str());
+    std::printf("%s\n", to_json(package->info).dump(2).c_str());
   } else {
-    print_table(*info);
+    print_table(package->info);
   }
   return {};
 }
