@@ -18,8 +18,8 @@ Core::~Core() = default;
 boost::system::result<Accepted, Reason> Core::submit(const JobSpec& spec, TimePoint now) {
   return impl_->submit(spec, now);
 }
-bool Core::cancel(JobId id, TimePoint now) {
-  return impl_->cancel(id, now);
+bool Core::cancel(JobId id, TimePoint now, Reason why) {
+  return impl_->cancel(id, now, why);
 }
 void Core::lane_up(LaneId lane, DeviceId device, TimePoint now) {
   impl_->lane_up(lane, device, now);
@@ -135,11 +135,11 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
   return Accepted{release, deadline};
 }
 
-bool Core::Impl::cancel(JobId id, TimePoint now) {
+bool Core::Impl::cancel(JobId id, TimePoint now, Reason why) {
   move_clock(now);
   JobRecord* job = jobs_.find(id);
   if (job == nullptr || job->state == JobState::ended) return false;
-  end(*job, Outcome::cancelled, Reason::by_request, now);
+  end(*job, Outcome::cancelled, why, now);
   return true;
 }
 

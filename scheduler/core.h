@@ -180,8 +180,8 @@ class Core {
   // has its deadline, priority and mandatory exit from the reservation, whatever the spec says. Precondition:
   // the id is new; the model has 1 to kMaxBlocks blocks, no exits or one per block, and the mandatory exit.
   boost::system::result<Accepted, Reason> submit(const JobSpec&, TimePoint now);
-  // False: no such job, or it has ended already.
-  bool cancel(JobId, TimePoint now);
+  // `why`: by_request or shutting_down. False: no such job, or it has ended already.
+  bool cancel(JobId, TimePoint now, Reason why = Reason::by_request);
   // Lanes come and go; grant numbers go on counting. Jobs whose last block ran on a lost lane become ready
   // again from their first block (their state died with the worker; the best answer is kept). A job that was
   // running on a lost lane for the second time fails with lane_lost: perhaps it is what kills the worker. No

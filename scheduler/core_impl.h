@@ -105,7 +105,7 @@ class Core::Impl {
 
   // --- Events (core.cpp) ---
   boost::system::result<Accepted, Reason> submit(const JobSpec&, TimePoint now);
-  bool cancel(JobId, TimePoint now);
+  bool cancel(JobId, TimePoint now, Reason why);
   void lane_up(LaneId, DeviceId, TimePoint now);
   void urgent_lane_up(LaneId, LaneId base, Preemption, TimePoint now);
   void reserve(TaskId, const Reservation&, TimePoint now);

@@ -98,7 +98,8 @@ std::string_view name(Reason reason) {
                                                 "queue_full",
                                                 "deadline_in_past",
                                                 "deadline_before_release",
-                                                "no_such_task"};
+                                                "no_such_task",
+                                                "shutting_down"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

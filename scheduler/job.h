@@ -141,6 +141,7 @@ enum class Reason : std::uint8_t {
   deadline_in_past,         // rejected
   deadline_before_release,  // rejected
   no_such_task,             // rejected: the task was removed
+  shutting_down,            // stop, withdraw or finish: cancelled, for the daemon ends
 };
 
 bool is_legal(JobState from, JobState to);

@@ -113,19 +113,19 @@ void Driver::note_use(ModelId model, std::ptrdiff_t jobs) {
 bool Driver::cancel(JobId id, std::optional<TenantId> tenant) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end() || (tenant && found->second.spec().tenant != *tenant)) return false;
-  return cancel(found->second);
+  return cancel(found->second, Reason::by_request);
 }
 
-bool Driver::cancel(const HeldJob& job) {
+bool Driver::cancel(const HeldJob& job, Reason why) {
   const TimePoint now = parts_.clock.now();
-  if (!core_.cancel(job.spec().id, now)) return false;
+  if (!core_.cancel(job.spec().id, now, why)) return false;
   report_.cancelled(job, now);
   return true;
 }
 
 void Driver::cancel_all() {
   for (const auto& [id, job] : jobs_) {
-    if (!job.ended) cancel(job);
+    if (!job.ended) cancel(job, Reason::shutting_down);
   }
 }
 

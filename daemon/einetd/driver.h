@@ -168,7 +168,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   void collect();
   void collect(DeviceId);
   void drop(DeviceId, LaneLoss);
-  bool cancel(const HeldJob&);
+  bool cancel(const HeldJob&, Reason why);
   bool take(LaneId, const lane::Report&);
   GrantEnd grant_end(const Lane&, const lane::Report&);
   void note_use(ModelId, std::ptrdiff_t jobs);

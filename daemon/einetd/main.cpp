@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kCannotStart = 1;
 constexpr int kBadInput = 2;
+constexpr const char* kHowToBegin =
+    "; write one (docs/einetd.example.toml shows every key) and name it with --config FILE";
 
 int complain(const std::string& words, int status) {
   std::cerr << "einetd: " << words << "\n";
@@ -25,6 +27,18 @@ std::filesystem::path worker_program(const einet::DaemonConfig& config) {
   if (const char* path = std::getenv("EINET_WORKER"); path != nullptr && *path != '\0') return path;
   std::error_code code;
   return std::filesystem::read_symlink("/proc/self/exe", code).parent_path() / "einet-worker";
+}
+
+// What the configuration names that is not there; empty: nothing.
+std::string what_is_missing(const einet::DaemonConfig& config) {
+  if (!std::filesystem::is_directory(config.models))
+    return "models: there is no directory " + config.models.string() + "; create it, or name another";
+  if (!config.trace.empty() && !std::filesystem::is_directory(config.trace.parent_path()))
+    return "trace: there is no directory " + config.trace.parent_path().string() +
+           "; create it, or name another";
+  if (const auto worker = worker_program(config); !std::filesystem::exists(worker))
+    return "worker.path: there is no program " + worker.string() + "; name where einet-worker is";
+  return "";
 }
 
 }  // namespace
@@ -58,9 +72,14 @@ int main(int argc, char** argv) {
 
   const bool check = !check_file.empty();
   Result<DaemonConfig> config = load_daemon_config(check ? check_file : config_file, Machine::here());
-  if (!config) return complain(config.error().message, kBadInput);
+  if (!config) {
+    const bool is_there = std::filesystem::exists(check ? check_file : config_file);
+    return complain(config.error().message + (is_there ? "" : kHowToBegin), kBadInput);
+  }
   if (check) {
     std::cout << "ok\n" << summary(*config);
+    if (const std::string missing = what_is_missing(*config); !missing.empty())
+      std::cout << "warning: on this machine einetd would not start: " << missing << "\n";
     return 0;
   }
   if (!socket.empty()) config->socket = std::filesystem::absolute(socket);

@@ -127,8 +127,8 @@ Error unreachable(const std::string& path, int code) {
   }
   return error(
       "einetd is unreachable at " + path + ": " + why +
-      "; start it with: systemctl start einetd (or: einetd --config FILE), or name its socket (einet: "
-      "--socket PATH or $EINET_SOCKET)");
+      "; start it with: einetd --config FILE (as a service: systemctl start einetd), or name its socket "
+      "(einet: --socket PATH or $EINET_SOCKET)");
 }
 
 }  // namespace
