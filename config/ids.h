@@ -35,7 +35,7 @@ inline constexpr int kMaxBatch = 8;
 // The most blocks of a job that a GPU's lane has enqueued at a time.
 inline constexpr int kMaxInFlight = 4;
 
-// A set of exits: bit k is exit k. "Exit plan" in the design.
+// A set of exits: bit k is exit k. An "exit plan" in the documents.
 using ExitMask = std::uint64_t;
 
 constexpr ExitMask exit_bit(int exit) {

@@ -33,7 +33,7 @@ struct Plan {
 };
 
 // E(P) = held + sum over k in P of (C_k - C_prev(k)) * S(t_k), where C is the accuracy, C_prev that of the
-// answer held before, and t_k counts the trunks first_block..k and the exits of P up to k (design, section 5;
+// answer held before, and t_k counts the trunks first_block..k and the exits of P up to k (docs/planner.md;
 // "Elastic DNN Inference with Unpredictable Exit in Edge Computing", ICDCS 2023).
 // Preconditions: check(problem) holds; no exit of `plan` lies outside first_block..n-1.
 double expected_accuracy(const PlanProblem&, const Survival&, ExitMask plan);

@@ -1,5 +1,5 @@
-// Reads a planning problem, or a survival function alone, from TOML (the format of `einet plan`, design
-// section 7) into checked values. No planning here.
+// Reads a planning problem, or a survival function alone, from TOML (the format of `einet plan`:
+// docs/files.md) into checked values. No planning here.
 #pragma once
 
 #include <string>

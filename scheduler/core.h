@@ -2,7 +2,7 @@
 // in with the time as an argument, commands come out through `Commands`; the daemon drives it with real
 // lanes, the simulator with simulated ones.
 //
-// The scheduling-point rule (design, section 3): at each boundary a lane takes the most urgent of all ready
+// The scheduling-point rule (docs/scheduling.md): at each boundary a lane takes the most urgent of all ready
 // jobs and the job that it holds. A lane runs on by itself from block to block; so the core keeps, for every
 // lane, the job that should be next at its coming boundary (projected from expected block ends), posts that
 // job's grant to the lane beforehand, and tells the running grant to stop. Between lanes, the boundary

@@ -1,5 +1,5 @@
 // Runs a task set through the decision core on simulated lanes, and writes what happened as CSV: the work of
-// `einet simulate` (formats and rules: design, section 7). Virtual time only; no files.
+// `einet simulate` (formats and rules: docs/files.md). Virtual time only; no files.
 #pragma once
 
 #include <string>

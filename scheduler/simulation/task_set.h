@@ -1,4 +1,4 @@
-// Task sets: the input of `einet simulate` (design, section 7), read from TOML into checked values and
+// Task sets: the input of `einet simulate` (docs/files.md), read from TOML into checked values and
 // expanded to numbered jobs. Nothing is simulated here.
 #pragma once
 
@@ -31,7 +31,7 @@ struct TaskSetJob {
 
 // Where the jobs of tasks may run.
 enum class Placement : std::uint8_t {
-  global,       // nothing is reserved: every lane takes the most urgent job (design, section 7)
+  global,       // nothing is reserved: every lane takes the most urgent job (docs/files.md)
   partitioned,  // tasks that fit are reserved on a home lane, as the daemon does; other jobs are best-effort
 };
 

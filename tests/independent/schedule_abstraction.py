@@ -64,7 +64,7 @@ class RandomSet:
         self.exact = exact and not jitter
 
     def order(self):
-        """Job numbers, most urgent first (design, section 7)."""
+        """Job numbers, most urgent first (docs/files.md)."""
         keys = {
             "edf": lambda j: (j.deadline, j.release.least),
             "fixed-priority": lambda j: (-j.priority, j.deadline, j.release.least),

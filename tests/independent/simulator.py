@@ -1,4 +1,4 @@
-"""A second simulator of the rules of `einet simulate` (design, section 7), to cross-check the product: another language,
+"""A second simulator of the rules of `einet simulate` (docs/files.md), to cross-check the product: another language,
 another method. Time advances tick by tick and every job is looked at in every tick; there are no events, queues or
 predictions. Written from the rules alone; shares nothing with the product. Python's standard library only."""
 

@@ -1,4 +1,4 @@
-// An independent simulator of the rules of `einet simulate` (design, section 7), written to be obviously
+// An independent simulator of the rules of `einet simulate` (docs/files.md), written to be obviously
 // right: it looks at everything at every instant and shares no code with the product. Tests compare the two.
 #pragma once
 

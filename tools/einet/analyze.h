@@ -1,4 +1,4 @@
-// `einet analyze`: says of a task set (design, section 7) whether any of its jobs could miss a deadline, and
+// `einet analyze`: says of a task set (docs/files.md) whether any of its jobs could miss a deadline, and
 // what limits each task. The analysis is the daemon's own (scheduler/admission); here are only files and
 // words.
 #pragma once

@@ -1,4 +1,4 @@
-// `einet plan`: finds an exit plan for a problem in a file (design, section 7) and prints it. Needs no
+// `einet plan`: finds an exit plan for a problem in a file (docs/files.md) and prints it. Needs no
 // daemon.
 #pragma once
 

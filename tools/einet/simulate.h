@@ -1,5 +1,5 @@
 // `einet simulate`: runs a task set on simulated lanes with the daemon's own decision core, and writes what
-// ran when as CSV (the formats: design, section 7). The work is done in scheduler/simulation; here are only
+// ran when as CSV (the formats: docs/files.md). The work is done in scheduler/simulation; here are only
 // files and words.
 #pragma once
 
