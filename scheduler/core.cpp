@@ -308,8 +308,8 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     if (job.last_lane != id || job.state == JobState::ended) return;
     if (!job.lane) {
       forget_state(job);
-    } else {
-      job.stranded = true;  // unless its new lane has begun it already, and will say so
+    } else if (lanes_[job.lane->value].device != lane->device) {
+      job.stranded = true;  // unless its state has left already: its new lane will say
     }
   });
 
@@ -322,8 +322,11 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
   if (device_lives) return;
   dead_devices_ |= device_bit(lane->device);
   jobs_.for_each([&](JobRecord& job) {
-    if (job.state != JobState::ended && !lives(job.able, job.spec.model)) {
+    if (job.state == JobState::ended) return;
+    if (!lives(job.able, job.spec.model)) {
       end(job, Outcome::failed, Reason::no_lane, now);
+    } else if (job.at == lane->device && !job.lane) {
+      forget_state(job);  // it was posted to another lane there when its own was lost
     }
   });
 }

@@ -72,7 +72,7 @@ struct JobRecord {
   std::optional<DeviceId> at;                // holds its state: that lane's
   TimePoint arrives{};             // when its state is expected where it was granted, if it moves there
   bool stays = false;              // its state could not be moved
-  bool stranded = false;           // its lane was lost while another had its grant
+  bool stranded = false;           // its lane was lost while it was granted on another device
   std::optional<LaneId> lane;      // of its grant
   std::optional<DeviceId> awaits;  // since its last grant: it waits for this busy device, beside a free one
   int preemptions = 0;

@@ -253,9 +253,15 @@ void Invariants::lane_lost(LaneId id, LaneLoss loss) {
       j.holder.reset();
       j.stop_told = false;
       begin_again(j);
-    } else if (!j.running && j.last_lane == lane) {
+    } else if (!j.running && j.last_lane == lane && lanes_[*j.holder].device != lanes_[lane].device) {
       j.stranded = true;
     }
+  }
+  const auto gone_with_it = [&](const LaneTruth& l) { return l.device != lanes_[lane].device || l.gone; };
+  if (!std::all_of(lanes_.begin(), lanes_.end(), gone_with_it)) return;
+  for (const std::size_t i : present_) {
+    Truth& j = jobs_[i];
+    if (j.last_lane && !j.holder && lanes_[*j.last_lane].device == lanes_[lane].device) begin_again(j);
   }
 }
 

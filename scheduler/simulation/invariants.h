@@ -124,7 +124,7 @@ class Invariants {
     int moved_before = -1;                   // the first block of its newest grant, if its state moves for it
     TimePoint arrives{};                     // its state then, as expected
     bool stays = false;                      // its state could not be moved
-    bool stranded = false;                   // its lane was lost while another had its grant
+    bool stranded = false;                   // its lane was lost while another device had its grant
     bool exempt = false;                     // its own blocks, or the world, have broken the terms
     std::optional<TimePoint> mandatory_at;   // when its mandatory part was truly ready
   };
