@@ -115,7 +115,10 @@ double age(const JobRecord& job, DeviceId device, Duration had) {
 }
 
 bool may_improve(const JobRecord& job) {
-  return most_accurate(job) != 0;
+  for (int exit = first_new_exit(job); exit < job.blocks(); ++exit) {
+    if ((job.spec.exits & exit_bit(exit)) != 0 && job.outlook.after(exit) > job.outlook.held()) return true;
+  }
+  return false;
 }
 
 bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {

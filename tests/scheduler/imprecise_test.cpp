@@ -59,6 +59,18 @@ TEST(Imprecise, TakesAnEarlyAnswerWhileOthersWaitForTheirFirst) {
   EXPECT_EQ(crowded.exits & 1, 1u);
 }
 
+TEST(Imprecise, AStaticPlanIsFinishedThoughLaterExitsWouldBeBetter) {
+  Script s(Policy::imprecise);
+  JobSpec job = Script::spec(1, model(3, 10, kRising, 1), kNever);
+  job.plan = PlanMode::all;
+  job.exits = 0b001;
+  ASSERT_TRUE(s.core.submit(job, at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.block(0, 1, 0, at(11), answer(0)));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::done, at(11)));
+  EXPECT_EQ(s.decide(at(11)), "finish 1 completed (plan_finished); release 1");
+}
+
 TEST(Imprecise, HurriesARunningJobWhenOthersArrive) {
   Script s(Policy::imprecise);
   ASSERT_TRUE(s.core.submit(Script::spec(1, model(3, 10, kRising, 1), kNever), at(0)));
