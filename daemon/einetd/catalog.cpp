@@ -121,7 +121,7 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   const CatalogModel& model = models_[id.value];
   const lane::ModelDescription& known = model.description;
   if (description.times.empty()) {
-    return error("the package has no profile of this device; run einet-model profile");
+    return error("the package has no profile of this device; measure one: einet-worker --profile");
   }
   if (!known.digest.empty() && known.digest != description.digest) {
     return error("the package has changed; send the daemon SIGHUP to load all packages again");

@@ -158,7 +158,7 @@ LaneId Driver::lane_id(DeviceId device, int index) const {
 void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, StateMoves::Send send,
                     UrgentLanes urgent_lanes) {
   EINET_CHECK(workers_[device.value].end == nullptr, "a device has one worker at a time");
-  workers_[device.value] = {&end, std::move(raise)};
+  workers_[device.value] = {.end = &end, .raise = std::move(raise)};
   moves_.attach(device, std::move(send));
   report_.device_up(device);
   const DeviceConfig& config = parts_.config.devices[device.value];
@@ -176,6 +176,21 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, StateMov
     core_.urgent_lane_up(id, lane_id(device, i), preemption, parts_.clock.now());
     report_.urgent_lane_up(id, lane_id(device, i), preemption);
   }
+}
+
+std::optional<DeviceId> Driver::instead_of(const JobSpec& job, DeviceId runs_on) const {
+  const auto whole = [&](std::size_t device) {
+    Duration sum{};
+    for (const BlockTime& time : job.times->on_device[device]) sum += time.trunk + time.exit;
+    return sum;
+  };
+  std::size_t fastest = runs_on.value;
+  for (std::size_t d = 0; d < job.times->on_device.size(); ++d) {
+    if (!job.times->on_device[d].empty() && whole(d) < whole(fastest)) fastest = d;
+  }
+  const bool out = workers_[fastest].end == nullptr || parts_.catalog.model(job.model).evicted[fastest];
+  if (fastest == runs_on.value || !out) return std::nullopt;
+  return DeviceId{static_cast<std::uint32_t>(fastest)};
 }
 
 void Driver::detach(DeviceId device, LaneLoss loss) {
@@ -416,6 +431,15 @@ void Driver::grant(const Grant& g, Reason reason) {
   if (reserved_waits) workers_[lane.device.value].raise(lane.index);
   lane.posted.push_back({g.number, g.job, parts_.clock.now(), g.with.has_value()});
   ++counters_.grants;
+  if (const auto better = instead_of(job.spec(), lane.device)) {
+    ++counters_.fallbacks;
+    Worker& out = workers_[better->value];
+    if (out.end == nullptr && !std::exchange(out.missed, true)) {
+      parts_.log.warn("jobs run on another device while theirs is down",
+                      {{"device", parts_.config.devices[better->value].name},
+                       {"instead", parts_.config.devices[lane.device.value].name}});
+    }
+  }
   report_.granted(job, g, reason, lane.posted.back().at);
 }
 

@@ -40,6 +40,7 @@ struct DriverCounters {
   std::uint64_t blocks = 0, grants = 0, stops = 0, withdrawals = 0, preemptions = 0, suspensions = 0,
                 exits = 0;
   std::uint64_t moves = 0, failed_moves = 0;  // of jobs' states between devices
+  std::uint64_t fallbacks = 0;                // grants to a device whose better one is out
   std::uint64_t batched_blocks = 0;           // run together with one of a more urgent job
   std::uint64_t throttled = 0, overran = 0;   // jobs of tasks
 };
@@ -116,6 +117,9 @@ class Driver final : public Reservations, private Commands, private Observer {
   // Of a device, whether they are up or not; without urgent lanes.
   std::vector<LaneId> base_lanes(DeviceId) const;
   const DriverCounters& counters() const { return counters_; }
+  // The device where the job's model is the fastest, if it is another and out: its worker is down, or has
+  // evicted the model.
+  std::optional<DeviceId> instead_of(const JobSpec&, DeviceId runs_on) const;
   // Of one tenant, or of all; by id.
   std::vector<Core::JobView> views(std::optional<TenantId>) const;
   std::optional<PlanBasis> explain(JobId job) const { return core_.explain(job); }
@@ -147,6 +151,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   struct Worker {
     lane::DaemonEnd* end = nullptr;  // null: not attached
     Raise raise;
+    bool missed = false;  // not attached, and the log says that others run its jobs
   };
 
   // Commands.

@@ -65,7 +65,11 @@ wire::JobList StatusView::jobs(std::optional<TenantId> of, Plans plans) const {
     }
     if (job.lane) {
       info.set_lane(job.lane->value);
-      info.set_device(parts_.config.devices[lanes[job.lane->value].device.value].name);
+      const DeviceId device = lanes[job.lane->value].device;
+      info.set_device(parts_.config.devices[device.value].name);
+      if (const auto better = parts_.driver.instead_of(job.spec, device)) {
+        info.set_instead_of(parts_.config.devices[better->value].name);
+      }
     }
     info.set_preemptions(static_cast<std::uint32_t>(job.preemptions));
     info.set_task(job.spec.task.value);
@@ -208,6 +212,7 @@ void StatusView::add_counters(wire::Status& s) const {
   add("suspensions", c.suspensions);
   add("moves", c.moves);
   add("failed_moves", c.failed_moves);
+  add("fallbacks", c.fallbacks);
   add("batched_blocks", c.batched_blocks);
   add("evictions", parts_.supervisor.evictions());
   add("throttled", c.throttled);

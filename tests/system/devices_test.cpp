@@ -113,6 +113,8 @@ TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
     if (lane.device() == "gpu" && lane.worker_pid() > 1)
       ::kill(static_cast<pid_t>(lane.worker_pid()), SIGKILL);
   }
+  ASSERT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.counter("fallbacks") > 0; }));
+  EXPECT_TRUE(daemon.wait_log("jobs run on another device while theirs is down"));
   wait(batch, job);
   expect_whole(job, {"gpu", "cpu"});
 }

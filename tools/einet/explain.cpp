@@ -58,6 +58,10 @@ void explain(const wire::JobList& list, std::ostream& out) {
         << "The answer that it holds is expected to be right with " << percent(basis.held())
         << "; with its plan, the one that it will hold when it is stopped, with " << percent(basis.expected())
         << ".\n";
+    if (!job.instead_of().empty()) {
+      out << "It is on " << escape(job.device()) << ", for " << escape(job.instead_of())
+          << ", where its model is faster, cannot run it now.\n";
+    }
     if (job.awaits_memory()) {
       out << "Its model is not in the memory of " << escape(job.awaits())
           << ": it comes back when others there have no jobs and can go.\n";

@@ -202,9 +202,11 @@ Json to_json(const wire::JobInfo& job) {
            {"lane", nullptr},
            {"awaits", nullptr},
            {"awaits_memory", job.awaits_memory()},
+           {"instead_of", nullptr},
            {"preemptions", job.preemptions()},
            {"task", nullptr}};
   if (!job.awaits().empty()) out["awaits"] = job.awaits();
+  if (!job.instead_of().empty()) out["instead_of"] = job.instead_of();
   if (job.task() != 0) out["task"] = job.task();
   if (job.has_plan()) out["plan"] = cli::to_json(job.plan());
   if (job.has_best_exit()) {
