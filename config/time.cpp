@@ -25,7 +25,7 @@ bool is_digit(char c) {
 }
 
 Error bad(std::string_view text, std::string_view why) {
-  return error("\"" + std::string(text.substr(0, 40)) + "\" is not a duration: " + std::string(why));
+  return error("\"" + escape(text, 40) + "\" is not a duration: " + std::string(why));
 }
 
 }  // namespace

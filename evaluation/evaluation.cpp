@@ -24,14 +24,11 @@ Result<void> check_names(std::span<const Contender> contenders, std::span<const 
   };
   for (const Contender& contender : contenders) {
     if (auto ok = add(contender.name); !ok) return ok;
-    found = found || (base == kBestStatic && contender.is_static());
   }
   for (const Beside& network : beside) {
     if (auto ok = add(network.name); !ok) return ok;
   }
-  if (found) return {};
-  if (base == kBestStatic)
-    return error("base: best-static needs one of static:25, static:50, static:100, all and exits:…");
+  if (found || base == kBestStatic) return {};
   return error("base: found \"" + escape(base, 60) +
                "\"; expected best-static or a planner that is evaluated (" + one_of(names) + ")");
 }

@@ -39,7 +39,7 @@ struct Beside {
 };
 
 // The base that is the most accurate static plan (static:P, all, exits:…) among the contenders, on these
-// samples.
+// samples; where none is static, the first contender.
 inline constexpr std::string_view kBestStatic = "best-static";
 
 // Rows of the contenders, then of the networks beside. `parts` as for replay(). `base`: the name of a row, or

@@ -77,9 +77,9 @@ bool is_sha256(std::string_view text) {
 std::vector<PartTime> read_part_times(TomlTable& device, std::string_view key, int blocks) {
   const std::size_t count = static_cast<std::size_t>(blocks);
   TomlTable t = device.table(key);
-  const auto p50 = t.durations("p50", Duration{0}, count);
-  const auto p99 = t.durations("p99", Duration{0}, count);
-  const auto max = t.durations("max", Duration{0}, count);
+  const auto p50 = t.durations("p50", Duration{1}, count);
+  const auto p99 = t.durations("p99", Duration{1}, count);
+  const auto max = t.durations("max", Duration{1}, count);
   t.close();
   if (p50.size() != count || p99.size() != count || max.size() != count) {
     device.fail(key, "p50, p99 and max must have one duration per block (" + std::to_string(count) + ")");

@@ -261,7 +261,6 @@ TEST_F(EvaluateTest, RefusesWhatItCannotEvaluateInOneLine) {
       {run_here({"--planner", "exakt"}), "did you mean \"exact\"?"},
       {run_here({"--planner", "exact+best"}), "planner \"exact+best\": found \"best\""},
       {run_here({"--planner", "exact", "exact"}), "planner: \"exact\" is there twice"},
-      {run_here({"--planner", "exact"}), "base: best-static needs one of"},
       {run_here({"--base", "hybrid:2"}), "base: found \"hybrid:2\""},
       {run_here({"--kill", "gamma"}), "kill \"gamma\": expected uniform, exponential or normal"},
       {run_here({"--planner", "exits:1,4"}), "planner \"exits:1,4\": the network has exits 0 to 3"},

@@ -286,7 +286,7 @@ Examples:
   evaluate
       .add_option("--base", evaluation.base,
                   "The planner that gains are measured against; best-static: the best of static, all and "
-                  "exits [best-static]")
+                  "exits, else the first [best-static]")
       ->type_name("NAME");
   evaluate
       .add_option("--beside", evaluation.beside, "Profiles of other networks on the same data; a row of each")

@@ -62,7 +62,7 @@ std::string table(const std::string& planner, const PlanProblem& p, const Surviv
 
 int run_plan(const PlanArguments& arguments, std::ostream& out, std::ostream& words) {
   const auto fail = [&](const Error& e) {
-    words << "einet plan: " << e.message << "\n";
+    words << "einet plan: " << printable(e.message) << "\n";
     return 2;
   };
   const Result<Planner> planner = parse_planner(arguments.planner);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -60,6 +61,20 @@ Result<void> answer_as_trained(const Training& training, const Images& images, S
   });
 }
 
+// Whether they are of one network, but for rounding.
+bool are_near(const Weights& a, const Weights& b) {
+  const auto near = [](const auto& x, const auto& y) {
+    if (x.first != y.first || x.second.shape != y.second.shape) return false;
+    double off = 0, all = 0;
+    for (std::size_t i = 0; i < x.second.values.size(); ++i) {
+      off += std::abs(x.second.values[i] - y.second.values[i]);
+      all += std::abs(x.second.values[i]);
+    }
+    return off <= 0.01 * all;
+  };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), near);
+}
+
 Result<Answer> answer_of(const ProfileCommand& command, Package package) {
   if (!command.checkpoint) {
     const auto backend = make_onednn_backend({});
@@ -73,10 +88,10 @@ Result<Answer> answer_of(const ProfileCommand& command, Package package) {
   }
   auto training = Training::load(*command.checkpoint, command.compute);
   if (!training) return training.error();
-  if (training->block_count() != package.info.program.block_count()) {
-    return error(command.checkpoint->string() + " has " + std::to_string(training->block_count()) +
-                 " exits, " + command.package.string() + " has " +
-                 std::to_string(package.info.program.block_count()) +
+  const auto exported = training->to_package(package.info.name);
+  if (!exported) return exported.error();
+  if (!are_near(exported->weights, package.weights)) {
+    return error(command.checkpoint->string() + " holds other weights than " + command.package.string() +
                  "; give the checkpoint that the package was exported from");
   }
   return [training = std::make_shared<const Training>(std::move(*training))](
