@@ -1,7 +1,9 @@
 #include "config/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdint>
 #include <numeric>
 #include <vector>
 
@@ -26,19 +28,51 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// Of valid UTF-8 beyond ASCII: controls, and what ends a line or turns the direction of the text around it.
+bool is_harmful(std::uint32_t point) {
+  const auto within = [point](std::uint32_t first, std::uint32_t last) {
+    return point >= first && point <= last;
+  };
+  return within(0x80, 0x9f) || point == 0x61c || within(0x200e, 0x200f) || within(0x2028, 0x202e) ||
+         within(0x2066, 0x2069);
+}
+
+// How many bytes the printable character at the front of `text` has. 0: there is none.
+std::size_t printable_length(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return lead >= 0x20 && lead != 0x7f ? 1 : 0;
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc0 || lead > 0xf4 || text.size() < length) return 0;
+  std::uint32_t point = lead & (0xffU >> (length + 1));
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+    point = point << 6 | (byte(i) & 0x3fU);
+  }
+  constexpr std::array<std::uint32_t, 3> kLeast{0x80, 0x800, 0x10000};
+  const bool surrogate = point >= 0xd800 && point <= 0xdfff;
+  if (point < kLeast[length - 2] || point > 0x10ffff || surrogate || is_harmful(point)) return 0;
+  return length;
+}
+
 std::string escape_but(std::string_view kept, std::string_view text, std::size_t limit) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string out;
-  for (char c : text.substr(0, limit)) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool special = c == '"' || c == '\\';
-    if (byte >= 0x20 && byte < 0x7f && (!special || kept.find(c) != std::string_view::npos)) {
-      out += c;
+  while (!text.empty()) {
+    const char c = text.front();
+    const bool special = (c == '"' || c == '\\') && kept.find(c) == std::string_view::npos;
+    const std::size_t whole = special ? 0 : printable_length(text);
+    const std::size_t used = std::max<std::size_t>(1, whole);
+    if (used > limit) return out + "…";
+    limit -= used;
+    if (whole > 0) {
+      out += text.substr(0, whole);
     } else {
+      const auto byte = static_cast<unsigned char>(c);
       out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
     }
+    text.remove_prefix(used);
   }
-  if (text.size() > limit) out += "…";
   return out;
 }
 

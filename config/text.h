@@ -11,9 +11,9 @@
 
 namespace einet {
 
-// Printable ASCII stays; quotes, backslashes, control and non-ASCII bytes become \xNN. At most `limit` bytes
-// of input are used ("…" says that more followed). Whatever a client sent goes through this before it reaches
-// a log.
+// Printable UTF-8 stays; quotes, backslashes, controls, what turns text around (bidi) and other bytes become
+// \xNN. At most `limit` bytes of input are used ("…" says that more followed). Whatever a client sent goes
+// through this before it reaches a log.
 std::string escape(std::string_view text, std::size_t limit = 200);
 
 // The same for sentences that come from outside, such as a daemon's words: quotes and backslashes stay too.

@@ -7,10 +7,49 @@
 namespace einet {
 namespace {
 
-TEST(Escape, KeepsOnlyPrintableAscii) {
+TEST(Escape, KeepsOnlyWhatIsPrintable) {
   EXPECT_EQ(escape("plain text"), "plain text");
-  EXPECT_EQ(escape("a\nb\x1b[31m\"\\"), "a\\x0ab\\x1b[31m\\x22\\x5c");
+  EXPECT_EQ(escape("a\nb\x1b[31m\"\\\x7f"), "a\\x0ab\\x1b[31m\\x22\\x5c\\x7f");
   EXPECT_EQ(escape("0123456789", 4), "0123…");
+  EXPECT_EQ(escape("0123", 4), "0123");
+}
+
+TEST(Escape, KeepsPrintableUtf8) {
+  for (const char* text : {"größe ü.png", "…", "\u00a0", "\ud7ff", "\ue000", "日本", "😀", "\U0010ffff"}) {
+    EXPECT_EQ(escape(text), text);
+    EXPECT_EQ(printable(text), text);
+  }
+}
+
+TEST(Escape, ShowsTheBytesOfWhatIsNotUtf8) {
+  EXPECT_EQ(escape("gr\xf6\xdf\x65"), "gr\\xf6\\xdfe");
+  EXPECT_EQ(escape("\xc3"), "\\xc3") << "cut off";
+  EXPECT_EQ(escape("\xe2\x80"), "\\xe2\\x80");
+  EXPECT_EQ(escape("\xe2\x80\xc3\xbc"), "\\xe2\\x80ü");
+  EXPECT_EQ(escape("\x80"), "\\x80");
+  EXPECT_EQ(escape("\xc0\xaf"), "\\xc0\\xaf") << "longer than it need be";
+  EXPECT_EQ(escape("\xe0\x82\xa9"), "\\xe0\\x82\\xa9");
+  EXPECT_EQ(escape("\xf0\x80\x82\xa9"), "\\xf0\\x80\\x82\\xa9");
+  EXPECT_EQ(escape("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "half of a surrogate pair";
+  EXPECT_EQ(escape("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80") << "beyond the last";
+  EXPECT_EQ(escape("\xf8\x88\x80\x80\x80"), "\\xf8\\x88\\x80\\x80\\x80");
+}
+
+TEST(Escape, ShowsControlsAndWhatTurnsTextAround) {
+  EXPECT_EQ(escape("\xc2\x80\xc2\x9b\xc2\x9f"), "\\xc2\\x80\\xc2\\x9b\\xc2\\x9f");
+  EXPECT_EQ(escape("\u061c"), "\\xd8\\x9c");
+  EXPECT_EQ(escape("\u200d"), "\u200d");
+  EXPECT_EQ(escape("\u200e\u200f"), "\\xe2\\x80\\x8e\\xe2\\x80\\x8f");
+  EXPECT_EQ(escape("\u2028\u202a\u202e\u202f"), "\\xe2\\x80\\xa8\\xe2\\x80\\xaa\\xe2\\x80\\xae\u202f");
+  EXPECT_EQ(escape("\u2065\u2066\u2069\u206a"), "\u2065\\xe2\\x81\\xa6\\xe2\\x81\\xa9\u206a");
+}
+
+TEST(Escape, CutsBetweenCharacters) {
+  EXPECT_EQ(escape("aü", 2), "a…");
+  EXPECT_EQ(escape("aü", 3), "aü");
+  EXPECT_EQ(escape("aüb", 3), "aü…");
+  EXPECT_EQ(escape("a", 0), "…");
+  EXPECT_EQ(escape("", 0), "");
 }
 
 TEST(Printable, KeepsTheQuotesOfASentence) {

@@ -242,6 +242,15 @@ TEST_F(CommandLine, SubmitPrintsATable) {
                          "  completed  7      75.0%       1     1.50ms    1.40ms     2\n");
 }
 
+TEST_F(CommandLine, TablesCountCharactersNotBytes) {
+  std::filesystem::rename(image_, folder_.path() / "größe ü.png");
+  image_ = folder_.path() / "größe ü.png";
+  const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_});
+  EXPECT_EQ(ran.out, "INPUT" + std::string(image_.size() - 3 - 5, ' ') +
+                         "  OUTCOME    CLASS  CONFIDENCE  EXIT  RESPONSE  LANE TIME  PREEMPTED\n" + image_ +
+                         "  completed  7      75.0%       1     1.50ms    1.40ms     2\n");
+}
+
 TEST_F(CommandLine, SubmitPrintsOneJsonObjectPerLine) {
   const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_, "--follow", "--json"});
   std::istringstream lines(ran.out);

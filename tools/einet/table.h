@@ -10,7 +10,7 @@ namespace einet::cli {
 class Table {
  public:
   explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
-  // Precondition: as many cells as the header has. Cells are printable ASCII (escape() what is foreign).
+  // Precondition: as many cells as the header has. Cells are printable UTF-8 (escape() what is foreign).
   void add(std::vector<std::string> cells);
   std::size_t size() const { return rows_.size() - 1; }
   void print(std::ostream& out) const;
