@@ -156,7 +156,15 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
             "einet: --priority: found \"high\"; expected a whole number from -1000000 to 1000000"},
            {{"cancel"}, "einet: JOB is required"},
            {{"cancel", "-5"}, "einet: JOB: found \"-5\"; expected a whole number from 1 to "},
-           {{"status", "--nonsense"}, "einet: The following argument was not expected: --nonsense"},
+           {{"status", "--nonsense"}, "einet: there is no option \"--nonsense\"\n"},
+           {{"submit", "digits", "x", "--dedline", "5ms"},
+            "einet: there is no option \"--dedline\"; did you mean \"--deadline\"?"},
+           {{"submit", "--dedline=5ms"},
+            "einet: there is no option \"--dedline\"; did you mean \"--deadline\"?"},
+           {{"task", "list", "--tenat", "x"},
+            "einet: there is no option \"--tenat\"; did you mean \"--tenant\"?"},
+           {{"evaluate", "x", "--judge", "tset"},
+            "einet: --judge: found \"tset\"; expected test or validation"},
            {{"--timeout", "x", "status"}, "einet: --timeout: \"x\" is not a duration"},
            {{"simulate"}, "einet: SET, --replay or --random is required"},
            {{"simulate", "--random"}, "einet: --random: a number of worlds or --seconds is needed"},
@@ -185,6 +193,11 @@ TEST_F(CommandLine, HelpNamesEveryCommandAndExitCode) {
     EXPECT_NE(ran.out.find(word), std::string::npos) << word;
   }
   EXPECT_NE(einet({"submit", "--help"}).out.find("--mandatory-exit"), std::string::npos);
+}
+
+TEST_F(CommandLine, HelpNamesTheWordsThatAnOptionTakes) {
+  const std::string help = einet({"evaluate", "--help"}).out;
+  EXPECT_NE(help.find("--judge {test,validation}"), std::string::npos) << help;
 }
 
 TEST_F(CommandLine, AnAbsentDaemonIsThree) {

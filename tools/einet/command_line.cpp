@@ -1,12 +1,10 @@
 #include "tools/einet/command_line.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <functional>
 #include <limits>
 #include <ostream>
-#include <span>
 #include <sstream>
 #include <type_traits>
 
@@ -25,15 +23,10 @@
 #include "tools/einet/submit.h"
 #include "tools/einet/task.h"
 #include "tools/einet/worlds.h"
+#include "tools/options/options.h"
 
 namespace einet::cli {
 namespace {
-
-constexpr std::array<std::string_view, 11> kCommands{"status",   "models",   "submit", "jobs",
-                                                     "watch",    "cancel",   "task",   "plan",
-                                                     "simulate", "evaluate", "analyze"};
-
-constexpr std::array<std::string_view, 3> kTaskCommands{"add", "remove", "list"};
 
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
 
@@ -291,10 +284,8 @@ Examples:
   evaluate
       .add_option("--beside", evaluation.beside, "Profiles of other networks on the same data; a row of each")
       ->type_name("PROFILE");
-  evaluate.add_option("--judge", evaluation.judge, "Which samples judge: test or validation [test]")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Split>{{"test", Split::test}, {"validation", Split::validation}}))
-      ->type_name("SPLIT");
+  choice_option<Split>(evaluate, "--judge", evaluation.judge, "Which samples judge [test]",
+                       {{"test", Split::test}, {"validation", Split::validation}});
   evaluate
       .add_option("--aggregation", evaluation.aggregation,
                   "One answer of several: last, most-confident, product or discounted [last]")
@@ -419,12 +410,6 @@ struct Chosen {
       name += (name.empty() ? "" : " ") + app->get_name();
     }
   }
-  // Those that may follow.
-  std::span<const std::string_view> commands() const {
-    if (name.empty()) return kCommands;
-    return name == "task" ? std::span<const std::string_view>(kTaskCommands)
-                          : std::span<const std::string_view>();
-  }
 
   CLI::App* app;
   std::string before;
@@ -507,19 +492,8 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
     return kOk;
   } catch (const CLI::ParseError& e) {
     const Chosen chosen(app);
-    const std::span<const std::string_view> commands = chosen.commands();
-    const auto rest = app.remaining(true);
-    if (!commands.empty() && !rest.empty() && !rest.front().starts_with("-")) {
-      const std::string_view near = nearest(rest.front(), commands);
-      err << "einet: \"" << escape(rest.front()) << "\" is no command; "
-          << (near.empty() ? "allowed: " + one_of(commands) : "did you mean \"" + std::string(near) + "\"?")
-          << "\n";
-    } else if (!commands.empty() && e.get_name() == "RequiredError") {
-      err << "einet: name a command: " << one_of(commands) << "\n";
-    } else {
-      err << "einet: " << printable(e.what()) << "\n";
-    }
-    err << "see: einet " << chosen.name << (chosen.name.empty() ? "" : " ") << "--help\n";
+    err << "einet: " << words_of(e, app) << "\nsee: einet " << chosen.name << (chosen.name.empty() ? "" : " ")
+        << "--help\n";
     return kUsage;
   }
   return start(Chosen(app).name, said, out, err);

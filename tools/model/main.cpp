@@ -1,6 +1,5 @@
 // einet-model: trains the zoo's networks and makes packages of them. This file is the command line alone.
 #include <cstdio>
-#include <map>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -8,8 +7,11 @@
 #include "commands.h"
 #include "models/profiles.h"
 #include "predictor.h"
+#include "tools/options/options.h"
 
 namespace {
+
+using einet::cli::choice_option;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
@@ -27,9 +29,9 @@ const char* const kDataHelp =
     "a directory with one of them, or \"digits\" (drawn here)";
 
 void add_device(CLI::App& app, const char* option, einet::Compute& compute) {
-  app.add_option(option, compute.device, "cpu or cuda")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Device>{
-          {"cpu", einet::Compute::Device::cpu}, {"cuda", einet::Compute::Device::cuda}}));
+  using Device = einet::Compute::Device;
+  choice_option<Device>(app, option, compute.device, "what computes",
+                        {{"cpu", Device::cpu}, {"cuda", Device::cuda}});
 }
 
 // The options that train and convert share.
@@ -41,17 +43,16 @@ void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
   app.add_option("--epoch-images", command.changes.epoch_images,
                  "images per epoch, drawn anew for each; 0: all");
   app.add_option("--batch", command.changes.batch, "images per step")->check(CLI::Range(2, 4096));
-  app.add_option("--optimiser", command.changes.optimiser, "adamw or sgd (with momentum)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Optimiser>{
-          {"adamw", einet::Optimiser::adamw}, {"sgd", einet::Optimiser::sgd}}));
+  using einet::Optimiser;
+  choice_option<Optimiser>(app, "--optimiser", command.changes.optimiser, "sgd has momentum",
+                           {{"adamw", Optimiser::adamw}, {"sgd", Optimiser::sgd}});
   app.add_option("--learning-rate", command.changes.learning_rate, "its peak")->check(CLI::Range(1e-9, 1.0));
   app.add_option("--weight-decay", command.changes.weight_decay, "as the optimiser means it")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--augment", command.changes.augmentation, "none, crop or crop-flip")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, einet::Augmentation>{{"none", einet::Augmentation::none},
-                                                     {"crop", einet::Augmentation::crop},
-                                                     {"crop-flip", einet::Augmentation::crop_flip}}));
+  using einet::Augmentation;
+  choice_option<Augmentation>(
+      app, "--augment", command.changes.augmentation, "how images are varied",
+      {{"none", Augmentation::none}, {"crop", Augmentation::crop}, {"crop-flip", Augmentation::crop_flip}});
   app.add_option("--label-smoothing", command.changes.label_smoothing,
                  "share of the target that all classes get")
       ->check(share);
@@ -64,13 +65,13 @@ void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
          "--save-every", [&](int seconds) { command.save_every = std::chrono::seconds(seconds); },
          "seconds between checkpoints, which follow epochs; 0: one after each")
       ->check(CLI::Range(0, 86400));
-  app.add_option("--precision", command.compute.precision, "fp32, or bf16 (mixed)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Precision>{
-          {"fp32", einet::Compute::Precision::fp32}, {"bf16", einet::Compute::Precision::bf16}}));
-  app.add_option("--steps", command.compute.steps,
-                 "on cuda: graph (recorded once and replayed) or eager (kernel by kernel)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Compute::Steps>{
-          {"graph", einet::Compute::Steps::graph}, {"eager", einet::Compute::Steps::eager}}));
+  using Precision = einet::Compute::Precision;
+  choice_option<Precision>(app, "--precision", command.compute.precision, "bf16 is mixed",
+                           {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}});
+  using Steps = einet::Compute::Steps;
+  choice_option<Steps>(app, "--steps", command.compute.steps,
+                       "on cuda: graph is recorded once and replayed, eager goes kernel by kernel",
+                       {{"graph", Steps::graph}, {"eager", Steps::eager}});
   app.add_option("--threads", command.threads, "threads; the weights depend on it in the last bits")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -108,20 +109,18 @@ int main(int argc, char** argv) {
       "convert",
       "make a multi-exit network of a single-exit package: cut its trunk, attach and train branches");
   convert_app->add_option("package", convert.package, "NAME.einet, whose last exit is kept")->required();
-  convert_app
-      ->add_option("--cut", convert.at,
-                   "convolutions (before each but the first), stages (before maps get smaller) or times")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, einet::CutAt>{{"convolutions", einet::CutAt::convolutions},
-                                              {"stages", einet::CutAt::stages},
-                                              {"times", einet::CutAt::times}}));
+  using einet::CutAt;
+  choice_option<CutAt>(
+      *convert_app, "--cut", convert.at,
+      "convolutions: before each but the first; stages: before maps get smaller; times: see --exits",
+      {{"convolutions", CutAt::convolutions}, {"stages", CutAt::stages}, {"times", CutAt::times}});
   convert_app
       ->add_option("--exits", convert.exits, "for --cut times: in so many parts of equal measured time")
       ->check(CLI::Range(2, 64))
       ->capture_default_str();
-  convert_app->add_option("--train", convert.learn, "branches (the rest keeps its weights), or all")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, einet::Learn>{
-          {"branches", einet::Learn::branches}, {"all", einet::Learn::all}}));
+  using einet::Learn;
+  choice_option<Learn>(*convert_app, "--train", convert.learn, "branches: the rest keeps its weights",
+                       {{"branches", Learn::branches}, {"all", Learn::all}});
   add_training(*convert_app, convert.training, resume);
 
   einet::ExportCommand exporting;
@@ -191,7 +190,12 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : kUsage;
+    if (e.get_exit_code() == 0) return app.exit(e);
+    const CLI::App& command = einet::cli::named_command(app);
+    std::fprintf(stderr, "einet-model: %s\nsee: einet-model %s%s--help\n",
+                 einet::cli::words_of(e, app).c_str(), &command == &app ? "" : command.get_name().c_str(),
+                 &command == &app ? "" : " ");
+    return kUsage;
   }
   if (train_app->parsed()) {
     if (resume) train.start = einet::TrainCommand::Start::resume;
