@@ -165,6 +165,8 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
             "einet: there is no option \"--tenat\"; did you mean \"--tenant\"?"},
            {{"evaluate", "x", "--judge", "tset"},
             "einet: --judge: found \"tset\"; expected test or validation"},
+           {{"simulate", "x.toml", "--json"}, "einet: --json: goes with --replay alone"},
+           {{"simulate", "--random", "5", "--json"}, "einet: --json: goes with --replay alone"},
            {{"--timeout", "x", "status"}, "einet: --timeout: \"x\" is not a duration"},
            {{"simulate"}, "einet: SET, --replay or --random is required"},
            {{"simulate", "--random"}, "einet: --random: a number of worlds or --seconds is needed"},
@@ -198,6 +200,15 @@ TEST_F(CommandLine, HelpNamesEveryCommandAndExitCode) {
 TEST_F(CommandLine, HelpNamesTheWordsThatAnOptionTakes) {
   const std::string help = einet({"evaluate", "--help"}).out;
   EXPECT_NE(help.find("--judge {test,validation}"), std::string::npos) << help;
+}
+
+TEST_F(CommandLine, ASimulatedTaskSetNeedsAFileForWhatRan) {
+  const std::string set = folder_.path() / "größe.toml";
+  ASSERT_TRUE(write_file(set, "lanes = 1\n"));
+  const Ran ran = einet({"simulate", set});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(ran.err, "einet: " + set + " is a task set: say with --csv OUT.csv where what ran is written\n");
 }
 
 TEST_F(CommandLine, AnAbsentDaemonIsThree) {

@@ -178,7 +178,9 @@ Examples:
 
 )");
   CLI::Option* const set = simulate.add_option("SET", said.simulate.set, "SET.toml, or SCENARIO.toml");
-  simulate.add_option("--csv", said.simulate.csv, "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs")
+  simulate
+      .add_option("--csv", said.simulate.csv,
+                  "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs; a task set needs it")
       ->type_name("OUT.csv");
   CLI::Option* replay =
       simulate
@@ -224,6 +226,10 @@ Examples:
   simulate.final_callback([&said, set, replay, random] {
     if (set->count() + replay->count() + random->count() == 0) {
       throw CLI::RequiredError("SET, --replay or --random");
+    }
+    if (said.json && replay->count() == 0) {
+      throw CLI::ValidationError("--json",
+                                 "goes with --replay alone; what a SET does is written to --csv OUT.csv");
     }
     const WorldsArguments without_end;
     if (random->count() != 0 && said.worlds.count == without_end.count &&

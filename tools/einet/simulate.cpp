@@ -1,10 +1,10 @@
 #include "tools/einet/simulate.h"
 
-#include <algorithm>
 #include <ostream>
 #include <system_error>
 
 #include "config/files.h"
+#include "config/text.h"
 #include "scheduler/simulation/scenario.h"
 #include "scheduler/simulation/simulate.h"
 #include "tools/einet/worlds.h"
@@ -13,7 +13,9 @@ namespace einet {
 namespace {
 
 Result<void> simulate_set(const SimulateArguments& arguments, std::string_view text) {
-  if (arguments.csv.empty()) return error("--csv is required");
+  if (arguments.csv.empty())
+    return error(escape(arguments.set.string()) +
+                 " is a task set: say with --csv OUT.csv where what ran is written");
   const Result<TaskSet> set = parse_task_set(text, arguments.set.string());
   if (!set) return set.error();
   const Result<SimulationResult> result = simulate(*set);
@@ -36,11 +38,7 @@ int run_simulate(const SimulateArguments& arguments, std::ostream& out, std::ost
   if (text && is_scenario(*text)) return replay_scenario(arguments.set, *text, out, words);
   const Result<void> done = text ? simulate_set(arguments, *text) : text.error();
   if (done) return 0;
-  // A file's name or its text may hold anything; the message stays on its line.
-  std::string message = done.error().message;
-  std::replace_if(
-      message.begin(), message.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
-  words << "einet: " << message << '\n';
+  words << "einet: " << printable(done.error().message) << '\n';
   return 2;
 }
 
