@@ -15,6 +15,7 @@ namespace einet {
 struct Error {
   std::string message;
   bool out_of_memory = false;  // of a device: with less in it the same call could succeed
+  bool refused = false;        // by the daemon, which is there and had the request
 
   // Made by error() and within() only: were it constructible from a string, a Result<std::string> could not
   // tell its value from its error.

@@ -441,7 +441,9 @@ Result<void> Client::Impl::ask(const Request& request, Duration timeout, UniqueF
   if (awaited_.header.type == MessageType::error) {
     const auto body = parse_body<wire::Error>(awaited_.header, awaited_.body);
     if (!body) return body.error();
-    return error("einetd refuses: " + printable(body->words()));
+    Error refusal = error("einetd refuses: " + printable(body->words()));
+    refusal.refused = true;
+    return refusal;
   }
   return {};
 }

@@ -211,6 +211,19 @@ TEST_F(CommandLine, ASimulatedTaskSetNeedsAFileForWhatRan) {
   EXPECT_EQ(ran.err, "einet: " + set + " is a task set: say with --csv OUT.csv where what ran is written\n");
 }
 
+TEST_F(CommandLine, ARefusedTenantIsSeven) {
+  FakeDaemon daemon(socket_, {[](Peer& peer) {
+                      peer.expect<wire::Hello>();
+                      wire::Error no;
+                      no.set_words("user 1000 may act as: camera");
+                      peer.reply(no);
+                      peer.until_closed();
+                    }});
+  const Ran ran = einet({"--socket", socket_, "--tenant", "wrong", "status"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(ran.err, "einet: " + socket_ + ": einetd refuses: user 1000 may act as: camera\n");
+}
+
 TEST_F(CommandLine, AnAbsentDaemonIsThree) {
   for (const char* command : {"status", "models", "jobs", "watch"}) {
     const Ran ran = einet({"--socket", socket_, command});

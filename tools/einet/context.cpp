@@ -19,6 +19,10 @@ int fail(const Context& context, const Error& e, int code) {
   return code;
 }
 
+int fail(const Context& context, const Error& e) {
+  return fail(context, e, e.refused ? kFailed : kUnreachable);
+}
+
 int fail(const Context& context, const Error& e, const client::Client& client) {
   return fail(context, e, client.connected() ? kFailed : kUnreachable);
 }

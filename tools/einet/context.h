@@ -20,11 +20,13 @@ struct Context {
   std::ostream& err;  // words
 };
 
-// Connects as the context says. Error: words for `err`; the exit code is then kUnreachable.
+// Connects as the context says. Error: words for `err`; fail() knows the exit code.
 Result<client::Client> connect(const Context&);
 
 // Prints "einet: words" to context.err and returns `code`.
 int fail(const Context&, const Error&, int code);
+// The same for a connection that was not made: kFailed if the daemon refuses it, else kUnreachable.
+int fail(const Context&, const Error&);
 // The same for a request that failed on this connection: kUnreachable if that is lost, else kFailed.
 int fail(const Context&, const Error&, const client::Client&);
 

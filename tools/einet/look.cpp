@@ -47,7 +47,7 @@ Json instant(std::int64_t at_ns) {
 template <class Ask, class Show>
 int with_reply(const Context& context, Ask ask, Show show) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   const auto reply = ask(*client);
   if (!reply) return fail(context, reply.error(), *client);
   show(*reply);
@@ -386,7 +386,7 @@ int run_jobs(const Context& context, Explain what) {
 
 int run_watch(const Context& context, Client::Watch what, std::uint64_t max_events) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   std::uint64_t events = 0;
   TimePoint first{};
   const auto more = [&] { return max_events == 0 || events < max_events; };
@@ -407,7 +407,7 @@ int run_watch(const Context& context, Client::Watch what, std::uint64_t max_even
 
 int run_cancel(const Context& context, const std::vector<std::uint64_t>& jobs) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   int code = kOk;
   for (std::uint64_t job : jobs) {
     const auto ok = client->cancel(JobId{job}, context.timeout);

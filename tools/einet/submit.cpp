@@ -192,7 +192,7 @@ Result<std::vector<std::uint32_t>> input_shape(const wire::ModelList& list, cons
 
 int run_submit(const Context& context, const SubmitArguments& arguments) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   const auto models = client->models(context.timeout);
   if (!models) return fail(context, models.error(), *client);
   const auto shape = input_shape(*models, arguments.model);

@@ -110,7 +110,7 @@ void show(const wire::TaskList& list, std::ostream& out, std::ostream& err) {
 
 int run_task_add(const Context& context, const client::TaskRequest& task) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   const auto reply = client->add_task(task, context.timeout);
   if (!reply) return fail(context, reply.error(), *client);
   if (context.output == Output::json) {
@@ -129,7 +129,7 @@ int run_task_add(const Context& context, const client::TaskRequest& task) {
 
 int run_task_remove(const Context& context, const std::string& name) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   if (auto ok = client->remove_task(name, context.timeout); !ok) return fail(context, ok.error(), *client);
   if (context.output == Output::json) {
     context.out << text_of(Json{{"task", name}, {"removed", true}}) << "\n";
@@ -141,7 +141,7 @@ int run_task_remove(const Context& context, const std::string& name) {
 
 int run_task_list(const Context& context) {
   auto client = connect(context);
-  if (!client) return fail(context, client.error(), kUnreachable);
+  if (!client) return fail(context, client.error());
   const auto list = client->tasks(context.timeout);
   if (!list) return fail(context, list.error(), *client);
   if (context.output == Output::table) {
