@@ -7,8 +7,20 @@
 #include "config/files.h"
 #include "config/text.h"
 #include "tools/load/tenant.h"
+#include "tools/options/options.h"
 
 namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+constexpr int kUnreachable = 3;
+
+constexpr const char* kExitCodesHelp =
+    R"(Exit codes:
+  0  done: every job was sent and has its outcome
+  1  failed: einetd refuses, or the load was cut short; the CSV has the jobs so far
+  2  usage: wrong arguments, or a file that cannot be read
+  3  einetd is unreachable)";
 
 constexpr einet::ByteCount kMaxDue{std::uint64_t{64} << 20};
 
@@ -41,7 +53,8 @@ int main(int argc, char** argv) {
   CLI::Option* const model = app.add_option("--model", load.model, "the model, by name");
   CLI::Option* const task =
       app.add_option("--task", load.task, "send jobs of this task, at its period (see: einet task add)");
-  app.add_option("--images", images, "a directory with MNIST or CIFAR-10, or \"digits\", the built-in set")
+  app.add_option("--images", images,
+                 "a directory with MNIST, CIFAR-10 or CIFAR-100, or \"digits\", the built-in set")
       ->capture_default_str();
   add_duration(app, "--every", load.every,
                "a job at each multiple of this; without it a task's period, or a flood");
@@ -73,34 +86,44 @@ int main(int argc, char** argv) {
   add_duration(app, "--length", load.length, "how long to send jobs");
   app.add_option("--jobs", load.jobs, "how many jobs to send");
   app.add_option("--csv", csv, "where to write a row per job")->required();
-  CLI11_PARSE(app, argc, argv);
+  app.footer(kExitCodesHelp);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);
+    std::cerr << "einet-load: " << einet::cli::words_of(e, app) << "\nsee: einet-load --help\n";
+    return kUsage;
+  }
   if (load.length == einet::load::kForever && load.jobs == SIZE_MAX && due.empty()) {
     std::cerr << "einet-load: say when to end: --length TIME, --jobs N, or --due FILE\n";
-    return 2;
+    return kUsage;
   }
   if (model->count() + task->count() == 0) {
     std::cerr << "einet-load: say what to run: --model NAME or --task NAME\n";
-    return 2;
+    return kUsage;
   }
 
-  const auto fail = [](const einet::Error& e) {
-    std::cerr << "einet-load: " << e.message << '\n';
-    return 1;
+  const auto fail = [](const std::string& words, int code) {
+    std::cerr << "einet-load: " << words << '\n';
+    return code;
   };
   if (!due.empty()) {
     const auto text = einet::read_file(due, kMaxDue);
-    if (!text) return fail(text.error());
+    if (!text) return fail(text.error().message, kUsage);
     auto times = einet::load::parse_due(*text, due);
-    if (!times) return fail(times.error());
+    if (!times) return fail(times.error().message, kUsage);
     load.due = std::move(*times);
   }
   const auto set = einet::load_images(images, einet::ImageSplit::test);
-  if (!set) return fail(set.error());
-  const auto jobs = einet::load::run(load, *set, einet::SystemClock{});
-  if (!jobs) return fail(jobs.error());
+  if (!set) return fail(set.error().message, kUsage);
+  auto daemon = einet::load::connect(load);
+  if (!daemon) return fail(daemon.error().message, daemon.error().refused ? kFailed : kUnreachable);
+  const einet::load::Ran ran = einet::load::run(*daemon, load, *set, einet::SystemClock{});
   std::ofstream out(csv);
-  einet::load::write_csv(out, *jobs);
+  einet::load::write_csv(out, ran.jobs);
   out.close();
-  if (!out) return fail(einet::error(einet::escape(csv) + ": cannot be written"));
-  return 0;
+  if (!ran.end) fail(ran.end.error().message, kFailed);
+  if (!out) return fail(einet::escape(csv) + ": cannot be written", kFailed);
+  if (ran.end) return 0;
+  return fail(einet::escape(csv) + " has the jobs so far: " + std::to_string(ran.jobs.size()), kFailed);
 }

@@ -28,16 +28,15 @@ class Sender {
   Sender(const Load& load, const Images& images, const Clock& clock, client::Client& daemon)
       : load_(load), images_(images), clock_(clock), daemon_(daemon), random_(load.seed.value_or(0)) {}
 
-  Result<std::vector<Sent>> run() {
+  Result<void> run() {
     const TimePoint start = load_.start.value_or(clock_.now());
     const TimePoint end = start + load_.length;
     const bool timed = load_.every || !load_.due.empty();
     TimePoint next = start;
     TimePoint give_up = kNever;
     while (true) {
-      if (!hopeless_.empty()) return error(hopeless_);
       const TimePoint now = clock_.now();
-      const bool sending = now < end && jobs_.size() < load_.jobs;
+      const bool sending = hopeless_.empty() && now < end && jobs_.size() < load_.jobs;
       if (sending && !load_.due.empty()) next = start + load_.due[jobs_.size()];
       if (sending && next <= now &&
           (timed || daemon_.pending() < static_cast<std::size_t>(load_.in_flight))) {
@@ -45,16 +44,21 @@ class Sender {
         if (load_.every) next += gap();
         continue;
       }
-      if (!sending && daemon_.pending() == 0) return std::move(jobs_);
+      if (!sending && daemon_.pending() == 0) return outcome();
       if (!sending && give_up == kNever) give_up = now + kDrain;
       if (now > give_up)
         return error("jobs without an outcome " + format_duration(kDrain) + " after the last was sent");
       const Duration wait = sending && timed ? next - now : kLongestWait;
-      if (auto ok = daemon_.wait_any(std::clamp(wait, Duration{0}, kLongestWait)); !ok) return ok.error();
+      if (auto ok = daemon_.wait_any(std::clamp(wait, Duration{0}, kLongestWait)); !ok)
+        return hopeless_.empty() ? ok : outcome();
     }
   }
 
+  std::vector<Sent> jobs() && { return std::move(jobs_); }
+
  private:
+  Result<void> outcome() const { return hopeless_.empty() ? Result<void>() : error(printable(hopeless_)); }
+
   Duration gap() {
     if (!load_.seed) return *load_.every;
     // Not std::exponential_distribution: what it draws differs between libraries.
@@ -89,8 +93,10 @@ class Sender {
       jobs_[index].answered = clock_.now();
       if (refused_for_good(e) && hopeless_.empty()) hopeless_ = e.words;
     };
-    if (auto ticket = daemon_.post(request, {.exit = {}, .ended = ended}); !ticket) return ticket.error();
-    return {};
+    auto ticket = daemon_.post(request, {.exit = {}, .ended = ended});
+    if (ticket) return {};
+    jobs_.pop_back();  // it was not sent
+    return ticket.error();
   }
 
   const Load& load_;
@@ -127,16 +133,20 @@ Result<std::vector<Duration>> parse_due(std::string_view text, const std::string
                "; expected times that never fall");
 }
 
-Result<std::vector<Sent>> run(const Load& asked, const Images& images, const Clock& clock) {
-  Load load = asked;
+Result<client::Client> connect(const Load& load) {
   client::Options options;
   options.name = "einet-load";
   options.tenant = load.tenant;
-  auto daemon = client::Client::connect(load.socket, options);
-  if (!daemon) return daemon.error();
-  if (auto ok = pace(load, *daemon); !ok) return ok.error();
+  return client::Client::connect(load.socket, options);
+}
+
+Ran run(client::Client& daemon, const Load& asked, const Images& images, const Clock& clock) {
+  Load load = asked;
+  if (auto ok = pace(load, daemon); !ok) return {{}, ok};
   if (!load.due.empty()) load.jobs = std::min(load.jobs, load.due.size());
-  return Sender(load, images, clock, *daemon).run();
+  Sender sender(load, images, clock, daemon);
+  Result<void> end = sender.run();
+  return {std::move(sender).jobs(), std::move(end)};
 }
 
 void write_csv(std::ostream& out, const std::vector<Sent>& jobs) {

@@ -46,15 +46,25 @@ Result<std::vector<Duration>> parse_due(std::string_view text, const std::string
 struct Sent {
   std::size_t image = 0;
   int label = 0;
-  TimePoint nominal;   // when it was due; response times count from here
-  TimePoint sent;      // when it was handed to the client library
-  TimePoint answered;  // when its outcome reached the client
-  client::Ended ended;
+  TimePoint nominal;    // when it was due; response times count from here
+  TimePoint sent;       // when it was handed to the client library
+  TimePoint answered;   // when its outcome reached the client
+  client::Ended ended;  // without an outcome, if none came
+};
+
+// Connects as `load` says. Error: the daemon is unreachable, or refuses.
+Result<client::Client> connect(const Load& load);
+
+// What was sent, and why that is not all of it, if so: no job of this load will be accepted (any more), the
+// connection is lost, or jobs had no outcome.
+struct Ran {
+  std::vector<Sent> jobs;
+  Result<void> end;
 };
 
 // Sends jobs with the images in turn until `load.length` has passed or `load.jobs` are sent, then waits for
-// the outcomes of all. One thread. Error: the daemon is unreachable, or the connection is lost.
-Result<std::vector<Sent>> run(const Load& load, const Images& images, const Clock& clock);
+// the outcomes of all. One thread.
+Ran run(client::Client& daemon, const Load& load, const Images& images, const Clock& clock);
 
 // A header, then a row per job. Times in ns; empty fields where a job has no such value.
 void write_csv(std::ostream& out, const std::vector<Sent>& jobs);
