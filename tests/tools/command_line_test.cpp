@@ -713,6 +713,44 @@ TEST_F(CommandLine, JobsPlansAreExplained) {
   EXPECT_EQ(document[1]["plan"]["exits"][1]["planned"], true);
 }
 
+TEST_F(CommandLine, WatchShowsAnAnswerOnlyWhereThereIsOne) {
+  const auto events = [](Peer& peer) {
+    peer.expect<wire::Watch>();
+    peer.reply(wire::Done{});
+    wire::Event event;
+    event.set_kind(wire::Event::BLOCK);
+    event.set_job(4);
+    event.set_tenant("camera");
+    event.set_model("digits");
+    event.set_block(2);
+    event.set_exit(2);
+    event.set_end_ns(1'500'000);
+    peer.reply(event);
+    event.set_kind(wire::Event::EXIT);
+    event.set_top_class(7);
+    event.set_confidence(0.75F);
+    peer.reply(event);
+  };
+  Ran ran = with_daemon(events, {"watch", "--blocks", "--events", "2", "--json"});
+  std::istringstream lines(ran.out);
+  std::string line;
+  std::getline(lines, line);
+  const json block = json::parse(line);
+  EXPECT_EQ(block["exit"], 2);
+  EXPECT_FALSE(block.contains("class"));
+  EXPECT_FALSE(block.contains("confidence"));
+  std::getline(lines, line);
+  const json exit = json::parse(line);
+  EXPECT_EQ(exit["exit"], 2);
+  EXPECT_EQ(exit["class"], 7);
+  EXPECT_EQ(exit["confidence"], 0.75);
+  std::filesystem::remove(socket_);
+  ran = with_daemon(events, {"watch", "--blocks", "--events", "2"});
+  EXPECT_EQ(ran.out,
+            "    0.000000  job 4       block      camera digits block 2 took 1.50ms\n"
+            "    0.000000  job 4       exit       camera digits exit 2 class 7 (75.0%)\n");
+}
+
 TEST_F(CommandLine, WatchPrintsEventsAsTheyComeAndEndsWhenTold) {
   const auto events = [](Peer& peer) {
     EXPECT_TRUE(peer.expect<wire::Watch>().blocks());

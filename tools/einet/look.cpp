@@ -289,8 +289,8 @@ Json to_json(const wire::Event& event) {
     out["start_ns"] = event.start_ns();
     out["end_ns"] = event.end_ns();
   }
-  if (event.has_exit()) {
-    out["exit"] = event.exit();
+  if (event.has_exit()) out["exit"] = event.exit();
+  if (event.kind() == wire::Event::EXIT) {
     out["class"] = event.top_class();
     out["confidence"] = number(event.confidence());
   }
