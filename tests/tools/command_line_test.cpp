@@ -288,6 +288,27 @@ TEST_F(CommandLine, TablesCountCharactersNotBytes) {
                          "  completed  7      75.0%       1     1.50ms    1.40ms     2\n");
 }
 
+TEST_F(CommandLine, AJobThatEndedBeforeItsReleaseHasNoResponseTime) {
+  const auto cancelled = [](Peer& peer) {
+    peer.expect<wire::ListModels>();
+    peer.reply(one_model());
+    peer.expect<wire::Submit>();
+    peer.accept(3);
+    wire::Outcome outcome;
+    outcome.set_job(3);
+    outcome.set_kind(wire::CANCELLED);
+    outcome.set_received_ns(1'000'000);
+    outcome.set_released_ns(9'000'000);
+    outcome.set_finished_ns(2'500'000);
+    peer.reply(outcome);
+  };
+  Ran ran = with_daemon(cancelled, {"submit", "digits", image_});
+  EXPECT_THAT(ran.out, testing::EndsWith("  cancelled  -      -           -     -         0ns        0\n"));
+  std::filesystem::remove(socket_);
+  ran = with_daemon(cancelled, {"submit", "digits", image_, "--json"});
+  EXPECT_EQ(json::parse(ran.out)["response"], nullptr);
+}
+
 TEST_F(CommandLine, SubmitPrintsOneJsonObjectPerLine) {
   const Ran ran = with_daemon(job_ends(wire::COMPLETED), {"submit", "digits", image_, "--follow", "--json"});
   std::istringstream lines(ran.out);
@@ -580,7 +601,7 @@ TEST_F(CommandLine, ModelsShowWhyOneIsRefused) {
   EXPECT_EQ(ran.out,
             "MODEL   VERSION  STATE    INPUT  CLASSES  BLOCKS  TIME    ACCURACY OF EACH EXIT\n"
             "digits  1        loaded   1x2x2  10       2       3.00ms  50.0% 97.5%\n"
-            "broken           refused         0        0       -\n");
+            "broken  -        refused  -      -        -       -       -\n");
   EXPECT_EQ(ran.err, "einet: broken is refused: model.toml: \\x1b[31mno such file\n");
   std::filesystem::remove(socket_);
   ran = with_daemon(models, {"models", "--json"});
@@ -711,6 +732,33 @@ TEST_F(CommandLine, JobsPlansAreExplained) {
   EXPECT_FALSE(document[0].contains("plan"));
   EXPECT_EQ(document[1]["plan"]["to_deadline_ns"], 5'000'000);
   EXPECT_EQ(document[1]["plan"]["exits"][1]["planned"], true);
+}
+
+TEST_F(CommandLine, AJobWithoutAPlanIsSaidToHaveNone) {
+  const auto jobs = [](Peer& peer) {
+    peer.expect<wire::ListJobs>();
+    wire::JobList list;
+    wire::JobInfo& job = *list.add_jobs();
+    job.set_job(5);
+    job.set_model("digits");
+    job.set_state("waiting");
+    wire::PlanBasis& basis = *job.mutable_plan();
+    basis.set_to_deadline_ns(5'000'000);
+    wire::PlanExit& exit = *basis.add_exits();
+    exit.set_ready_ns(1'000'000);
+    exit.set_accuracy(0.5);
+    exit.set_alive(1);
+    peer.reply(list);
+  };
+  Ran ran = with_daemon(jobs, {"jobs", "--explain"});
+  EXPECT_THAT(ran.out, testing::EndsWith(
+                           "\nThe answer that it holds is expected to be right with 0.0%; it is not planned "
+                           "yet.\n"
+                           "EXIT  READY IN  RIGHT WITH  STILL ALIVE  PLANNED\n"
+                           "0     1.00ms    50.0%       100.0%       -\n"));
+  std::filesystem::remove(socket_);
+  ran = with_daemon(jobs, {"jobs", "--explain", "--json"});
+  EXPECT_EQ(json::parse(ran.out)["jobs"][0]["plan"]["expected"], nullptr);
 }
 
 TEST_F(CommandLine, WatchShowsAnAnswerOnlyWhereThereIsOne) {

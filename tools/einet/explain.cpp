@@ -1,5 +1,6 @@
 #include "tools/einet/explain.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ostream>
@@ -34,11 +35,19 @@ std::string life(const wire::PlanBasis& basis) {
   return out;
 }
 
+// A job gets its plan when it is released and its turn comes; a plan has an exit.
+bool is_planned(const wire::PlanBasis& basis) {
+  const auto& exits = basis.exits();
+  return exits.empty() ||
+         std::any_of(exits.begin(), exits.end(), [](const wire::PlanExit& exit) { return exit.planned(); });
+}
+
 }  // namespace
 
 Json to_json(const wire::PlanBasis& basis) {
   Json out{{"to_deadline_ns", nullptr}, {"ahead_ns", basis.ahead_ns()}, {"lives", basis.lives()},
-           {"held", basis.held()},      {"expected", basis.expected()}, {"exits", Json::array()}};
+           {"held", basis.held()},      {"expected", nullptr},          {"exits", Json::array()}};
+  if (is_planned(basis)) out["expected"] = basis.expected();
   if (basis.has_to_deadline_ns()) out["to_deadline_ns"] = basis.to_deadline_ns();
   for (const wire::PlanExit& exit : basis.exits()) {
     out["exits"].push_back({{"exit", exit.exit()},
@@ -55,9 +64,13 @@ void explain(const wire::JobList& list, std::ostream& out) {
     if (!job.has_plan()) continue;
     const wire::PlanBasis& basis = job.plan();
     out << "\njob " << job.job() << " (" << escape(job.model()) << "): " << life(basis) << ".\n"
-        << "The answer that it holds is expected to be right with " << percent(basis.held())
-        << "; with its plan, the one that it will hold when it is stopped, with " << percent(basis.expected())
-        << ".\n";
+        << "The answer that it holds is expected to be right with " << percent(basis.held());
+    if (is_planned(basis)) {
+      out << "; with its plan, the one that it will hold when it is stopped, with "
+          << percent(basis.expected()) << ".\n";
+    } else {
+      out << "; it is not planned yet.\n";
+    }
     if (!job.instead_of().empty()) {
       out << "It is on " << escape(job.device()) << ", for " << escape(job.instead_of())
           << ", where its model is faster, cannot run it now.\n";
@@ -72,7 +85,10 @@ void explain(const wire::JobList& list, std::ostream& out) {
     Table table({"EXIT", "READY IN", "RIGHT WITH", "STILL ALIVE", "PLANNED"});
     for (const wire::PlanExit& exit : basis.exits()) {
       table.add({std::to_string(exit.exit()), format_duration_short(Duration{exit.ready_ns()}),
-                 percent(exit.accuracy()), percent(exit.alive()), exit.planned() ? "yes" : "no"});
+                 percent(exit.accuracy()), percent(exit.alive()),
+                 exit.planned()      ? "yes"
+                 : is_planned(basis) ? "no"
+                                     : "-"});
     }
     if (!basis.exits().empty()) table.print(out);
   }

@@ -175,9 +175,10 @@ void show(const wire::ModelList& list, std::ostream& out, std::ostream& err) {
   for (const wire::ModelInfo& model : list.models()) {
     std::string accuracy;
     for (double a : model.accuracy()) accuracy += (accuracy.empty() ? "" : " ") + percent(a);
-    table.add({escape(model.name()), escape(model.version()), state_text(model), shape_text(model),
-               std::to_string(model.classes()), std::to_string(model.accuracy_size()), whole_time(model),
-               accuracy});
+    const auto known = [&](const std::string& cell) { return model.loaded() ? cell : "-"; };
+    table.add({escape(model.name()), known(escape(model.version())), state_text(model),
+               known(shape_text(model)), known(std::to_string(model.classes())),
+               known(std::to_string(model.accuracy_size())), whole_time(model), known(accuracy)});
   }
   table.print(out);
   for (const wire::ModelInfo& model : list.models()) {

@@ -33,9 +33,9 @@ int exit_code(const Ended& ended) {
   }
 }
 
-// From the release on; nothing for a job that the daemon never accepted.
+// From the release on; nothing for a job that the daemon never accepted, or that ended before.
 std::optional<Duration> response(const Ended& ended) {
-  if (ended.released.time_since_epoch().count() == 0) return std::nullopt;
+  if (ended.released.time_since_epoch().count() == 0 || ended.finished < ended.released) return std::nullopt;
   return ended.finished - ended.released;
 }
 
