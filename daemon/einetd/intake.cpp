@@ -198,7 +198,7 @@ boost::system::result<const Task*, Rejection> Intake::task_of(const wire::Submit
   const std::string& model = catalog_.model(task->model).name;
   if (!s.model().empty() && s.model() != model) {
     return reject(Rejected::BAD_ARGUMENT, called + " is of model " + model + ", the job of model \"" +
-                                              escape(s.model(), 64) + "\"; leave the model out");
+                                              escape(s.model(), 64) + "\"; submit it to " + model);
   }
   const char* given = s.deadline_case() != wire::Submit::DEADLINE_NOT_SET ? "deadline"
                       : s.priority() != 0                                 ? "priority"

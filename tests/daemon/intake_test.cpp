@@ -318,7 +318,8 @@ TEST_F(TaskIntakeTest, WhatTheTaskSaysTheJobMayNotSay) {
   refused([](auto& s) { s.set_deadline_in_ns(5); }, bad, "has its deadline from the task; leave it out");
   refused([](auto& s) { s.set_priority(1); }, bad, "has its priority from the task");
   refused([](auto& s) { s.set_mandatory_exit(0); }, bad, "has its mandatory exit from the task");
-  refused([](auto& s) { s.set_model("broken"); }, bad, "task \"detector\" is of model digits");
+  refused([](auto& s) { s.set_model("broken"); }, bad,
+          "task \"detector\" is of model digits, the job of model \"broken\"; submit it to digits");
   refused([](auto& s) { s.set_task("detectr"); }, Rejected::NO_SUCH_TASK, "there is no task \"detectr\"");
   refused([](auto& s) { s.set_task("a\nb"); }, Rejected::NO_SUCH_TASK, "a\\x0ab");
 }
