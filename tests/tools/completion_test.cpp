@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "config/files.h"
+#include "temporary_folder.h"
 #include "tools/einet/command_line.h"
 
 namespace einet::cli {
@@ -55,6 +57,29 @@ TEST(Completion, GoesOnBehindTask) {
   EXPECT_EQ(complete("einet task add x --per"), (Offers{"--period"}));
   EXPECT_EQ(complete("einet --socket /x task list --j"), (Offers{"--json"}));
   EXPECT_EQ(complete("/nonexistent/einet task remove x"), Offers{});
+}
+
+// An `einet` that says how it was called, and has models in each state.
+TEST(Completion, AsksTheDaemonThatWasTyped) {
+  const test::TemporaryFolder folder;
+  const std::string program = folder.path() / "einet";
+  ASSERT_TRUE(write_file(program,
+                         "#!/bin/sh\n"
+                         "echo \"MODEL VERSION STATE\"\n"
+                         "echo \"$1$2$3$4$5 1 loaded\"\n"
+                         "echo \"gone 1 evicted\"\n"
+                         "echo \"half 1 evicted from cuda:0\"\n"
+                         "echo \"broken - refused\"\n"));
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  EXPECT_EQ(complete(program + " submit ''"), (Offers{"models--timeout200ms", "gone", "half"}));
+  EXPECT_EQ(complete(program + " --socket /x submit --tenant a --model ''"),
+            (Offers{"--socket/x--tenantamodels", "gone", "half"}));
+  EXPECT_EQ(complete(program + " --socket = /x submit --m"), (Offers{"--mandatory-exit"}));
+  EXPECT_EQ(complete(program + " --socket = /x submit ''"),
+            (Offers{"--socket/xmodels--timeout200ms", "gone", "half"}));
+  EXPECT_EQ(complete(program + " task remove --tenant a --"), complete("einet task remove --"));
+  EXPECT_TRUE(complete(program + " cancel --tenant a ''").contains("--tenantajobs--timeout200ms"));
+  EXPECT_TRUE(complete(program + " task remove --tenant a ''").contains("--tenantatasklist--timeout"));
 }
 
 TEST(Completion, AbsentDaemonMeansNoModelNames) {

@@ -1,12 +1,16 @@
 # Completion of `einet` for bash: source this file, or install it as
 # /usr/share/bash-completion/completions/einet. Names come from the daemon, if it answers at once.
 
-_einet_models() { # names that may be submitted to
-  "${COMP_WORDS[0]}" models --timeout 200ms 2>/dev/null | awk '$3 == "loaded" { print $1 }'
+_einet_ask() { # _einet_ask COMMAND…: its table, from the daemon and for the tenant that were typed
+  "${COMP_WORDS[0]}" "${daemon[@]}" "$@" --timeout 200ms 2>/dev/null
+}
+
+_einet_models() { # names that may be submitted to; an evicted one comes back
+  _einet_ask models | awk '$3 == "loaded" || $3 == "evicted" { print $1 }'
 }
 
 _einet_tasks() {
-  "${COMP_WORDS[0]}" task list --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }'
+  _einet_ask task list | awk 'NR > 1 { print $1 }'
 }
 
 _einet_planners() { # evaluate knows more of them than plan
@@ -41,11 +45,17 @@ _einet() {
   local commands='status models submit jobs watch cancel task plan simulate evaluate analyze'
   local options='--socket --tenant --timeout --json --help'
   local command='' position=0 i
+  local daemon=() # options that say which
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     local word="${COMP_WORDS[i]}"
+    # "--socket=X" comes as three words.
+    if [[ "$word" == -* && "${COMP_WORDS[i+1]}" == = ]]; then ((i++)); fi
     case "$word" in
-      --socket|--tenant|--timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--beside|--judge|--aggregation|--device|--times|--expect|--plot)
+      --socket|--tenant)
+        daemon+=("$word" "${COMP_WORDS[i+1]/#\~\//$HOME/}")
+        ((i++)) ;;
+      --timeout|--model|--period|--task|--plan|--planner|--deadline|--release|--priority|--mandatory-exit|--target-confidence|--events|--csv|--replay|--policy|--seed|--seconds|--kill|--base|--beside|--judge|--aggregation|--device|--times|--expect|--plot)
         ((i++)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command="$word"
@@ -80,7 +90,7 @@ _einet() {
     'task remove') COMPREPLY=($(compgen -W "$(_einet_tasks)" -- "$current")) ;;
     cancel)
       local jobs
-      jobs=$("${COMP_WORDS[0]}" jobs --timeout 200ms 2>/dev/null | awk 'NR > 1 { print $1 }')
+      jobs=$(_einet_ask jobs | awk 'NR > 1 { print $1 }')
       COMPREPLY=($(compgen -W "$jobs" -- "$current")) ;;
     plan|simulate|evaluate|analyze) COMPREPLY=($(compgen -f -- "$current")) ;;
   esac
