@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -29,6 +30,11 @@ constexpr const char* kUsage =
     "                      so once on the machine that will run them\n"
     "  --device DEVICE     what to measure: cpu (the default) or cuda:N\n";
 
+int wrong_usage(const std::string& words) {
+  std::fprintf(stderr, "einet-worker: %s\n%s", words.c_str(), kUsage);
+  return 2;
+}
+
 // -1: not a control socket.
 int control_socket(std::string_view text) {
   int fd = -1;
@@ -47,19 +53,17 @@ int main(int argc, char** argv) {
     std::fputs(kUsage, stdout);
     return 0;
   }
-  if (argc >= 3 && std::strcmp(argv[1], "--profile") == 0) {
-    const bool named = std::strcmp(argv[2], "--device") == 0;
-    if (named && argc < 5) {
-      std::fputs(kUsage, stderr);
-      return 2;
-    }
+  if (argc < 2) return wrong_usage("einetd starts this program; by hand it takes --profile");
+  if (std::strcmp(argv[1], "--profile") == 0) {
+    const bool named = argc > 2 && std::strcmp(argv[2], "--device") == 0;
+    if (argc < (named ? 5 : 3)) return wrong_usage("--profile needs a package");
     return einet::profile_packages(named ? argv[3] : "cpu",
                                    std::vector<std::filesystem::path>(argv + (named ? 4 : 2), argv + argc));
   }
-  if (argc < 3 || argc > 4 || std::strcmp(argv[1], "--control-fd") != 0) {
-    std::fputs(kUsage, stderr);
-    return 2;
+  if (std::strcmp(argv[1], "--control-fd") != 0) {
+    return wrong_usage("found \"" + einet::escape(argv[1]) + "\"; expected --control-fd or --profile");
   }
+  if (argc < 3 || argc > 4) return wrong_usage("--control-fd takes N, and a NAME behind it or nothing");
   const int fd = control_socket(argv[2]);
   if (fd < 0) {
     std::fprintf(stderr,
