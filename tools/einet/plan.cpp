@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "config/files.h"
+#include "config/text.h"
 #include "config/time.h"
 #include "planner/baselines.h"
 #include "planner/problem_file.h"
