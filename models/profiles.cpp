@@ -40,21 +40,7 @@ Result<std::string> word(const Metadata& metadata, std::string_view key) {
   const std::string& text = metadata.find(std::string(key))->second;
   if (!text.empty() && text.size() <= PackageLimits::kName && escape(text) == text) return text;
   return error("metadata " + std::string(key) + ": found \"" + escape(text, 60) + "\"; expected 1 to " +
-               std::to_string(PackageLimits::kName) + " printable ASCII characters");
-}
-
-Result<void> check_above_zero(const EtProfile& profile) {
-  const auto check = [&](std::string_view part, const std::vector<PartTime>& times) -> Result<void> {
-    for (std::size_t b = 0; b < times.size(); ++b) {
-      if (times[b].p50 > Duration{0}) continue;
-      return error("metadata et: device " + profile.device + ": " + std::string(part) + ".p50[" +
-                   std::to_string(b) + "] is " + format_duration(times[b].p50) +
-                   "; expected a time above zero");
-    }
-    return {};
-  };
-  if (auto ok = check("trunk", profile.trunk); !ok) return ok;
-  return check("exit", profile.exit);
+               std::to_string(PackageLimits::kName) + " bytes of printable text");
 }
 
 // What the split's tensors say, once their shapes are known to be right.
@@ -264,9 +250,6 @@ Result<void> ProfileSet::read_metadata(std::string_view bytes) {
   auto times = parse_et_profile(metadata->at("et"), "metadata et", *blocks);
   if (!times) return times.error();
   if (times->empty()) return error("metadata et: has no device; expected at least one");
-  for (const EtProfile& profile : *times) {
-    if (auto ok = check_above_zero(profile); !ok) return ok;
-  }
   network_ = std::move(*network);
   data_ = std::move(*data);
   classes_ = *classes;

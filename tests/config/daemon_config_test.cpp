@@ -127,7 +127,7 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->devices[0].preemption, "instant");
   EXPECT_EQ(c->devices[0].all_lanes(), 4);
   EXPECT_EQ(c->devices[0].memory, ByteCount{512u << 20});
-  EXPECT_THAT(c->warnings, ElementsAre());
+  EXPECT_THAT(c->warnings, ElementsAre(HasSubstr("makes up its answers")));
   ASSERT_EQ(c->tenants.size(), 3u);
   for (const TenantConfig& t : c->tenants) EXPECT_EQ(t.uid, uid_t{1001}) << t.name;
   EXPECT_EQ(c->promote_at_laxity, std::chrono::milliseconds(2));

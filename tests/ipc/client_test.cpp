@@ -71,8 +71,9 @@ TEST(Client, RefusesAVersionThatItDoesNotSpeak) {
 TEST(Client, SaysHowToStartADaemonThatIsNotThere) {
   EXPECT_EQ(
       message_of(Client::connect("/nonexistent/socket", {})),
-      "einetd is unreachable at /nonexistent/socket: there is no such socket; start it with: systemctl "
-      "start einetd (or: einetd --config FILE), or name its socket (einet: --socket PATH or $EINET_SOCKET)");
+      "einetd is unreachable at /nonexistent/socket: there is no such socket; start it with: einetd "
+      "--config FILE (as a service: systemctl start einetd), or name its socket (einet: --socket PATH or "
+      "$EINET_SOCKET)");
   EXPECT_EQ(message_of(Client::connect(std::string(200, 'x'), {})).substr(0, 42),
             "a socket's path has 1 to 107 characters; \"");
 }

@@ -249,7 +249,7 @@ TEST(Profiles, RefuseTimesThatAreZeroOrNegative) {
     });
   };
   EXPECT_EQ(with_time("\"80us\""), "");
-  EXPECT_THAT(with_time("\"0us\""), HasSubstr("device cpu: trunk.p50[0] is 0ns; expected a time above zero"));
+  EXPECT_THAT(with_time("\"0us\""), HasSubstr("trunk.p50[0]: found \"0us\"; expected at least \"1ns\""));
   EXPECT_THAT(with_time("\"-80us\""), HasSubstr("p50[0]"));
   EXPECT_THAT(with_time("80"), HasSubstr("p50[0]"));
   EXPECT_THAT(with_time("\"nan\""), HasSubstr("p50[0]"));

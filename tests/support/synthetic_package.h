@@ -2,6 +2,7 @@
 // packages. They run on every backend; the synthetic one follows their profiles.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <optional>
@@ -47,8 +48,12 @@ inline Package make_synthetic_package(const SyntheticPackage& want) {
   info.normalisation = {std::vector<float>(static_cast<std::size_t>(want.input.channels), 0.0F),
                         std::vector<float>(static_cast<std::size_t>(want.input.channels), 1.0F)};
   EtProfile times{"cpu", "none", "made up", {}, {}};
-  for (const Duration d : want.trunk) times.trunk.push_back({d, d, d});
-  for (const Duration d : want.exit) times.exit.push_back({d, d, d});
+  const auto time = [](Duration d) {  // a package has no times of zero
+    d = std::max(d, Duration{1});
+    return PartTime{d, d, d};
+  };
+  for (const Duration d : want.trunk) times.trunk.push_back(time(d));
+  for (const Duration d : want.exit) times.exit.push_back(time(d));
   info.times.push_back(std::move(times));
   if (!want.accuracy.empty()) {
     EINET_CHECK(want.accuracy.size() == want.trunk.size(), "one accuracy per block");
