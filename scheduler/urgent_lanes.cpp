@@ -145,12 +145,12 @@ void Core::Impl::take_cores(TimePoint now) {
   }
   // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.
   while (JobRecord* job = devices != 0 ? next_for(devices) : nullptr) {
-    const DeviceSet its =
-        job->at ? device_bit(*job->at) : job->devices;  // a core is not taken to wait for a state
+    // A core is not taken to wait for a state, nor from where the job waits for another device.
+    const DeviceSet its = open_to(*job) & (job->at ? device_bit(*job->at) : job->devices);
     if ((its & devices) == 0 && set_aside(*job)) continue;
     Lane* victim = nullptr;
     for (Lane& base : lanes_) {
-      const bool may_run = (open_to(*job) & its & devices & device_bit(base.device)) != 0;
+      const bool may_run = (its & devices & device_bit(base.device)) != 0;
       if (!may_run || !open(base) || serves_reserved_only(base)) continue;
       if (!outranks_all(*job, job->urgency, base)) continue;
       const bool least =
