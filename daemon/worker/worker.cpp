@@ -124,11 +124,23 @@ class Worker {
     backend_->enter_lane();  // models are made ready for a lane's number of threads
     auto description = models_.load(what.model, what.path);
     if (description) {
+      warn_of_foreign_times(models_.find(what.model)->loaded->info());
       send(lane::ModelLoaded{what.model, std::move(*description)});
     } else {
       end_if_lost();
       send(lane::ModelRefused{what.model, description.error().message, description.error().lacks});
     }
+  }
+
+  // GPUs are refused for it; processors' names are too coarse for that.
+  void warn_of_foreign_times(const PackageInfo& model) {
+    const EtProfile* const times = model.times_on(backend_->device_kind());
+    if (times == nullptr || times->machine == backend_->machine() ||
+        backend_->name().starts_with("synthetic"))
+      return;
+    log(control_, lane::Severity::warning,
+        "the block times of " + model.name + " are those of a \"" + times->machine + "\", this is a \"" +
+            backend_->machine() + "\"; measure them here: einet-worker --profile " + model.name + ".einet");
   }
 
   void send_moved(lane::StateMoved answer) {

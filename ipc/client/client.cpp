@@ -167,6 +167,7 @@ class Client::Impl {
   FrameChannel channel_;
   wire::HelloReply hello_;
   std::optional<std::string> lost_;  // why
+  bool refused_ = false;             // by an answer to the hello
   // What is known of a posted job that has not ended.
   struct Job {
     JobId id;
@@ -187,7 +188,11 @@ class Client::Impl {
     std::string body;
   };
 
-  Error lost_error() const { return error(*lost_); }
+  Error lost_error() const {
+    Error why = error(*lost_);
+    why.refused = refused_;
+    return why;
+  }
   void lose(const std::string& why);
   void forget(Ticket ticket);
   template <class Request>
@@ -295,7 +300,8 @@ Result<void> Client::Impl::dispatch(const Message& message) {
   if (header.type == MessageType::error && header.request == 0) {
     const auto body = parse_body<wire::Error>(header, message.body);
     if (!body) return body.error();
-    lose("einetd ended the connection: " + printable(body->words()));
+    refused_ = hello_.version() == 0;
+    lose((refused_ ? "einetd refuses: " : "einetd ended the connection: ") + printable(body->words()));
     return {};
   }
   if (header.request == 0 || header.request >= next_request_) {

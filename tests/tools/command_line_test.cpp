@@ -216,7 +216,7 @@ TEST_F(CommandLine, ARefusedTenantIsSeven) {
                       peer.expect<wire::Hello>();
                       wire::Error no;
                       no.set_words("user 1000 may act as: camera");
-                      peer.reply(no);
+                      peer.reply(no, 0);  // the last that it says
                       peer.until_closed();
                     }});
   const Ran ran = einet({"--socket", socket_, "--tenant", "wrong", "status"});
