@@ -85,7 +85,9 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   EINET_CHECK(inserted, "job ids are never reused");
   newest_ = id;
   const TimePoint now = parts_.clock.now();
+  arriving_ = id;
   const auto accepted = core_.submit(spec, now);
+  const bool is_released = std::exchange(arriving_, JobId{}) != id;
   if (!accepted) {
     ++counters_.refused;
     const Rejection why = report_.rejected(place->second, accepted.error());
@@ -96,6 +98,7 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   if (TaskCounts* counts = parts_.statistics.find(spec.task)) ++counts->jobs;
   note_use(spec.model, 1);
   report_.accepted(place->second);
+  if (is_released) report_.released(place->second, now);
   place->second.submission.spec.release = accepted->release;
   place->second.submission.spec.deadline = accepted->deadline;
   return id;
@@ -506,7 +509,12 @@ void Driver::release(JobId id) {
 // ---- observer of the core ----
 
 void Driver::job_state(JobId id, JobState from, JobState to, TimePoint at) {
-  if (from == JobState::waiting && to == JobState::ready) report_.released(record(id), at);
+  if (from != JobState::waiting || to != JobState::ready) return;
+  if (id == arriving_) {
+    arriving_ = {};  // said once it is accepted
+  } else {
+    report_.released(record(id), at);
+  }
 }
 
 void Driver::preempted(LaneId id, JobId victim, JobId by, TimePoint at) {

@@ -200,6 +200,7 @@ class Driver final : public Reservations, private Commands, private Observer {
   std::vector<std::uint32_t> leaving_slots_;  // of jobs that are gone; a worker may still look at them
   StateMoves moves_;
   JobId newest_;
+  JobId arriving_;  // that the core is about to accept, until it says that it is ready
   DriverCounters counters_;
   Core core_;
   boost::asio::steady_timer timer_;

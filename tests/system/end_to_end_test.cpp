@@ -104,6 +104,10 @@ TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
       std::none_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::STARTED; })) {
     ASSERT_TRUE(watcher.wait_any(kPatience));
   }
+  ASSERT_GE(events.size(), 3u);
+  EXPECT_EQ(events[0].kind(), wire::Event::ACCEPTED);
+  EXPECT_EQ(events[1].kind(), wire::Event::RELEASED);
+  EXPECT_LE(events[0].at_ns(), events[1].at_ns());
   const auto jobs = watcher.jobs(kPatience);
   ASSERT_TRUE(jobs);
   ASSERT_EQ(jobs->jobs_size(), 1);
