@@ -1,5 +1,6 @@
 #include "plan.h"
 
+#include <algorithm>
 #include <charconv>
 #include <iomanip>
 #include <ostream>
@@ -50,7 +51,9 @@ std::string table(const std::string& planner, const PlanProblem& p, const Surviv
     t += p.trunk_ns[k];
     if ((answer.plan.exits & exit_bit(k)) == 0) continue;
     t += p.exit_ns[k];
-    const std::string ready = format_duration_short(Duration{static_cast<std::int64_t>(t)});
+    constexpr double kLongest = 9e18;
+    const std::string ready =
+        format_duration_short(Duration{static_cast<std::int64_t>(std::min(t, kLongest))});
     out << std::setw(4) << k << std::setw(11) << ready << std::setw(12) << survival(t) << std::setw(10)
         << p.accuracy[k] << "\n";
   }
