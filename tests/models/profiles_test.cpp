@@ -232,7 +232,7 @@ TEST(Profiles, RefuseMetadataThatIsMissingOrWrong) {
   EXPECT_THAT(with("colour", "red"), HasSubstr("unknown key \"colour\""));
   EXPECT_THAT(with("network", ""), HasSubstr("network: found \"\""));
   EXPECT_THAT(with("network", "a\nb"), HasSubstr("printable"));
-  EXPECT_THAT(with("data", std::string(65, 'x')), HasSubstr("1 to 64 printable"));
+  EXPECT_THAT(with("data", std::string(65, 'x')), HasSubstr("1 to 64 bytes of printable"));
   for (const char* number : {"0", "-1", "65", "", "3 ", "2.0", "99999999999999999999"}) {
     EXPECT_THAT(with("blocks", number), HasSubstr("whole number from 1 to 64")) << number;
   }
