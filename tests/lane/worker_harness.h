@@ -71,8 +71,11 @@ class WorkerHarness {
   template <class T>
   T receive() {
     FromWorker message;
-    const auto received = control.receive(message, Waiting::block);
-    EXPECT_TRUE(received.has_value()) << received.error().message;
+    do {  // past what it says of this machine
+      const auto received = control.receive(message, Waiting::block);
+      EXPECT_TRUE(received.has_value()) << received.error().message;
+      if (!received) break;
+    } while (!std::is_same_v<T, LogLine> && std::holds_alternative<LogLine>(message));
     EXPECT_TRUE(std::holds_alternative<T>(message)) << "message " << message.index();
     return std::get<T>(std::move(message));
   }
