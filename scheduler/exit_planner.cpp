@@ -37,13 +37,13 @@ bool in_time(const JobRecord& job, TimePoint t) {
   return job.spec.on_miss == OnMiss::keep_on || t <= job.spec.deadline;
 }
 
-// The exit still to come whose answer is expected to be the most accurate, if it beats the one that is held;
-// of equals the first.
+// Of the exits that the job may have, the one still to come whose answer is expected to be the most accurate,
+// if it beats the one that is held; of equals the first.
 ExitMask most_accurate(const JobRecord& job) {
   int best = -1;
   double most = job.outlook.held();
   for (int exit = first_new_exit(job); exit < job.blocks(); ++exit) {
-    if (job.outlook.after(exit) <= most) continue;
+    if ((job.spec.exits & exit_bit(exit)) == 0 || job.outlook.after(exit) <= most) continue;
     most = job.outlook.after(exit);
     best = exit;
   }
@@ -115,10 +115,7 @@ double age(const JobRecord& job, DeviceId device, Duration had) {
 }
 
 bool may_improve(const JobRecord& job) {
-  for (int exit = first_new_exit(job); exit < job.blocks(); ++exit) {
-    if ((job.spec.exits & exit_bit(exit)) != 0 && job.outlook.after(exit) > job.outlook.held()) return true;
-  }
-  return false;
+  return most_accurate(job) != 0;
 }
 
 bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {

@@ -182,17 +182,23 @@ void Driver::attach(DeviceId device, lane::DaemonEnd& end, Raise raise, StateMov
 }
 
 std::optional<DeviceId> Driver::instead_of(const JobSpec& job, DeviceId runs_on) const {
+  const std::vector<bool>& evicted = parts_.catalog.model(job.model).evicted;
+  const auto is_out = [&](std::size_t device) { return workers_[device].end == nullptr || evicted[device]; };
+  const auto runs = [&](std::size_t device) { return !job.times->on_device[device].empty(); };
+  const std::size_t devices = job.times->on_device.size();
+  bool any_out = false;  // usually none is, and every grant asks
+  for (std::size_t d = 0; d < devices; ++d) any_out |= d != runs_on.value && runs(d) && is_out(d);
+  if (!any_out) return std::nullopt;
   const auto whole = [&](std::size_t device) {
     Duration sum{};
     for (const BlockTime& time : job.times->on_device[device]) sum += time.trunk + time.exit;
     return sum;
   };
   std::size_t fastest = runs_on.value;
-  for (std::size_t d = 0; d < job.times->on_device.size(); ++d) {
-    if (!job.times->on_device[d].empty() && whole(d) < whole(fastest)) fastest = d;
+  for (std::size_t d = 0; d < devices; ++d) {
+    if (runs(d) && whole(d) < whole(fastest)) fastest = d;
   }
-  const bool out = workers_[fastest].end == nullptr || parts_.catalog.model(job.model).evicted[fastest];
-  if (fastest == runs_on.value || !out) return std::nullopt;
+  if (fastest == runs_on.value || !is_out(fastest)) return std::nullopt;
   return DeviceId{static_cast<std::uint32_t>(fastest)};
 }
 

@@ -120,14 +120,19 @@ TEST_F(LoadProgram, EveryJobHasARow) {
   EXPECT_THAT(*read_file(csv_, ByteCount{9999}), testing::MatchesRegex("job,.*\n1,.*\n2,.*\n"));
 }
 
+// Job 1 is done, and the next one comes.
+void run_the_first_job(Peer& peer) {
+  peer.expect<wire::Submit>();
+  peer.accept(1);
+  peer.finish(1, wire::COMPLETED, peer.request);
+  peer.expect<wire::Submit>();
+}
+
 TEST_F(LoadProgram, ADrainingDaemonLeavesTheRowsSoFar) {
   ASSERT_TRUE(write_file(csv_, "of an older run\n"));
   const Said said = with_daemon(
       [](Peer& peer) {
-        peer.expect<wire::Submit>();
-        peer.accept(1);
-        peer.finish(1, wire::COMPLETED, peer.request);
-        peer.expect<wire::Submit>();
+        run_the_first_job(peer);
         wire::Rejected rejected;
         rejected.set_reason(wire::Rejected::SHUTTING_DOWN);
         rejected.set_words("einetd is shutting down");
@@ -143,14 +148,7 @@ TEST_F(LoadProgram, ADrainingDaemonLeavesTheRowsSoFar) {
 }
 
 TEST_F(LoadProgram, ALostConnectionLeavesTheRowsSoFar) {
-  const Said said = with_daemon(
-      [](Peer& peer) {
-        peer.expect<wire::Submit>();
-        peer.accept(1);
-        peer.finish(1, wire::COMPLETED, peer.request);
-        peer.expect<wire::Submit>();
-      },
-      "");
+  const Said said = with_daemon(run_the_first_job, "");
   EXPECT_EQ(said.code, 1);
   EXPECT_THAT(said.words, testing::StartsWith("einet-load: the connection to einetd is lost: "));
   EXPECT_THAT(*read_file(csv_, ByteCount{9999}),

@@ -65,7 +65,8 @@ void explain(const wire::JobList& list, std::ostream& out) {
     const wire::PlanBasis& basis = job.plan();
     out << "\njob " << job.job() << " (" << escape(job.model()) << "): " << life(basis) << ".\n"
         << "The answer that it holds is expected to be right with " << percent(basis.held());
-    if (is_planned(basis)) {
+    const bool planned = is_planned(basis);
+    if (planned) {
       out << "; with its plan, the one that it will hold when it is stopped, with "
           << percent(basis.expected()) << ".\n";
     } else {
@@ -86,9 +87,9 @@ void explain(const wire::JobList& list, std::ostream& out) {
     for (const wire::PlanExit& exit : basis.exits()) {
       table.add({std::to_string(exit.exit()), format_duration_short(Duration{exit.ready_ns()}),
                  percent(exit.accuracy()), percent(exit.alive()),
-                 exit.planned()      ? "yes"
-                 : is_planned(basis) ? "no"
-                                     : "-"});
+                 exit.planned() ? "yes"
+                 : planned      ? "no"
+                                : "-"});
     }
     if (!basis.exits().empty()) table.print(out);
   }
