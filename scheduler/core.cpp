@@ -519,7 +519,8 @@ void Core::Impl::commit(Lane& lane, HeldGrant& leader) {
   }
 }
 
-// Of a grant that begins at this very decision, with other exits than it was posted with.
+// Of a grant that is told other exits before it begins: at the very decision that posted it, or while its
+// job's state is on its way.
 void Core::Impl::commit_anew(Lane& lane, HeldGrant& leader) {
   const auto forget = [](HeldGrant& grant) {
     grant.committed = grant.first_block - 1;

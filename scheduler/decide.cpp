@@ -567,7 +567,8 @@ void Core::Impl::tell(Lane& lane) {
       if ((grant->exits ^ exits) >> grant->block != 0) {
         EINET_CHECK(exits >> grant->block != 0, "a job that goes on has an exit to reach");
         grant->exits = exits;
-        if (grant->begun && grant->posted_in == decisions_) commit_anew(lane, *grant);
+        const bool in_time = grant->posted_in == decisions_ || grant->awaits_state(clock_);
+        if (grant->begun && in_time) commit_anew(lane, *grant);
         commands_.set_exits(lane.id, grant->number, exits,
                             ends ? Reason::more_urgent_work : Reason::replanned);
       }
