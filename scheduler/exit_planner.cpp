@@ -26,11 +26,9 @@ TimePoint ready_at(const JobRecord& job, DeviceId device, TimePoint start, ExitM
   return start;
 }
 
-// Median time of all blocks with all exits; at least 1 ns.
+// At least 1 ns.
 Duration whole_time(const JobRecord& job, DeviceId device) {
-  Duration sum{};
-  for (const BlockTime& time : times_on(job, device)) sum += time.trunk + time.exit;
-  return std::max(Duration{1}, sum);
+  return std::max(Duration{1}, job.spec.times->whole_time(device));
 }
 
 bool in_time(const JobRecord& job, TimePoint t) {

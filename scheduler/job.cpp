@@ -10,6 +10,12 @@ Duration ModelTimes::move_time(DeviceId from, DeviceId to, int block) const {
   return moves[from.value][b].out + moves[to.value][b].in;
 }
 
+Duration ModelTimes::whole_time(DeviceId device) const {
+  Duration sum{};
+  for (const BlockTime& time : on_device[device.value]) sum += time.trunk + time.exit;
+  return sum;
+}
+
 int ModelTimes::largest_batch(DeviceId device) const {
   const bool batches = device.value < batch.size() && !batch[device.value].empty();
   return batches ? static_cast<int>(batch[device.value].size()) : 1;

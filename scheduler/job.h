@@ -46,6 +46,8 @@ struct ModelTimes {
   // What a job's own answers say of those to come. Null: every job is expected to do as well as the mean.
   std::shared_ptr<const Forecast> forecast{};
   int blocks() const;
+  // Median time of all blocks with all exits. Zero: it does not run there.
+  Duration whole_time(DeviceId) const;
   // Of a job's state at the boundary before that block. Precondition: it can leave the one and come to the
   // other.
   Duration move_time(DeviceId from, DeviceId to, int block) const;

@@ -189,17 +189,13 @@ std::optional<DeviceId> Driver::instead_of(const JobSpec& job, DeviceId runs_on)
   bool any_out = false;  // usually none is, and every grant asks
   for (std::size_t d = 0; d < devices; ++d) any_out |= d != runs_on.value && runs(d) && is_out(d);
   if (!any_out) return std::nullopt;
-  const auto whole = [&](std::size_t device) {
-    Duration sum{};
-    for (const BlockTime& time : job.times->on_device[device]) sum += time.trunk + time.exit;
-    return sum;
-  };
-  std::size_t fastest = runs_on.value;
-  for (std::size_t d = 0; d < devices; ++d) {
-    if (runs(d) && whole(d) < whole(fastest)) fastest = d;
+  DeviceId fastest = runs_on;
+  for (std::uint32_t d = 0; d < devices; ++d) {
+    const DeviceId other{d};
+    if (runs(d) && job.times->whole_time(other) < job.times->whole_time(fastest)) fastest = other;
   }
-  if (fastest == runs_on.value || !is_out(fastest)) return std::nullopt;
-  return DeviceId{static_cast<std::uint32_t>(fastest)};
+  if (fastest == runs_on || !is_out(fastest.value)) return std::nullopt;
+  return fastest;
 }
 
 void Driver::detach(DeviceId device, LaneLoss loss) {

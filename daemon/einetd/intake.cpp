@@ -94,7 +94,10 @@ Objection check_times(const wire::Submit& s, TimePoint received, JobSpec& spec) 
           ? instant(s.deadline_at_ns(), 0)
           : instant(release->time_since_epoch().count(), s.deadline_in_ns());
   if (!deadline) return reject(Rejected::BAD_ARGUMENT, "the deadline is negative or beyond 2^62 ns");
-  if (*deadline <= *release) {
+  // Of a job that names no release none is spoken of.
+  const bool speaks_of_release =
+      s.release_case() != wire::Submit::RELEASE_NOT_SET || s.deadline_case() != wire::Submit::kDeadlineAtNs;
+  if (*deadline <= *release && speaks_of_release) {
     return reject(Rejected::DEADLINE_BEFORE_RELEASE, "the deadline is " +
                                                          format_duration_short(*release - *deadline) +
                                                          " before the release; it must be after it");

@@ -155,8 +155,8 @@ TEST_F(IntakeTest, EveryElementMustBeFinite) {
 
 TEST_F(IntakeTest, TimesMustMakeSense) {
   const std::int64_t now = kNow.time_since_epoch().count();
-  refused([&](auto& s) { s.set_deadline_at_ns(now); }, Rejected::DEADLINE_BEFORE_RELEASE,
-          "0ns before the release");
+  refused([&](auto& s) { s.set_deadline_at_ns(now - 1'000'000); }, Rejected::DEADLINE_IN_PAST,
+          "1.00ms before the job was received");
   refused(
       [&](auto& s) {
         s.set_release_at_ns(1);
