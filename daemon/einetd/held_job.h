@@ -9,8 +9,6 @@
 
 namespace einet {
 
-using SessionId = Id<struct SessionTag, std::uint64_t>;  // never reused while the daemon lives
-
 struct JobOrigin {
   SessionId session;
   std::uint64_t request = 0;  // the Submit's, repeated by every message about the job

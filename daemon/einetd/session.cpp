@@ -291,9 +291,11 @@ void Session::take_add_task(const Message& message) {
     refused.set_words("the daemon is shutting down; try again when it is back");
     return send(request, refused);
   }
-  const Tasks::Reply reply = desk_.tasks.add(*body, *tenant_);
+  desk_.tasks.add(*body, *tenant_, id_, [self = weak_from_this(), request](const Tasks::Reply& reply) {
+    const auto session = self.lock();
+    if (session) std::visit([&](const auto& answer) { session->send(request, answer); }, reply);
+  });
   changed_ = true;
-  std::visit([&](const auto& answer) { send(request, answer); }, reply);
 }
 
 void Session::take_remove_task(const Message& message) {
@@ -395,6 +397,7 @@ void Session::end(wire::Error::Code code, const std::string& words) {
 
 void Session::close(const std::string& why) {
   if (std::exchange(ending_, true)) return;
+  desk_.tasks.forget(id_);
   // Later: the driver may be the one that called, and must not be called back.
   boost::asio::post(desk_.io, [self = shared_from_this(), why] {
     (void)self->channel_.flush();  // as far as the client reads

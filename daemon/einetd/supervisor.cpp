@@ -264,6 +264,11 @@ void Supervisor::set_residence(Worker& w, ModelId model, Residence residence) {
   known = residence;
   parts_.catalog.set_evicted(model, w.device, residence == Residence::out);
   parts_.driver.set_residence(model, w.device, residence);
+  if (residence == Residence::out) return;
+  boost::asio::post(parts_.io, [this, model] {
+    parts_.tasks.residence_changed(model);
+    parts_.driver.pump();
+  });
 }
 
 bool Supervisor::is_needed(ModelId model) const {
@@ -314,7 +319,12 @@ void Supervisor::tend(Worker& w) {
   if (w.state == State::up) {
     // Its jobs wait until others have ended. But if there are none, what fills the memory is room for the
     // states of jobs that have gone, which a worker keeps for the next ones.
-    if (longest_so([&](ModelId m) { return w.holds[m.value] && is_needed(m); })) return;
+    if (longest_so([&](ModelId m) { return w.holds[m.value] && is_needed(m); })) {
+      // Tasks do not wait for other tasks, which stay.
+      const auto ends = [&](ModelId m) { return w.holds[m.value] && parts_.driver.use(m).jobs > 0; };
+      if (!longest_so(ends)) parts_.tasks.no_room(*next, w.device);
+      return;
+    }
     if (w.started_for != next) {
       w.started_for = next;
       parts_.log.warn("worker starts again for memory",

@@ -84,15 +84,63 @@ void Tasks::open() {
 
 // ---- tenants' requests ----
 
-Tasks::Reply Tasks::add(const wire::AddTask& asked, TenantId tenant) {
+void Tasks::add(const wire::AddTask& asked, TenantId tenant, SessionId session, Answer answer) {
   Task task;
-  if (std::optional<TaskRefused> refused = check(asked, tenant, task)) return *std::move(refused);
+  if (std::optional<TaskRefused> refused = check(asked, tenant, task)) return answer(*std::move(refused));
+  const std::vector<bool>& evicted = parts_.catalog.model(task.model).evicted;
+  if (std::find(evicted.begin(), evicted.end(), true) == evicted.end())
+    return answer(promise(std::move(task)));
+  parts_.log.info("task waits for its model", {{"task", task.name},
+                                               {"tenant", tenant_name(tenant)},
+                                               {"model", parts_.catalog.model(task.model).name}});
+  waiting_.push_back({asked, tenant, session, std::move(answer), task.model});
+  parts_.use_changed();
+}
+
+void Tasks::forget(SessionId session) {
+  if (std::erase_if(waiting_, [&](const Waiting& w) { return w.session == session; }) > 0) {
+    parts_.use_changed();
+  }
+}
+
+std::vector<Tasks::Waiting> Tasks::take_waiting(ModelId model) {
+  const auto others = [&](const Waiting& w) { return w.model != model; };
+  const auto its = std::stable_partition(waiting_.begin(), waiting_.end(), others);
+  std::vector<Waiting> out(std::make_move_iterator(its), std::make_move_iterator(waiting_.end()));
+  waiting_.erase(its, waiting_.end());
+  return out;
+}
+
+void Tasks::residence_changed(ModelId model) {
+  for (Waiting& w : take_waiting(model)) add(w.asked, w.tenant, w.session, std::move(w.answer));
+  parts_.use_changed();
+}
+
+void Tasks::no_room(ModelId model, DeviceId device) {
+  const std::vector<Waiting> refused = take_waiting(model);
+  if (refused.empty()) return;
+  std::string needed;
+  for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
+    const CatalogModel& other = parts_.catalog.model(ModelId{m});
+    if (!need(ModelId{m}) || !other.runs_on(device) || other.evicted[device.value]) continue;
+    needed += (needed.empty() ? "" : ", ") + other.name;
+  }
+  const TaskRefused why =
+      refuse(TaskRefused::MODEL_REFUSED,
+             "model " + parts_.catalog.model(model).name + " does not fit into the memory of device " +
+                 parts_.config.devices[device.value].name + " beside the models of tasks there (" + needed +
+                 "); remove such a task, or give the device more `memory`");
+  for (const Waiting& w : refused) w.answer(why);
+  parts_.use_changed();
+}
+
+Tasks::Reply Tasks::promise(Task task) {
   task.id = TaskId{newest_.value + 1};
   const auto accepted = admission_.add(request(task, parts_.catalog.model(task.model).times));
   if (!accepted) {
     parts_.log.info(
         "task refused",
-        {{"task", task.name}, {"tenant", tenant_name(tenant)}, {"reason", accepted.error().words}});
+        {{"task", task.name}, {"tenant", tenant_name(task.tenant)}, {"reason", accepted.error().words}});
     return refuse(accepted.error());
   }
   newest_ = task.id;
@@ -105,7 +153,7 @@ Tasks::Reply Tasks::add(const wire::AddTask& asked, TenantId tenant) {
   const Task& kept = tasks_.at(id).task;
   parts_.log.info("task accepted", {{"task", kept.name},
                                     {"id", id},
-                                    {"tenant", tenant_name(tenant)},
+                                    {"tenant", tenant_name(kept.tenant)},
                                     {"model", parts_.catalog.model(kept.model).name},
                                     {"period", kept.period},
                                     {"deadline", kept.deadline},
@@ -127,9 +175,11 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
     return refuse(TaskRefused::NAME_TAKEN, "tenant " + limits.name + " has a task \"" + asked.name() +
                                                "\" already; remove it first, or choose another name");
   }
-  if (count(tenant) >= limits.max_tasks) {
-    return refuse(TaskRefused::QUOTA_TASKS, "tenant " + limits.name + " has " +
-                                                std::to_string(count(tenant)) +
+  const auto waiting =
+      std::count_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.tenant == tenant; });
+  const int tasks = count(tenant) + static_cast<int>(waiting);
+  if (tasks >= limits.max_tasks) {
+    return refuse(TaskRefused::QUOTA_TASKS, "tenant " + limits.name + " has " + std::to_string(tasks) +
                                                 " tasks, as many as it may (max_tasks); remove one first");
   }
   const Result<ModelId> id = parts_.catalog.find(asked.model());
@@ -138,13 +188,6 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
   if (!model.loaded()) {
     return refuse(TaskRefused::MODEL_REFUSED,
                   "model " + model.name + " is not loaded: " + printable(model.reason, 500));
-  }
-  const auto evicted = std::find(model.evicted.begin(), model.evicted.end(), true);
-  if (evicted != model.evicted.end()) {
-    return refuse(TaskRefused::MODEL_REFUSED,
-                  "model " + model.name + " is not in the memory of device " +
-                      parts_.config.devices[static_cast<std::size_t>(evicted - model.evicted.begin())].name +
-                      " now, which other models fill; submit a job of it first, which brings it back");
   }
   if (!is_duration(asked.period_ns())) {
     return refuse(TaskRefused::BAD_ARGUMENT, out_of_range("the period", asked.period_ns()));
@@ -199,7 +242,7 @@ Result<void> Tasks::remove(std::string_view name, std::optional<TenantId> tenant
   parts_.statistics.remove(id);
   tasks_.erase(id);
   keep_in_step();
-  parts_.needs_less();
+  parts_.use_changed();
   return {};
 }
 
@@ -216,9 +259,11 @@ int Tasks::count(TenantId tenant) const {
 }
 
 bool Tasks::need(ModelId model) const {
-  return std::any_of(tasks_.begin(), tasks_.end(), [&](const auto& t) {
-    return t.second.task.model == model && t.second.task.suspended.empty();
-  });
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [&](const auto& t) {
+                       return t.second.task.model == model && t.second.task.suspended.empty();
+                     }) ||
+         std::any_of(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.model == model; });
 }
 
 std::optional<wire::TaskBound> Tasks::bound(TaskId id) const {
@@ -347,7 +392,7 @@ void Tasks::suspend(Entry& entry, const std::string& why) {
   admission_.remove(entry.task.id);
   parts_.reservations.unreserve(entry.task.id);
   entry.kept.reset();
-  parts_.needs_less();
+  parts_.use_changed();
   entry.task.suspended =
       "model " + parts_.catalog.model(entry.task.model).name + " was loaded again and refused: " + why;
   parts_.log.warn("task suspended", {{"task", entry.task.name},

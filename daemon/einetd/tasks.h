@@ -51,7 +51,7 @@ class Tasks {
     Reservations& reservations;
     TaskStatistics& statistics;
     Log& log;
-    std::function<void()> needs_less{[] {}};  // some model is perhaps no longer needed
+    std::function<void()> use_changed{[] {}};  // what `need` says may have changed
   };
   // All parts must outlive it.
   explicit Tasks(Parts);
@@ -67,14 +67,18 @@ class Tasks {
   // --- Tenants' requests. ---
 
   using Reply = std::variant<wire::TaskAdded, wire::TaskRefused>;
-  Reply add(const wire::AddTask&, TenantId);
+  using Answer = std::function<void(const Reply&)>;
+  // Answers at once, unless the model is evicted from a device: then once it is back or cannot come back.
+  void add(const wire::AddTask&, TenantId, SessionId, Answer);
+  // The session has ended: what it still waits for is not added.
+  void forget(SessionId);
   // Of this tenant; without one: of any, if only one has such a task. Error: words for the client.
   Result<void> remove(std::string_view name, std::optional<TenantId>);
   const Task* find(std::string_view name, TenantId) const;
   // Of this tenant, or of all; by id.
   wire::TaskList list(std::optional<TenantId>) const;
   int count(TenantId) const;
-  // Whether something is promised with this model.
+  // Whether something is promised with this model, or waits for it.
   bool need(ModelId) const;
 
   // --- Models. ---
@@ -86,6 +90,11 @@ class Tasks {
   // The model cannot run on the device any more; the catalog says so already. `before`: its times until then.
   // Its tasks there are suspended.
   void model_lost(ModelId, DeviceId, const std::shared_ptr<const ModelTimes>& before, const std::string& why);
+
+  // A device has the model again, or is not going to; the catalog says so already.
+  void residence_changed(ModelId);
+  // It cannot be brought back to the device, for models of tasks fill that.
+  void no_room(ModelId, DeviceId);
 
   // --- Looking. ---
 
@@ -100,7 +109,18 @@ class Tasks {
     std::optional<Reservation> kept{};  // as the core knows it
   };
 
+  // Asked for, but its model is evicted.
+  struct Waiting {
+    wire::AddTask asked;
+    TenantId tenant;
+    SessionId session;
+    Answer answer;
+    ModelId model;
+  };
+
   std::optional<wire::TaskRefused> check(const wire::AddTask&, TenantId, Task&) const;
+  Reply promise(Task);
+  std::vector<Waiting> take_waiting(ModelId);
   TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
   std::optional<wire::TaskBound> bound(TaskId) const;
   Duration longest_stretch(DeviceId, ModelId instead, const ModelTimes* times) const;
@@ -113,6 +133,7 @@ class Tasks {
   Admission admission_;
   std::map<LaneId, DeviceId> lanes_;  // those that admission knows
   std::map<TaskId, Entry> tasks_;
+  std::vector<Waiting> waiting_;
   TaskId newest_;
   std::vector<std::string> warnings_;
 };

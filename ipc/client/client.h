@@ -215,7 +215,7 @@ class Client {
   Result<wire::ModelList> models(Duration timeout = kDefaultTimeout);
   Result<wire::Status> status(Duration timeout = kDefaultTimeout);
 
-  // An accepted task outlives this client.
+  // An accepted task outlives this client. If a device has evicted the model, the reply comes once it is back.
   using TaskReply = std::variant<wire::TaskAdded, wire::TaskRefused>;
   Result<TaskReply> add_task(const TaskRequest& task, Duration timeout = kDefaultTimeout);
   Result<void> remove_task(const std::string& name, Duration timeout = kDefaultTimeout);

@@ -294,8 +294,9 @@ class TaskIntakeTest : public IntakeTest {
     add.set_deadline_ns(Duration(milliseconds(50)).count());
     add.set_priority(3);
     add.set_mandatory_exit(1);
-    const Tasks::Reply reply = tasks_->add(add, TenantId{0});
-    EXPECT_TRUE(std::holds_alternative<wire::TaskAdded>(reply));
+    tasks_->add(add, TenantId{0}, SessionId{1}, [](const Tasks::Reply& reply) {
+      EXPECT_TRUE(std::holds_alternative<wire::TaskAdded>(reply));
+    });
     good_.set_task("detector");
     good_.clear_model();
   }

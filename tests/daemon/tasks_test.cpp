@@ -80,15 +80,22 @@ class TasksTest : public testing::Test {
     add.set_mandatory_exit(static_cast<std::uint32_t>(exit));
     return add;
   }
+  // As session `session`.
+  std::shared_ptr<std::optional<Tasks::Reply>> asks(const wire::AddTask& add, TenantId tenant = kCamera,
+                                                    SessionId session = SessionId{1}) {
+    auto reply = std::make_shared<std::optional<Tasks::Reply>>();
+    tasks_->add(add, tenant, session, [reply](const Tasks::Reply& r) { *reply = r; });
+    return reply;
+  }
   wire::TaskAdded accepted(const wire::AddTask& add, TenantId tenant = kCamera) {
-    const Tasks::Reply reply = tasks_->add(add, tenant);
+    const Tasks::Reply reply = asks(add, tenant)->value();
     const auto* added = std::get_if<wire::TaskAdded>(&reply);
     EXPECT_TRUE(added) << std::get<TaskRefused>(reply).words();
     return added != nullptr ? *added : wire::TaskAdded();
   }
   TaskRefused refused(const wire::AddTask& add, TenantId tenant = kCamera) {
     const std::size_t before = core_.tasks.size();
-    const Tasks::Reply reply = tasks_->add(add, tenant);
+    const Tasks::Reply reply = asks(add, tenant)->value();
     EXPECT_TRUE(std::holds_alternative<TaskRefused>(reply));
     EXPECT_EQ(core_.tasks.size(), before);
     return std::holds_alternative<TaskRefused>(reply) ? std::get<TaskRefused>(reply) : TaskRefused();
@@ -289,6 +296,68 @@ TEST_F(TasksTest, ASuspendedTaskCanBeRemoved) {
   ASSERT_TRUE(tasks_->remove("x", kCamera));
   EXPECT_EQ(tasks_->list(std::nullopt).tasks_size(), 0);
   EXPECT_EQ(statistics_.find(TaskId{added.task()}), nullptr);
+}
+
+TEST_F(TasksTest, ATaskOfAnEvictedModelIsAnsweredOnceThatIsBack) {
+  catalog_->set_evicted(kA, kCpu, true);
+  const auto first = asks(ask("x")), second = asks(ask("x"));
+  EXPECT_FALSE(*first);
+  EXPECT_TRUE(core_.tasks.empty());
+  EXPECT_TRUE(tasks_->need(kA)) << "so it comes back";
+
+  catalog_->set_evicted(kA, kCpu, false);
+  tasks_->residence_changed(kA);
+  ASSERT_TRUE(*first && *second);
+  EXPECT_TRUE(std::holds_alternative<wire::TaskAdded>(**first));
+  ASSERT_TRUE(std::holds_alternative<TaskRefused>(**second));
+  EXPECT_EQ(std::get<TaskRefused>(**second).reason(), TaskRefused::NAME_TAKEN);
+  EXPECT_EQ(core_.tasks.size(), 1u);
+}
+
+TEST_F(TasksTest, WhatWaitsForAnEvictedModelCountsAndIsForgottenWithItsSession) {
+  catalog_->set_evicted(kA, kCpu, true);
+  const auto gone = asks(ask("x"), kCamera, SessionId{1}), stays = asks(ask("y"), kCamera, SessionId{2});
+  const auto third = asks(ask("z"), kCamera, SessionId{1});
+  EXPECT_EQ(refused(ask("w")).reason(), TaskRefused::QUOTA_TASKS);
+  tasks_->forget(SessionId{1});
+  catalog_->set_evicted(kA, kCpu, false);
+  tasks_->residence_changed(kA);
+  EXPECT_FALSE(*gone || *third);
+  EXPECT_TRUE(*stays);
+  EXPECT_EQ(core_.tasks.size(), 1u);
+
+  ASSERT_TRUE(tasks_->remove("y", kCamera));
+  catalog_->set_evicted(kA, kCpu, true);
+  asks(ask("x"), kCamera, SessionId{1});
+  tasks_->forget(SessionId{1});
+  EXPECT_FALSE(tasks_->need(kA));
+}
+
+TEST_F(TasksTest, WhereTasksFillTheMemoryOrTheModelIsRefusedMeanwhileTheTaskIsRefused) {
+  wire::AddTask of_b = ask("b", milliseconds(10), 1);
+  of_b.set_model("b");
+  accepted(of_b);
+  catalog_->set_evicted(kA, kCpu, true);
+  const auto refusal = [&](const std::shared_ptr<std::optional<Tasks::Reply>>& reply) {
+    const bool is = *reply && std::holds_alternative<TaskRefused>(**reply);
+    EXPECT_TRUE(is);
+    return is ? std::get<TaskRefused>(**reply).words() : "";
+  };
+  auto waits = asks(ask("x"));
+  tasks_->no_room(kA, kCpu);
+  EXPECT_EQ(refusal(waits),
+            "model a does not fit into the memory of device cpu beside the models of tasks there (b); remove "
+            "such a task, or give the device more `memory`");
+  EXPECT_FALSE(tasks_->need(kA));
+
+  waits = asks(ask("x"));
+  const auto before = catalog_->model(kA).times;
+  catalog_->refused(kA, kCpu, "wrong checksum");
+  tasks_->model_lost(kA, kCpu, before, "wrong checksum");
+  EXPECT_FALSE(*waits);
+  catalog_->set_evicted(kA, kCpu, false);
+  tasks_->residence_changed(kA);
+  EXPECT_EQ(refusal(waits), "model a is not loaded: wrong checksum");
 }
 
 }  // namespace

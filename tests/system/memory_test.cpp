@@ -182,32 +182,49 @@ TEST_F(MemoryForOne, AModelThatWasSpoiltMeanwhileIsRefusedAndItsJobsFail) {
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 
-TEST_F(MemoryForTwo, ATaskKeepsItsModelAndIsRefusedWhereThatIsEvicted) {
-  client::TaskRequest task;
-  task.name = "t";
-  task.model = "a";
-  task.period = 10s;
-  const auto refused = client.add_task(task, kPatience);
-  ASSERT_TRUE(refused && std::holds_alternative<wire::TaskRefused>(*refused));
-  EXPECT_EQ(
-      std::get<wire::TaskRefused>(*refused).words(),
-      "model a is not in the memory of device cpu now, which other models fill; submit a job of it first, "
-      "which brings it back");
-  task.model = "b";
-  const auto added = client.add_task(task, kPatience);
-  ASSERT_TRUE(added && std::holds_alternative<wire::TaskAdded>(*added));
-  EXPECT_EQ(run(whole(a)).outcome, wire::COMPLETED);
+TEST_F(MemoryForTwo, ATaskBringsItsModelBackAndKeepsIt) {
+  const auto add = [&](const std::string& name, const std::string& of) {
+    client::TaskRequest task;
+    task.name = name;
+    task.model = of;
+    task.period = 10s;
+    const auto reply = client.add_task(task, kPatience);
+    EXPECT_TRUE(reply);
+    const auto* refused = reply ? std::get_if<wire::TaskRefused>(&*reply) : nullptr;
+    return refused != nullptr ? refused->words() : "";
+  };
+  EXPECT_EQ(add("t", "b"), "");
+  EXPECT_EQ(add("u", "a"), "") << "which is evicted";
   EXPECT_EQ(evicted(client), "c@cpu") << "b would have been next";
-  task.name = "u";
-  task.model = "a";
-  const auto second = client.add_task(task, kPatience);
-  ASSERT_TRUE(second && std::holds_alternative<wire::TaskAdded>(*second));
+  EXPECT_EQ(
+      add("v", "c"),
+      "model c does not fit into the memory of device cpu beside the models of tasks there (a, b); remove "
+      "such a task, or give the device more `memory`");
   const client::Ticket job = post(whole(c));
   ASSERT_TRUE(holds_jobs(1));
   EXPECT_TRUE(waits());
   ASSERT_TRUE(client.remove_task("t", kPatience));
   EXPECT_EQ(wait(job).outcome, wire::COMPLETED);
   EXPECT_EQ(evicted(client), "b@cpu");
+  expect_good_end();
+}
+
+// What it asks for waits for the job of another; then it is gone.
+TEST_F(MemoryForOne, AClientThatLeavesGetsNoTask) {
+  const client::Ticket runs = begin(c);
+  {
+    client::Client leaves = daemon.connect();
+    client::TaskRequest task;
+    task.name = "t";
+    task.model = "a";
+    task.period = 10s;
+    EXPECT_FALSE(leaves.add_task(task, 1ms));
+    EXPECT_TRUE(daemon.wait_log("task waits for its model"));
+  }
+  EXPECT_EQ(wait(runs).outcome, wire::COMPLETED);
+  EXPECT_EQ(run(whole(b)).outcome, wire::COMPLETED);
+  const auto tasks = client.tasks(kPatience);
+  EXPECT_TRUE(tasks && tasks->tasks().empty());
   expect_good_end();
 }
 
