@@ -17,13 +17,12 @@ struct Id {
   friend constexpr auto operator<=>(Id, Id) = default;
 };
 
-using JobId = Id<struct JobTag, std::uint64_t>;          // never reused while the daemon lives; 0 is no job
-using SessionId = Id<struct SessionTag, std::uint64_t>;  // never reused while the daemon lives
-using TenantId = Id<struct TenantTag, std::uint32_t>;    // index into the daemon's tenants
-using TaskId = Id<struct TaskTag, std::uint32_t>;        // never reused while the daemon lives; 0 is no task
-using ModelId = Id<struct ModelTag, std::uint32_t>;      // index into the daemon's models
-using DeviceId = Id<struct DeviceTag, std::uint32_t>;    // index into the configured devices
-using LaneId = Id<struct LaneTag, std::uint32_t>;        // index over all lanes of all devices
+using JobId = Id<struct JobTag, std::uint64_t>;        // never reused while the daemon lives; 0 is no job
+using TenantId = Id<struct TenantTag, std::uint32_t>;  // index into the daemon's tenants
+using TaskId = Id<struct TaskTag, std::uint32_t>;      // never reused while the daemon lives; 0 is no task
+using ModelId = Id<struct ModelTag, std::uint32_t>;    // index into the daemon's models
+using DeviceId = Id<struct DeviceTag, std::uint32_t>;  // index into the configured devices
+using LaneId = Id<struct LaneTag, std::uint32_t>;      // index over all lanes of all devices
 // Counts the grants of one lane from 1; 0 is no grant.
 using GrantNumber = Id<struct GrantTag, std::uint64_t>;
 

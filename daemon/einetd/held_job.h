@@ -6,6 +6,7 @@
 
 #include "daemon/einetd/intake.h"
 #include "daemon/einetd/job_answer.h"
+#include "daemon/einetd/session_id.h"
 
 namespace einet {
 

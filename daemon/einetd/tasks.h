@@ -15,6 +15,7 @@
 #include "config/result.h"
 #include "daemon/einetd/catalog.h"
 #include "daemon/einetd/log.h"
+#include "daemon/einetd/session_id.h"
 #include "daemon/einetd/task_statistics.h"
 #include "ipc/client/protocol.pb.h"
 #include "scheduler/admission/admission.h"
