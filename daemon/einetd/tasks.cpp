@@ -328,19 +328,28 @@ Duration Tasks::longest_stretch(DeviceId device, ModelId instead, const ModelTim
   return longest;
 }
 
+boost::system::result<void, Refusal> Tasks::take_times(ModelId model, DeviceId device,
+                                                       const std::shared_ptr<const ModelTimes>& times) {
+  const std::shared_ptr<const ModelTimes>& before = parts_.catalog.model(model).times;
+  const auto longest = admission_.set_longest_stretch(device, longest_stretch(device, model, times.get()));
+  if (!longest || before == nullptr) return longest;
+  auto kept = admission_.replace_times(before, times);
+  // What fitted before fits again.
+  if (!kept) (void)admission_.set_longest_stretch(device, longest_stretch(device, model, before.get()));
+  return kept;
+}
+
 Result<void> Tasks::model_loads(ModelId model, DeviceId device,
                                 const std::shared_ptr<const ModelTimes>& times) {
-  const std::shared_ptr<const ModelTimes>& before = parts_.catalog.model(model).times;
-  const auto broken = [](const Refusal& refusal) {
-    return error("its blocks take too long for what is promised: " + refusal.words);
-  };
-  const auto longest = admission_.set_longest_stretch(device, longest_stretch(device, model, times.get()));
-  if (!longest) return broken(longest.error());
-  if (before != nullptr) {
-    if (const auto kept = admission_.replace_times(before, times); !kept) {
-      // What fitted before fits again.
-      (void)admission_.set_longest_stretch(device, longest_stretch(device, model, before.get()));
-      return broken(kept.error());
+  if (!take_times(model, device, times)) {
+    // Its own tasks are no reason to refuse it.
+    for (const auto& [id, entry] : tasks_) {
+      if (entry.task.model == model) admission_.remove(id);
+    }
+    if (const auto others = take_times(model, device, times); !others) {
+      if (const auto& before = parts_.catalog.model(model).times) readmit(model, before);
+      keep_in_step();
+      return error("its blocks take too long for what is promised: " + others.error().words);
     }
   }
   readmit(model, times);
@@ -350,51 +359,46 @@ Result<void> Tasks::model_loads(ModelId model, DeviceId device,
 
 void Tasks::model_lost(ModelId model, DeviceId device, const std::shared_ptr<const ModelTimes>& before,
                        const std::string& why) {
+  const std::string words =
+      "model " + parts_.catalog.model(model).name + " was loaded again and refused: " + why;
   const std::shared_ptr<const ModelTimes>& after = parts_.catalog.model(model).times;
   for (auto& [id, entry] : tasks_) {
-    if (entry.task.model == model && entry.kept && lanes_.at(entry.kept->home) == device) suspend(entry, why);
+    if (entry.task.model == model && entry.kept && lanes_.at(entry.kept->home) == device)
+      suspend(entry, words);
   }
   // Fewer tasks, and no block is longer than before: what is left fits. If the analysis could not say so with
   // the effort that it may spend, the longer blocks that it knows of are on the safe side.
   (void)admission_.set_longest_stretch(device, longest_stretch(device, model, after.get()));
   if (before != nullptr && after != nullptr && !admission_.replace_times(before, after)) {
     for (auto& [id, entry] : tasks_) {
-      if (entry.task.model == model && entry.kept) suspend(entry, why);
+      if (entry.task.model == model && entry.kept) suspend(entry, words);
     }
   }
   keep_in_step();
 }
 
-// All of the model's suspended tasks, or none.
+// Those of the model's tasks that fit and for which nothing is promised.
 void Tasks::readmit(ModelId model, const std::shared_ptr<const ModelTimes>& times) {
-  std::vector<Entry*> suspended;
   for (auto& [id, entry] : tasks_) {
-    if (entry.task.model == model && !entry.task.suspended.empty()) suspended.push_back(&entry);
-  }
-  for (auto at = suspended.begin(); at != suspended.end(); ++at) {
-    const auto accepted = admission_.add(request((*at)->task, times));
-    if (accepted) continue;
-    std::for_each(suspended.begin(), at, [&](const Entry* e) { admission_.remove(e->task.id); });
-    parts_.log.warn("tasks stay suspended", {{"model", parts_.catalog.model(model).name},
-                                             {"tasks", suspended.size()},
-                                             {"reason", accepted.error().words}});
-    return;
-  }
-  for (Entry* entry : suspended) {
-    entry->task.suspended.clear();
-    parts_.log.info(
-        "task accepted again",
-        {{"task", entry->task.name}, {"id", entry->task.id}, {"tenant", tenant_name(entry->task.tenant)}});
+    if (entry.task.model != model || admission_.bound(id)) continue;
+    const auto accepted = admission_.add(request(entry.task, times));
+    if (!accepted) {
+      suspend(entry, "the blocks of model " + parts_.catalog.model(model).name +
+                         " take too long now: " + accepted.error().words);
+    } else if (!entry.task.suspended.empty()) {
+      entry.task.suspended.clear();
+      parts_.log.info("task accepted again",
+                      {{"task", entry.task.name}, {"id", id}, {"tenant", tenant_name(entry.task.tenant)}});
+    }
   }
 }
 
 void Tasks::suspend(Entry& entry, const std::string& why) {
   admission_.remove(entry.task.id);
-  parts_.reservations.unreserve(entry.task.id);
+  if (entry.kept) parts_.reservations.unreserve(entry.task.id);
   entry.kept.reset();
   parts_.use_changed();
-  entry.task.suspended =
-      "model " + parts_.catalog.model(entry.task.model).name + " was loaded again and refused: " + why;
+  entry.task.suspended = why;
   parts_.log.warn("task suspended", {{"task", entry.task.name},
                                      {"id", entry.task.id},
                                      {"tenant", tenant_name(entry.task.tenant)},

@@ -85,8 +85,9 @@ class Tasks {
   // --- Models. ---
 
   // A device's worker has loaded the model; it would have these times then, instead of those that the catalog
-  // has. Tasks of the model that were suspended are tried again. Error: what was promised could not be kept;
-  // nothing has changed, and the model must be refused.
+  // has. Its own tasks that no longer fit are suspended; those that were suspended are tried again. Error:
+  // what was promised with other models could not be kept; nothing has changed, and the model must be
+  // refused.
   Result<void> model_loads(ModelId, DeviceId, const std::shared_ptr<const ModelTimes>& times);
   // The model cannot run on the device any more; the catalog says so already. `before`: its times until then.
   // Its tasks there are suspended.
@@ -125,6 +126,8 @@ class Tasks {
   TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
   std::optional<wire::TaskBound> bound(TaskId) const;
   Duration longest_stretch(DeviceId, ModelId instead, const ModelTimes* times) const;
+  boost::system::result<void, Refusal> take_times(ModelId, DeviceId,
+                                                  const std::shared_ptr<const ModelTimes>&);
   void readmit(ModelId, const std::shared_ptr<const ModelTimes>&);
   void suspend(Entry&, const std::string& why);
   void keep_in_step();

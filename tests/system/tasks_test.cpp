@@ -225,7 +225,7 @@ TEST(Tasks, AReloadWithLongerBlocksKeepsTasksThatFitAndSuspendsThoseThatDoNot) {
 
   reload(80ms);
   EXPECT_TRUE(until([](const wire::TaskInfo& task) { return !task.has_bound(); }));
-  EXPECT_THAT(info(client, "x").suspended(), HasSubstr("its blocks take too long for what is promised"));
+  EXPECT_THAT(info(client, "x").suspended(), HasSubstr("the blocks of model short take too long now: "));
   const auto rejected = client.submit(job_of_task(model, "x"), {}, kPatience);
   ASSERT_TRUE(rejected && rejected->rejected);
   EXPECT_EQ(rejected->rejected->reason, "task_suspended");
