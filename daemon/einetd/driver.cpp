@@ -85,9 +85,9 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
   EINET_CHECK(inserted, "job ids are never reused");
   newest_ = id;
   const TimePoint now = parts_.clock.now();
-  arriving_ = id;
+  arriving_ = {.id = id};
   const auto accepted = core_.submit(spec, now);
-  const bool is_released = std::exchange(arriving_, JobId{}) != id;
+  const Arriving said = std::exchange(arriving_, {});
   if (!accepted) {
     ++counters_.refused;
     const Rejection why = report_.rejected(place->second, accepted.error());
@@ -95,10 +95,17 @@ boost::system::result<JobId, Rejection> Driver::submit(Submission submission, Jo
     return why;
   }
   ++counters_.accepted;
-  if (TaskCounts* counts = parts_.statistics.find(spec.task)) ++counts->jobs;
+  TaskCounts* const counts = parts_.statistics.find(spec.task);
+  if (counts != nullptr) ++counts->jobs;
   note_use(spec.model, 1);
   report_.accepted(place->second);
-  if (is_released) report_.released(place->second, now);
+  if (said.throttled_until) {
+    ++counters_.throttled;
+    if (counts != nullptr) {
+      report_.throttled(place->second, *said.throttled_until, ++counts->throttled, now);
+    }
+  }
+  if (said.released) report_.released(place->second, now);
   place->second.submission.spec.release = accepted->release;
   place->second.submission.spec.deadline = accepted->deadline;
   return id;
@@ -512,8 +519,8 @@ void Driver::release(JobId id) {
 
 void Driver::job_state(JobId id, JobState from, JobState to, TimePoint at) {
   if (from != JobState::waiting || to != JobState::ready) return;
-  if (id == arriving_) {
-    arriving_ = {};  // said once it is accepted
+  if (id == arriving_.id) {
+    arriving_.released = true;
   } else {
     report_.released(record(id), at);
   }
@@ -531,10 +538,8 @@ void Driver::suspended(LaneId id, JobId victim, JobId by, TimePoint at) {
   report_.suspended(record(victim), {id, lanes_[id.value].device}, by, at);
 }
 
-void Driver::throttled(JobId id, TaskId task, TimePoint until, TimePoint at) {
-  ++counters_.throttled;
-  TaskCounts* counts = parts_.statistics.find(task);
-  if (counts != nullptr) report_.throttled(record(id), until, ++counts->throttled, at);
+void Driver::throttled(JobId, TaskId, TimePoint until, TimePoint) {
+  arriving_.throttled_until = until;
 }
 
 void Driver::overran(JobId id, TaskId task, Duration used, TimePoint at) {

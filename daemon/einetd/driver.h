@@ -200,7 +200,12 @@ class Driver final : public Reservations, private Commands, private Observer {
   std::vector<std::uint32_t> leaving_slots_;  // of jobs that are gone; a worker may still look at them
   StateMoves moves_;
   JobId newest_;
-  JobId arriving_;  // that the core is about to accept, until it says that it is ready
+  // What the core says of a job that it is about to accept: told after that.
+  struct Arriving {
+    JobId id;
+    bool released = false;
+    std::optional<TimePoint> throttled_until{};
+  } arriving_;
   DriverCounters counters_;
   Core core_;
   boost::asio::steady_timer timer_;

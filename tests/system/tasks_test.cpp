@@ -1,6 +1,7 @@
 // Tasks on a real daemon: what is promised and refused, what becomes of senders that are too fast and of
 // promises when models are loaded again. The tasks are slack, so that a busy test machine breaks no promise.
 #include <csignal>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -163,9 +164,14 @@ TEST(Tasks, ASenderThatIsTooFastIsThrottledBesideAFloodAndNobodyMisses) {
   for (int i = 0; i < 200; ++i) flooded.push_back(*flood.post(job_of(model), {}));
   client::Client watcher = daemon.connect("control");
   int throttled = 0;
-  ASSERT_TRUE(watcher.watch(
-      client::Client::Watch::jobs,
-      [&](const wire::Event& e) { throttled += e.kind() == wire::Event::THROTTLED ? 1 : 0; }, kPatience));
+  std::set<std::uint64_t> accepted;
+  const auto note = [&](const wire::Event& e) {
+    if (e.kind() == wire::Event::ACCEPTED) accepted.insert(e.job());
+    if (e.kind() != wire::Event::THROTTLED) return;
+    ++throttled;
+    EXPECT_TRUE(accepted.contains(e.job())) << "first it is accepted";
+  };
+  ASSERT_TRUE(watcher.watch(client::Client::Watch::jobs, note, kPatience));
 
   // All at once: each after the first comes too early.
   const std::vector<client::Ended> ended = send(client, job_of_task(model, "hasty"), 4);
