@@ -211,7 +211,9 @@ void Driver::detach(DeviceId device, LaneLoss loss) {
 }
 
 void Driver::set_residence(ModelId model, DeviceId device, Residence residence) {
-  core_.set_residence(model, device, residence, parts_.clock.now());
+  const TimePoint now = parts_.clock.now();
+  core_.set_residence(model, device, residence, now);
+  report_.resides(model, device, residence, now);
 }
 
 void Driver::drop(DeviceId device, LaneLoss loss) {

@@ -279,6 +279,12 @@ void Reporter::shared(TenantId tenant, const Share& share, TimePoint at) {
   parts_.trace->add_line(format_share(at, parts_.config.tenants[tenant.value].name, share));
 }
 
+void Reporter::resides(ModelId model, DeviceId device, Residence residence, TimePoint at) {
+  if (parts_.trace == nullptr) return;
+  parts_.trace->add_line(format_residence(at, parts_.catalog.model(model).name,
+                                          parts_.config.devices[device.value].name, residence));
+}
+
 // ---- lanes ----
 
 void Reporter::device_up(DeviceId device) {

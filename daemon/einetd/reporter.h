@@ -79,6 +79,7 @@ class Reporter {
   void reserved(const Task&, const Reservation&, TimePoint at);
   void unreserved(TaskId, TimePoint at);
   void shared(TenantId, const Share&, TimePoint at);
+  void resides(ModelId, DeviceId, Residence, TimePoint at);
 
   // --- Lanes. ---
   // The device's lanes come up next: what the models are on it.

@@ -399,10 +399,6 @@ void Supervisor::went_up(Worker& w) {
   w.up_since = parts_.clock.now();
   w.patience.assign(static_cast<std::size_t>(w.process->channel().lanes()), Patience());
   parts_.log.info("worker up", {{"device", device_name(w)}, {"pid", w.process->pid()}});
-  for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
-    if (!parts_.catalog.model(ModelId{m}).runs_on(w.device)) continue;
-    set_residence(w, ModelId{m}, w.holds[m] ? Residence::in : Residence::out);
-  }
   if (!done_) {
     const bool urgent_lanes = preempts(w);
     parts_.driver.attach(
@@ -411,6 +407,10 @@ void Supervisor::went_up(Worker& w) {
           return w.process->control().send(message, lane::Waiting::never);
         },
         urgent_lanes ? Driver::UrgentLanes::use : Driver::UrgentLanes::leave);
+    for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
+      if (!parts_.catalog.model(ModelId{m}).runs_on(w.device)) continue;
+      set_residence(w, ModelId{m}, w.holds[m] ? Residence::in : Residence::out);
+    }
     const DeviceConfig& device = parts_.config.devices[w.device.value];
     for (const LaneId lane : parts_.driver.base_lanes(w.device)) {
       parts_.tasks.lane_up(lane, w.device,

@@ -252,4 +252,14 @@ std::string format_share(TimePoint at, const std::string& tenant, const Share& s
   return line.finish();
 }
 
+std::string format_residence(TimePoint at, const std::string& model, const std::string& device,
+                             Residence residence) {
+  constexpr std::array<std::string_view, 4> kNames{"in", "out", "lost", "no-room"};
+  Line line("residence", at);
+  line.add("model", model);
+  line.add("device", device);
+  line.add("residence", kNames[static_cast<std::size_t>(residence)]);
+  return line.finish();
+}
+
 }  // namespace einet

@@ -98,5 +98,6 @@ std::string format_reserve(TimePoint, TaskId, const std::string& task, const std
                            const std::string& model, const Reservation&);
 std::string format_unreserve(TimePoint, TaskId);
 std::string format_share(TimePoint, const std::string& tenant, const Share&);
+std::string format_residence(TimePoint, const std::string& model, const std::string& device, Residence);
 
 }  // namespace einet

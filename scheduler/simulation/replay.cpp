@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "scheduler/simulation/simulated_lane.h"
@@ -97,7 +98,9 @@ class Player final : private Commands, private Observer {
     JobSpec spec = recording_.jobs[what.job].spec;
     spec.id = JobId{what.job + 1};
     const auto accepted = core_.submit(spec, now_);
-    if (!accepted) {
+    if (accepted) {
+      jobs_.insert(spec.id);
+    } else {
       replay_.jobs[what.job] = {.outcome = Outcome::rejected, .reason = accepted.error(), .at = now_};
     }
   }
@@ -120,6 +123,18 @@ class Player final : private Commands, private Observer {
   void feed(const input::Reserve& what) { core_.reserve(what.task, what.reservation, now_); }
   void feed(const input::Unreserve& what) { core_.unreserve(what.task, now_); }
   void feed(const input::SetShare& what) { core_.set_share(what.tenant, what.share, now_); }
+  void feed(const input::SetResidence& what) {
+    if (!is_needed(what)) core_.set_residence(what.model, what.device, what.residence, now_);
+  }
+  // Here jobs may be there that had ended then: no model is evicted whose jobs wait or run.
+  bool is_needed(const input::SetResidence& what) const {
+    return what.residence != Residence::in && std::any_of(jobs_.begin(), jobs_.end(), [&](JobId id) {
+             if (recording_.jobs[id.value - 1].spec.model != what.model) return false;
+             const std::optional<Core::JobView> job = core_.job(id);
+             const bool runs_there = job && job->lane && lanes_.at(*job->lane).device == what.device;
+             return what.residence == Residence::out || runs_there;
+           });
+  }
 
   void add_lane(LaneId id, DeviceId device, std::optional<LaneId> base) {
     auto work = std::make_unique<Work>(recording_, device, base.has_value());
@@ -180,7 +195,7 @@ class Player final : private Commands, private Observer {
     const std::size_t job = id.value - 1;
     replay_.jobs[job] = {.outcome = outcome, .reason = reason, .best = best_[job], .at = now_};
   }
-  void release(JobId) override {}
+  void release(JobId id) override { jobs_.erase(id); }
   void block_done(LaneId lane, JobId job, int block, TimePoint start, TimePoint end) override {
     replay_.blocks.push_back({job.value - 1, block, lane, start, end});
     reported_ = job;
@@ -190,6 +205,7 @@ class Player final : private Commands, private Observer {
   Core core_;
   std::map<LaneId, Lane> lanes_;  // that are up
   std::map<LaneId, GrantNumber> newest_;
+  std::set<JobId> jobs_;          // that the core has
   std::vector<ExitAnswer> best_;  // by job
   JobId reported_;                // whose block the core was told of last
   std::size_t next_ = 0;          // of the inputs

@@ -68,17 +68,22 @@ struct SetShare {
   TenantId tenant;
   Share share;
 };
+struct SetResidence {
+  ModelId model;
+  DeviceId device;
+  Residence residence{};
+};
 }  // namespace input
 
 struct Input {
   TimePoint at;  // not before that of the input before it
   std::variant<input::Submit, input::Cancel, input::LaneUp, input::UrgentLaneUp, input::LaneLost,
-               input::Reserve, input::Unreserve, input::SetShare>
+               input::Reserve, input::Unreserve, input::SetShare, input::SetResidence>
       what;
 };
 
-// The preconditions of the core (core.h) hold for `inputs`, and instants and sums of times stay below 2^62
-// ns.
+// The preconditions of the core (core.h) hold for `inputs`, but for what SetResidence asks of grants, and
+// instants and sums of times stay below 2^62 ns.
 struct Recording {
   CoreOptions options;
   std::vector<std::string> devices;  // names, by id; the same for the next two

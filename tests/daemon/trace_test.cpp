@@ -91,6 +91,9 @@ TEST(Trace, DescribesWhatTheCoreWasTold) {
   EXPECT_EQ(format_unreserve(at, TaskId{2}), "{\"event\":\"unreserve\",\"at_ns\":5,\"task\":2}");
   EXPECT_EQ(format_share(at, "batch", {.weight = 2.5, .budget = {}}),
             "{\"event\":\"share\",\"at_ns\":5,\"tenant\":\"batch\",\"weight\":2.5}");
+  EXPECT_EQ(format_residence(at, "digits", "cpu", Residence::no_room),
+            "{\"event\":\"residence\",\"at_ns\":5,\"model\":\"digits\",\"device\":\"cpu\",\"residence\":\"no-"
+            "room\"}");
   EXPECT_THAT(
       format_trace(
           {.kind = Kind::lane_up, .lane = LaneId{1}, .base = LaneId{0}, .preemption = Preemption::as_needed},

@@ -132,6 +132,13 @@ TEST_F(MemoryForTwo, AJobBringsItsModelBackAndTheOneNeededLeastRecentlyGoes) {
   EXPECT_EQ(evicted(client), "b@cpu");
   EXPECT_EQ(daemon.counter("evictions"), 3u);
   expect_good_end();
+  // A replay must know: its lanes would run jobs of models that are not there.
+  std::string changes;
+  for (const nlohmann::json& e : daemon.trace()) {
+    if (e["event"] == "residence")
+      changes += " " + e["model"].get<std::string>() + " " + e["residence"].get<std::string>();
+  }
+  EXPECT_EQ(changes, " a out b out a in c out b in b out c in");
 }
 
 TEST_F(MemoryForAll, NothingIsEvicted) {

@@ -42,6 +42,11 @@ std::string outcome(int job, int at, const std::string& what, const std::string&
          R"(,"outcome":")" + what + R"(","reason":"plan_finished")" + more + "}";
 }
 
+std::string residence(int at, const std::string& what) {
+  return R"({"event":"residence","at_ns":)" + std::to_string(at) +
+         R"(,"model":"m","device":"cpu","residence":")" + what + "\"}";
+}
+
 std::string lines(const std::vector<std::string>& all) {
   std::string text;
   for (const std::string& line : all) text += line + '\n';
@@ -54,6 +59,8 @@ std::vector<std::string> sample() {
       kHeader,
       kModel,
       kLane,
+      residence(101, "out"),
+      residence(102, "in"),
       R"({"event":"lane_up","at_ns":101,"lane":2,"device":"cpu","base":0,"preemption":"as-needed"})",
       R"({"event":"share","at_ns":102,"tenant":"t","weight":2,"budget_ns":5,"period_ns":50,"lane":0})",
       R"({"event":"reserve","at_ns":102,"task":1,"name":"belt","tenant":"t","model":"m","period_ns":100,)"
@@ -116,11 +123,12 @@ TEST(Recording, HoldsWhatWentIntoTheCoreAndWhatLanesDid) {
   EXPECT_EQ(r.jobs[3].end->outcome, Outcome::rejected);
   ASSERT_EQ(r.blocks.size(), 2u);
   EXPECT_EQ(r.blocks[0].used, Duration{18});
-  ASSERT_EQ(r.inputs.size(), 12u);
-  const auto& reserve = std::get<input::Reserve>(r.inputs[3].what);
+  ASSERT_EQ(r.inputs.size(), 14u);
+  EXPECT_EQ(std::get<input::SetResidence>(r.inputs[1].what).residence, Residence::out);
+  const auto& reserve = std::get<input::Reserve>(r.inputs[5].what);
   EXPECT_EQ(reserve.reservation.patience, Duration{3});
-  EXPECT_EQ(std::get<input::SetShare>(r.inputs[2].what).share.budget->period, Duration{50});
-  EXPECT_EQ(std::get<input::UrgentLaneUp>(r.inputs[1].what).base, LaneId{0});
+  EXPECT_EQ(std::get<input::SetShare>(r.inputs[4].what).share.budget->period, Duration{50});
+  EXPECT_EQ(std::get<input::UrgentLaneUp>(r.inputs[3].what).base, LaneId{0});
   EXPECT_EQ(std::get<input::LaneLost>(r.inputs.back().what).loss, LaneLoss::for_good);
 }
 
@@ -189,6 +197,7 @@ TEST(Recording, BadLinesAreNamedWithWhatIsAllowed) {
           {{job, outcome(1, 1, "won")}, "file:5: outcome: found \"won\"; allowed: completed, "},
           {{job, outcome(1, 1, "missed"), outcome(1, 1, "missed")}, "file:6: job: 1 has an outcome already"},
           {{kLane}, "file:4: lane: found 0; allowed: a lane that is not up"},
+          {{residence(1, "gone")}, "file:4: residence: found \"gone\"; allowed: in, out, lost or no-room"},
           {{R"({"event":"lane_lost","at_ns":1,"lane":1})"},
            "file:4: lane: found 1; allowed: a lane that is up"},
           {{R"({"event":"lane_up","at_ns":1,"lane":1024,"device":"cpu"})"},
@@ -323,6 +332,26 @@ TEST(Replay, JobsThatWaitForALaneForEverHaveNoEnd) {
       lines({kHeader, kModel, kLane, R"({"event":"lane_lost","at_ns":150,"lane":0})", submit(1, 200, 0)}));
   ASSERT_TRUE(r) << r.error().message;
   EXPECT_FALSE(replay(r->recording).jobs[0]);
+}
+
+TEST(Replay, JobsWaitForAModelThatWasEvicted) {
+  const auto ends = [](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {kHeader, kModel, kLane};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto r = read(lines(all));
+    EXPECT_TRUE(r) << r.error().message;
+    return r ? replay(r->recording).jobs : std::vector<std::optional<JobEnd>>(1);
+  };
+  const auto back = ends({residence(150, "out"), submit(1, 200, 0), residence(300, "in")});
+  ASSERT_TRUE(back[0]);
+  EXPECT_EQ(back[0]->at, TimePoint{Duration{340}}) << "10 + 5, 20 + 5";
+  const auto refused = ends({residence(150, "out"), submit(1, 200, 0), residence(300, "no-room")});
+  ASSERT_TRUE(refused[0]);
+  EXPECT_EQ(refused[0]->reason, Reason::out_of_device_memory);
+  // It had ended then, and has not here.
+  const auto needed = ends({submit(1, 200, 0), residence(210, "out"), residence(220, "lost")});
+  ASSERT_TRUE(needed[0]);
+  EXPECT_EQ(needed[0]->outcome, Outcome::completed);
 }
 
 TEST_F(ReplayFiles, PredictedStandsBesideActual) {

@@ -21,14 +21,15 @@ using Json = nlohmann::json;
 constexpr std::int64_t kLastInstant = std::int64_t{1} << 60;
 constexpr std::int64_t kLongest = std::int64_t{1} << 50;
 
-constexpr std::array<std::string_view, 20> kEvents{"header",  "model",     "share",   "reserve",  "unreserve",
-                                                   "submit",  "reject",    "cancel",  "block",    "outcome",
-                                                   "lane_up", "lane_lost", "lost",    "grant",    "stop",
-                                                   "preempt", "withdraw",  "suspend", "throttle", "overrun"};
+constexpr std::array<std::string_view, 21> kEvents{
+    "header", "model",   "share",    "reserve", "unreserve", "submit",  "reject",
+    "cancel", "block",   "outcome",  "lane_up", "lane_lost", "lost",    "grant",
+    "stop",   "preempt", "withdraw", "suspend", "throttle",  "overrun", "residence"};
 constexpr std::array<std::string_view, 3> kPlans{"exact", "all", "last"};
 constexpr std::array<std::string_view, 6> kOutcomes{"completed", "deadline", "missed",
                                                     "cancelled", "rejected", "failed"};
 constexpr std::array<std::string_view, 2> kLosses{"comes-back", "for-good"};
+constexpr std::array<std::string_view, 4> kResidences{"in", "out", "lost", "no-room"};
 
 // The fields of one object. The first error sticks; after it, reads give their fallbacks or zeros. Fields
 // that nobody asks for are passed over: later versions may say more.
@@ -183,6 +184,7 @@ class Reader {
     if (event == "outcome") return outcome(f, at);
     if (event == "lane_up") return lane_up(f);
     if (event == "lane_lost") return lane_lost(f);
+    if (event == "residence") return residence(f);
     // grant, stop, preempt, suspend, withdraw, throttle, overrun: what the core said; a replay says it anew.
   }
 
@@ -440,6 +442,14 @@ class Reader {
     if (known == lanes_.end() || !known->second.up) return missing(f, "lane", "a lane that is up");
     known->second.up = false;
     add(input::LaneLost{id, loss});
+  }
+
+  void residence(Fields& f) {
+    const std::optional<std::uint32_t> model = index_of(out().models, f.text("model"));
+    const std::optional<DeviceId> device = known_device(f);
+    const auto residence = static_cast<Residence>(f.choice("residence", kResidences));
+    // A model that no line describes was refused before it could run.
+    if (f.ok() && model) add(input::SetResidence{ModelId{*model}, *device, residence});
   }
 
   // ---- shared fields ----
