@@ -193,6 +193,7 @@ void Supervisor::answered(Worker& w, lane::ModelLoaded& message) {
   if (w.state == State::loading) ++w.answered;
   if (auto ok = accept(w, model, std::move(message.description)); !ok) {
     refuse(w, model, ok.error().message);
+    parts_.driver.pump();
     return unload(w, model);
   }
   parts_.log.info("model loaded", {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
@@ -264,11 +265,7 @@ void Supervisor::set_residence(Worker& w, ModelId model, Residence residence) {
   known = residence;
   parts_.catalog.set_evicted(model, w.device, residence == Residence::out);
   parts_.driver.set_residence(model, w.device, residence);
-  if (residence == Residence::out) return;
-  boost::asio::post(parts_.io, [this, model] {
-    parts_.tasks.residence_changed(model);
-    parts_.driver.pump();
-  });
+  if (residence != Residence::out) parts_.tasks.residence_changed(model);
 }
 
 bool Supervisor::is_needed(ModelId model) const {

@@ -80,7 +80,7 @@ class TasksTest : public testing::Test {
     add.set_mandatory_exit(static_cast<std::uint32_t>(exit));
     return add;
   }
-  // As session `session`.
+  // Empty until it is answered.
   std::shared_ptr<std::optional<Tasks::Reply>> asks(const wire::AddTask& add, TenantId tenant = kCamera,
                                                     SessionId session = SessionId{1}) {
     auto reply = std::make_shared<std::optional<Tasks::Reply>>();

@@ -92,8 +92,7 @@ TEST(Trace, DescribesWhatTheCoreWasTold) {
   EXPECT_EQ(format_share(at, "batch", {.weight = 2.5, .budget = {}}),
             "{\"event\":\"share\",\"at_ns\":5,\"tenant\":\"batch\",\"weight\":2.5}");
   EXPECT_EQ(format_residence(at, "digits", "cpu", Residence::no_room),
-            "{\"event\":\"residence\",\"at_ns\":5,\"model\":\"digits\",\"device\":\"cpu\",\"residence\":\"no-"
-            "room\"}");
+            R"({"event":"residence","at_ns":5,"model":"digits","device":"cpu","residence":"no-room"})");
   EXPECT_THAT(
       format_trace(
           {.kind = Kind::lane_up, .lane = LaneId{1}, .base = LaneId{0}, .preemption = Preemption::as_needed},
