@@ -1,11 +1,22 @@
 #include "scheduler/core.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "scheduler/core_impl.h"
 
 namespace einet {
+
+std::span<const std::string_view> residence_words() {
+  static constexpr std::array<std::string_view, 4> kWords{"in", "out", "lost", "no-room"};
+  return kWords;
+}
+
+std::span<const std::string_view> loss_words() {
+  static constexpr std::array<std::string_view, 2> kWords{"comes-back", "for-good"};
+  return kWords;
+}
 
 int HeldGrant::last_block() const {
   return deepest(exits);

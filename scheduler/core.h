@@ -20,7 +20,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/ids.h"
@@ -58,10 +60,11 @@ struct Grant {
   // Blocks below this one are reserved work: the lane's thread should run them with a rank that other
   // processes cannot take the core from. 0: none.
   int reserved_blocks = 0;
-  // The job rides with that of this grant of the same lane, which is posted after it, or was posted and is not
-  // begun as far as the core knows: when that begins, so does this, from the same block of the same model; they
-  // run each block at the same time, and this ends, stopped, where that ends, unless it has ended before. If
-  // the lane has begun that grant already, it ends this one at once, stopped before its first block.
+  // The job rides with that of this grant of the same lane, which is posted after it, or was posted and is
+  // not begun as far as the core knows: when that begins, so does this, from the same block of the same
+  // model; they run each block at the same time, and this ends, stopped, where that ends, unless it has ended
+  // before. If the lane has begun that grant already, it ends this one at once, stopped before its first
+  // block.
   std::optional<GrantNumber> with{};
 };
 
@@ -141,12 +144,16 @@ enum class Residence : std::uint8_t {
   lost,     // they will not: jobs that no other device can run fail with no_lane
   no_room,  // nor will they then, for want of memory: these fail with out_of_device_memory
 };
+// As in traces: index = value of the enum.
+std::span<const std::string_view> residence_words();
 
 // Whether a lost lane is expected to come back.
 enum class LaneLoss : std::uint8_t {
   comes_back,  // its worker is being restarted: jobs that only it can run wait
   for_good,    // jobs that no remaining lane can run fail with no_lane, and are rejected with it
 };
+// As in scenarios and traces: index = value of the enum.
+std::span<const std::string_view> loss_words();
 
 // What a job's plan rests on (exit_planner.h). Times count from the start of its next block, as expected.
 struct PlanBasis {

@@ -1,6 +1,7 @@
 #include "scheduler/job.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace einet {
@@ -77,35 +78,29 @@ std::string_view name(JobState state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
+std::span<const std::string_view> plan_words() {
+  static constexpr std::array<std::string_view, 3> kWords{"exact", "all", "last"};
+  return kWords;
+}
+
+std::span<const std::string_view> outcome_words() {
+  static constexpr std::array<std::string_view, 6> kWords{"completed", "deadline", "missed",
+                                                          "cancelled", "rejected", "failed"};
+  return kWords;
+}
+
 std::string_view name(Outcome outcome) {
-  static constexpr std::string_view kNames[] = {"completed", "deadline", "missed",
-                                                "cancelled", "rejected", "failed"};
-  return kNames[static_cast<std::size_t>(outcome)];
+  return outcome_words()[static_cast<std::size_t>(outcome)];
 }
 
 std::string_view name(Reason reason) {
-  static constexpr std::string_view kNames[] = {"none",
-                                                "most_urgent",
-                                                "more_urgent_work",
-                                                "plan_finished",
-                                                "target_reached",
-                                                "deadline_passed",
-                                                "cannot_deliver",
-                                                "by_request",
-                                                "lane_lost",
-                                                "no_lane",
-                                                "lane_failed",
-                                                "out_of_device_memory",
-                                                "better_lane",
-                                                "done_sooner",
-                                                "in_batch",
-                                                "cannot_wait",
-                                                "replanned",
-                                                "queue_full",
-                                                "deadline_in_past",
-                                                "deadline_before_release",
-                                                "no_such_task",
-                                                "shutting_down"};
+  static constexpr std::string_view kNames[] = {
+      "none",           "most_urgent",     "more_urgent_work", "plan_finished",
+      "target_reached", "deadline_passed", "cannot_deliver",   "by_request",
+      "lane_lost",      "no_lane",         "lane_failed",      "out_of_device_memory",
+      "better_lane",    "done_sooner",     "in_batch",         "cannot_wait",
+      "replanned",      "queue_full",      "deadline_in_past", "deadline_before_release",
+      "no_such_task",   "shutting_down"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -68,6 +69,8 @@ enum class OnMiss : std::uint8_t {
 
 // How the exits of a job are chosen (planner/planner.h).
 enum class PlanMode : std::uint8_t { exact, all, last };
+// As in scenarios and traces: index = value of the enum.
+std::span<const std::string_view> plan_words();
 inline constexpr ExitMask kEveryExit = ~ExitMask{0};
 
 struct JobSpec {
@@ -150,6 +153,8 @@ bool is_legal(JobState from, JobState to);
 
 std::string_view name(JobState);
 std::string_view name(Outcome);
+// index = value of the enum.
+std::span<const std::string_view> outcome_words();
 std::string_view name(Reason);
 
 }  // namespace einet

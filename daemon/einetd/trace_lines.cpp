@@ -18,11 +18,6 @@ std::string_view kind_name(Kind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-std::string_view plan_name(PlanMode plan) {
-  constexpr std::array<std::string_view, 3> kNames{"exact", "all", "last"};
-  return kNames[static_cast<std::size_t>(plan)];
-}
-
 // Appends `"key":value` pairs. Names come from the configuration and from packages and hold no character that
 // JSON would want escaped (both are checked where they are read).
 class Line {
@@ -96,7 +91,7 @@ void add_submission(Line& line, const TraceEvent& e) {
   line.add("deadline_ns", e.deadline);
   if (e.task.value != 0) line.add("task", e.task.value);
   if (e.mandatory_exit >= 0) line.add("mandatory_exit", e.mandatory_exit);
-  line.add("plan", plan_name(e.plan));
+  line.add("plan", plan_words()[static_cast<std::size_t>(e.plan)]);
   if (e.only != kEveryExit) line.add("exits", e.only);
   if (e.target_confidence <= 1) line.add_number("target_confidence", e.target_confidence, 9);
 }
@@ -119,7 +114,7 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
     return line.finish();
   }
   if (e.kind == Kind::lane_lost) {
-    line.add("loss", e.loss == LaneLoss::comes_back ? "comes-back" : "for-good");
+    line.add("loss", loss_words()[static_cast<std::size_t>(e.loss)]);
     return line.finish();
   }
   line.add("job", e.job.value);
@@ -254,11 +249,10 @@ std::string format_share(TimePoint at, const std::string& tenant, const Share& s
 
 std::string format_residence(TimePoint at, const std::string& model, const std::string& device,
                              Residence residence) {
-  constexpr std::array<std::string_view, 4> kNames{"in", "out", "lost", "no-room"};
   Line line("residence", at);
   line.add("model", model);
   line.add("device", device);
-  line.add("residence", kNames[static_cast<std::size_t>(residence)]);
+  line.add("residence", residence_words()[static_cast<std::size_t>(residence)]);
   return line.finish();
 }
 

@@ -18,8 +18,6 @@ constexpr std::array<std::string_view, 3> kTrueTimes{"expected", "spread", "wors
 constexpr std::array<std::string_view, 2> kOnMiss{"stop", "continue"};
 enum class Forecasts : std::uint8_t { none, untrained };
 constexpr std::array<std::string_view, 2> kForecasts{"none", "untrained"};
-constexpr std::array<std::string_view, 3> kPlans{"exact", "all", "last"};
-constexpr std::array<std::string_view, 2> kLosses{"comes-back", "for-good"};
 constexpr std::int64_t kMostThings = 100'000;  // of each kind
 constexpr std::int64_t kMostDevices = 64;
 // Small enough that no sum of what a scenario names overflows.
@@ -236,7 +234,7 @@ class Reader {
     job.mandatory_exit = mandatory_exit(t, job.model);
     job.target_confidence = t.number("target_confidence", 0, 2, 2.0);
     job.on_miss = choice<OnMiss>(t, "on_miss", kOnMiss, OnMiss::stop);
-    job.plan = choice<PlanMode>(t, "plan", kPlans, PlanMode::exact);
+    job.plan = choice<PlanMode>(t, "plan", plan_words(), PlanMode::exact);
     job.overrun = length(t, "overrun", Duration{}, Duration{});
     return job;
   }
@@ -246,7 +244,7 @@ class Reader {
     loss.lane = index(t, "lane", s_.lanes.size());
     loss.at = instant(t, "at");
     loss.back = instant_or_never(t, "back");
-    loss.told = choice<LaneLoss>(t, "told", kLosses, LaneLoss::for_good);
+    loss.told = choice<LaneLoss>(t, "told", loss_words(), LaneLoss::for_good);
     if (loss.back <= loss.at) t.fail("back", "it comes after \"at\"");
     if (loss.back == kNever && loss.told == LaneLoss::comes_back) {
       t.fail("told", "a lane that comes back has an instant for that in \"back\"");
@@ -358,7 +356,7 @@ void write_job(Writer& w, const Scenario::Job& j) {
   w.number("mandatory_exit", j.mandatory_exit, -1);
   w.real("target_confidence", j.target_confidence, 2);
   w.word("on_miss", kOnMiss, j.on_miss, OnMiss::stop);
-  w.word("plan", kPlans, j.plan, PlanMode::exact);
+  w.word("plan", plan_words(), j.plan, PlanMode::exact);
   if (j.overrun > Duration{}) w.time("overrun", j.overrun);
 }
 
@@ -436,7 +434,7 @@ std::string to_toml(const Scenario& s) {
     w.number("lane", index(l.lane));
     w.instant("at", l.at, TimePoint{});
     w.instant("back", l.back, kNever);
-    w.word("told", kLosses, l.told, LaneLoss::for_good);
+    w.word("told", loss_words(), l.told, LaneLoss::for_good);
   }
   for (const Scenario::Reload& r : s.reloads) {
     w.table("reload");

@@ -25,11 +25,6 @@ constexpr std::array<std::string_view, 21> kEvents{
     "header", "model",   "share",    "reserve", "unreserve", "submit",  "reject",
     "cancel", "block",   "outcome",  "lane_up", "lane_lost", "lost",    "grant",
     "stop",   "preempt", "withdraw", "suspend", "throttle",  "overrun", "residence"};
-constexpr std::array<std::string_view, 3> kPlans{"exact", "all", "last"};
-constexpr std::array<std::string_view, 6> kOutcomes{"completed", "deadline", "missed",
-                                                    "cancelled", "rejected", "failed"};
-constexpr std::array<std::string_view, 2> kLosses{"comes-back", "for-good"};
-constexpr std::array<std::string_view, 4> kResidences{"in", "out", "lost", "no-room"};
 
 // The fields of one object. The first error sticks; after it, reads give their fallbacks or zeros. Fields
 // that nobody asks for are passed over: later versions may say more.
@@ -328,7 +323,7 @@ class Reader {
     const TimePoint deadline = f.instant("deadline_ns");
     job.spec.deadline = deadline == TimePoint{} ? kNever : deadline;
     job.spec.mandatory_exit = static_cast<int>(f.integer("mandatory_exit", 0, kMaxBlocks - 1, -1));
-    job.spec.plan = static_cast<PlanMode>(f.choice("plan", kPlans));
+    job.spec.plan = static_cast<PlanMode>(f.choice("plan", plan_words()));
     if (f.has("exits")) job.spec.exits = f.id("exits");
     job.spec.target_confidence = f.number("target_confidence", 0, 1, 2);
     if (f.has("task")) job.spec.task = task_id(f);
@@ -392,7 +387,7 @@ class Reader {
   void outcome(Fields& f, TimePoint at) {
     const std::optional<std::size_t> job = known_job(f);
     JobEnd end{
-        .outcome = static_cast<Outcome>(f.choice("outcome", kOutcomes)), .reason = reason(f), .at = at};
+        .outcome = static_cast<Outcome>(f.choice("outcome", outcome_words())), .reason = reason(f), .at = at};
     if (f.has("exit")) end.best = read_answer(f);
     if (!job || !f.ok()) return;
     RecordedJob& of = out().jobs[*job];
@@ -436,7 +431,7 @@ class Reader {
 
   void lane_lost(Fields& f) {
     const LaneId id = lane(f, "lane");
-    const auto loss = static_cast<LaneLoss>(f.choice("loss", kLosses, 0));
+    const auto loss = static_cast<LaneLoss>(f.choice("loss", loss_words(), 0));
     if (!f.ok()) return;
     const auto known = lanes_.find(id);
     if (known == lanes_.end() || !known->second.up) return missing(f, "lane", "a lane that is up");
@@ -447,7 +442,7 @@ class Reader {
   void residence(Fields& f) {
     const std::optional<std::uint32_t> model = index_of(out().models, f.text("model"));
     const std::optional<DeviceId> device = known_device(f);
-    const auto residence = static_cast<Residence>(f.choice("residence", kResidences));
+    const auto residence = static_cast<Residence>(f.choice("residence", residence_words()));
     // A model that no line describes was refused before it could run.
     if (f.ok() && model) add(input::SetResidence{ModelId{*model}, *device, residence});
   }
