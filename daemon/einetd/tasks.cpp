@@ -1,6 +1,7 @@
 #include "daemon/einetd/tasks.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "config/text.h"
@@ -103,12 +104,15 @@ void Tasks::forget(SessionId session) {
   }
 }
 
-std::vector<Tasks::Waiting> Tasks::take_waiting(ModelId model) {
-  const auto others = [&](const Waiting& w) { return w.model != model; };
-  const auto its = std::stable_partition(waiting_.begin(), waiting_.end(), others);
-  std::vector<Waiting> out(std::make_move_iterator(its), std::make_move_iterator(waiting_.end()));
-  waiting_.erase(its, waiting_.end());
+std::vector<Tasks::Waiting> Tasks::take_waiting(const std::function<bool(const Waiting&)>& taken) {
+  const auto others = std::stable_partition(waiting_.begin(), waiting_.end(), std::not_fn(taken));
+  std::vector<Waiting> out(std::make_move_iterator(others), std::make_move_iterator(waiting_.end()));
+  waiting_.erase(others, waiting_.end());
   return out;
+}
+
+std::vector<Tasks::Waiting> Tasks::take_waiting(ModelId model) {
+  return take_waiting([&](const Waiting& w) { return w.model == model; });
 }
 
 void Tasks::residence_changed(ModelId model) {
@@ -217,31 +221,41 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
 }
 
 Result<void> Tasks::remove(std::string_view name, std::optional<TenantId> tenant) {
-  std::vector<const Entry*> found;
+  std::set<TenantId> whose;
   std::vector<std::string_view> names;
-  for (const auto& [id, entry] : tasks_) {
-    if (tenant && entry.task.tenant != *tenant) continue;
-    names.push_back(entry.task.name);
-    if (entry.task.name == name) found.push_back(&entry);
-  }
-  if (found.empty()) {
+  const auto look_at = [&](TenantId its_tenant, const std::string& its_name) {
+    if (tenant && its_tenant != *tenant) return;
+    names.push_back(its_name);
+    if (its_name == name) whose.insert(its_tenant);
+  };
+  for (const auto& [id, entry] : tasks_) look_at(entry.task.tenant, entry.task.name);
+  for (const Waiting& w : waiting_) look_at(w.tenant, w.asked.name());
+  if (whose.empty()) {
     std::string words = "there is no task \"" + escape(name, kMaxName) + "\"";
     if (tenant) words += " of tenant " + tenant_name(*tenant);
     const std::string_view near = nearest(name, names);
     return error(near.empty() ? words : words + "; did you mean \"" + std::string(near) + "\"?");
   }
-  if (found.size() > 1) {
-    return error(std::to_string(found.size()) + " tenants have a task \"" + escape(name, kMaxName) +
+  if (whose.size() > 1) {
+    return error(std::to_string(whose.size()) + " tenants have a task \"" + escape(name, kMaxName) +
                  "\"; say whose you mean by acting as that tenant");
   }
-  const TaskId id = found.front()->task.id;
-  parts_.log.info("task removed",
-                  {{"task", name}, {"id", id}, {"tenant", tenant_name(found.front()->task.tenant)}});
-  if (found.front()->kept) parts_.reservations.unreserve(id);
-  admission_.remove(id);
-  parts_.statistics.remove(id);
-  tasks_.erase(id);
-  keep_in_step();
+  const TenantId owner = *whose.begin();
+  if (const Task* task = find(name, owner)) {
+    const TaskId id = task->id;
+    parts_.log.info("task removed", {{"task", name}, {"id", id}, {"tenant", tenant_name(owner)}});
+    if (tasks_.at(id).kept) parts_.reservations.unreserve(id);
+    admission_.remove(id);
+    parts_.statistics.remove(id);
+    tasks_.erase(id);
+    keep_in_step();
+  }
+  const TaskRefused removed =
+      refuse(TaskRefused::REMOVED, "the task was removed while it waited for its model");
+  for (const Waiting& w :
+       take_waiting([&](const Waiting& w) { return w.tenant == owner && w.asked.name() == name; })) {
+    w.answer(removed);
+  }
   parts_.use_changed();
   return {};
 }

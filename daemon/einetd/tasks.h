@@ -73,7 +73,8 @@ class Tasks {
   void add(const wire::AddTask&, TenantId, SessionId, Answer);
   // The session has ended: what it still waits for is not added.
   void forget(SessionId);
-  // Of this tenant; without one: of any, if only one has such a task. Error: words for the client.
+  // Of this tenant; without one: of any, if only one has such a task. One that still waits for its model is
+  // answered REMOVED. Error: words for the client.
   Result<void> remove(std::string_view name, std::optional<TenantId>);
   const Task* find(std::string_view name, TenantId) const;
   // Of this tenant, or of all; by id.
@@ -122,6 +123,7 @@ class Tasks {
 
   std::optional<wire::TaskRefused> check(const wire::AddTask&, TenantId, Task&) const;
   Reply promise(Task);
+  std::vector<Waiting> take_waiting(const std::function<bool(const Waiting&)>&);
   std::vector<Waiting> take_waiting(ModelId);
   TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
   std::optional<wire::TaskBound> bound(TaskId) const;

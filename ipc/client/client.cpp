@@ -25,6 +25,7 @@ namespace {
 // So that one process() ends even if the daemon sends without end.
 constexpr int kReceivesPerRound = 64;
 
+constexpr const char* kRefuses = "einetd refuses: ";
 constexpr const char* kLost = "the connection to einetd is lost: ";
 
 TimePoint instant(std::int64_t ns) {
@@ -301,7 +302,7 @@ Result<void> Client::Impl::dispatch(const Message& message) {
     const auto body = parse_body<wire::Error>(header, message.body);
     if (!body) return body.error();
     refused_ = hello_.version() == 0;
-    lose((refused_ ? "einetd refuses: " : "einetd ended the connection: ") + printable(body->words()));
+    lose((refused_ ? kRefuses : "einetd ended the connection: ") + printable(body->words()));
     return {};
   }
   if (header.request == 0 || header.request >= next_request_) {
@@ -447,7 +448,7 @@ Result<void> Client::Impl::ask(const Request& request, Duration timeout, UniqueF
   if (awaited_.header.type == MessageType::error) {
     const auto body = parse_body<wire::Error>(awaited_.header, awaited_.body);
     if (!body) return body.error();
-    Error refusal = error("einetd refuses: " + printable(body->words()));
+    Error refusal = error(kRefuses + printable(body->words()));
     refusal.refused = true;
     return refusal;
   }
@@ -817,6 +818,8 @@ std::string_view name(wire::TaskRefused::Reason reason) {
       return "no_promises";
     case wire::TaskRefused::SHUTTING_DOWN:
       return "shutting_down";
+    case wire::TaskRefused::REMOVED:
+      return "removed";
     default:
       return "unspecified";
   }

@@ -215,7 +215,8 @@ class Client {
   Result<wire::ModelList> models(Duration timeout = kDefaultTimeout);
   Result<wire::Status> status(Duration timeout = kDefaultTimeout);
 
-  // An accepted task outlives this client. If a device has evicted the model, the reply comes once it is back.
+  // An accepted task outlives this client. If a device has evicted the model, the reply comes once it is
+  // back: where that takes longer than `timeout`, the task may be accepted later; remove_task takes it back.
   using TaskReply = std::variant<wire::TaskAdded, wire::TaskRefused>;
   Result<TaskReply> add_task(const TaskRequest& task, Duration timeout = kDefaultTimeout);
   Result<void> remove_task(const std::string& name, Duration timeout = kDefaultTimeout);

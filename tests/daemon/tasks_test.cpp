@@ -337,6 +337,22 @@ TEST_F(TasksTest, WhatWaitsForAnEvictedModelCountsAndIsForgottenWithItsSession) 
   EXPECT_FALSE(tasks_->need(kA));
 }
 
+TEST_F(TasksTest, WhatWaitsForAnEvictedModelCanBeRemoved) {
+  catalog_->set_evicted(kA, kCpu, true);
+  const auto waits = asks(ask("x")), stays = asks(ask("y"));
+  const auto missing = tasks_->remove("z", kCamera);
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().message, HasSubstr("there is no task \"z\" of tenant camera"));
+  ASSERT_TRUE(tasks_->remove("x", std::nullopt));
+  ASSERT_TRUE(*waits && std::holds_alternative<TaskRefused>(**waits));
+  EXPECT_EQ(std::get<TaskRefused>(**waits).reason(), TaskRefused::REMOVED);
+  EXPECT_FALSE(*stays);
+  catalog_->set_evicted(kA, kCpu, false);
+  tasks_->residence_changed(kA);
+  EXPECT_TRUE(*stays);
+  EXPECT_EQ(core_.tasks.size(), 1u);
+}
+
 TEST_F(TasksTest, WhereTasksFillTheMemoryOrTheModelIsRefusedMeanwhileTheTaskIsRefused) {
   wire::AddTask of_b = ask("b", milliseconds(10), 1);
   of_b.set_model("b");
