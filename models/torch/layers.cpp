@@ -2,6 +2,7 @@
 
 #include <torch/nn/functional/normalization.h>
 #include <torch/nn/functional/pooling.h>
+#include <torch/nn/init.h>
 
 #include "config/check.h"
 
@@ -12,6 +13,15 @@ namespace nn = torch::nn;
 
 bool is_relu(Activation activation) {
   return activation == Activation::relu;
+}
+
+// Weights that keep the size of what passes a relu, however many layers follow each other (He et al.:
+// Delving Deep into Rectifiers, ICCV 2015, equation 10). LibTorch's own are 2.4 times as small, which batch
+// norm makes up for; without it a deep network's first epochs teach it nothing.
+template <class Layer>
+void begin_for_relu(Layer& layer) {
+  nn::init::kaiming_normal_(layer->weight, 0, torch::kFanIn, torch::kReLU);
+  nn::init::zeros_(layer->bias);
 }
 
 Window square(int kernel, int stride, int padding) {
@@ -25,7 +35,11 @@ ConvolutionLayer::ConvolutionLayer(int in, int out, int kernel, int stride, Norm
   auto options =
       nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(norm == Norm::none);
   convolution_ = register_module("convolution", nn::Conv2d(options));
-  if (norm == Norm::batch) norm_ = register_module("norm", nn::BatchNorm2d(out));
+  if (norm == Norm::batch) {
+    norm_ = register_module("norm", nn::BatchNorm2d(out));
+  } else if (is_relu(activation)) {
+    begin_for_relu(convolution_);
+  }
 }
 
 torch::Tensor ConvolutionLayer::forward(const torch::Tensor& x) {
@@ -155,6 +169,7 @@ Register BottleneckLayer::lower(Lowering& to, Register x, const std::string& nam
 
 LinearLayer::LinearLayer(int in, int out, Activation activation) : activation_(activation) {
   linear_ = register_module("linear", nn::Linear(in, out));
+  if (is_relu(activation)) begin_for_relu(linear_);
 }
 
 torch::Tensor LinearLayer::forward(const torch::Tensor& x) {

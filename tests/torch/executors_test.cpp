@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
+#include <torch/nn/init.h>
 #include <torch/utils.h>
 
 #include "models/cuda_backend.h"
@@ -59,14 +60,17 @@ std::shared_ptr<Network> random_network(const Case& c) {
   auto network = make_network(c.network, c.input, 10).value();
   network->eval();
   for (auto& named : network->named_parameters()) {
-    // A fresh network fades towards its last layers, which would hide differences in the first: variances
-    // that stay (He et al.: Delving Deep into Rectifiers, ICCV 2015), but where a residual sum would let them
-    // grow.
+    // What fades towards the last layers would hide differences in the first: variances that stay (He et al.:
+    // Delving Deep into Rectifiers, ICCV 2015), but where a residual sum would let them grow.
     const bool summed =
         named.key().find("second.") != std::string::npos || named.key().find("third.") != std::string::npos;
-    if (named.key().find("convolution.weight") != std::string::npos && !summed) named.value().mul_(2.4);
+    const auto keep_variance = [&](double gain) {
+      torch::nn::init::kaiming_normal_(named.value(), 0, torch::kFanIn, torch::kReLU);
+      named.value().mul_(gain);
+    };
+    if (named.key().find("convolution.weight") != std::string::npos && !summed) keep_variance(1);
     // Untrained exits answer nearly the same for every class; larger weights spread the scores.
-    if (named.key().find("linear.weight") != std::string::npos) named.value().mul_(4);
+    if (named.key().find("linear.weight") != std::string::npos) keep_variance(1.6);
     if (named.key().find("norm.weight") != std::string::npos) named.value().uniform_(0.5, 1.5);
     if (named.key().find("norm.bias") != std::string::npos) named.value().uniform_(-0.5, 0.5);
   }
