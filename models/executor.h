@@ -116,6 +116,8 @@ class Backend {
   virtual std::string_view name() const = 0;
   // The kind of device that its lanes are: which ET-profile of a package holds for them.
   virtual std::string_view device_kind() const { return "cpu"; }
+  // Whether it computes networks; else it makes answers up, and its blocks take what ET-profiles say.
+  virtual bool computes() const { return true; }
   // Whether a lane's thread only waits for its device.
   virtual bool is_gpu() const { return false; }
   // What it runs on, as ET-profiles name it.

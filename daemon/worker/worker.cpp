@@ -135,9 +135,7 @@ class Worker {
   // GPUs are refused for it; processors' names are too coarse for that.
   void warn_of_foreign_times(const PackageInfo& model) {
     const EtProfile* const times = model.times_on(backend_->device_kind());
-    if (times == nullptr || times->machine == backend_->machine() ||
-        backend_->name().starts_with("synthetic"))
-      return;
+    if (times == nullptr || times->machine == backend_->machine() || !backend_->computes()) return;
     log(control_, lane::Severity::warning,
         "the block times of " + model.name + " are those of a \"" + times->machine + "\", this is a \"" +
             backend_->machine() + "\"; measure them here: einet-worker --profile " + model.name + ".einet");

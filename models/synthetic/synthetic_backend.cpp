@@ -321,6 +321,7 @@ class SyntheticBackend : public Backend {
  public:
   explicit SyntheticBackend(std::shared_ptr<Faults> faults) : faults_(std::move(faults)) {}
   std::string_view name() const override { return "synthetic"; }
+  bool computes() const override { return false; }
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
     if (package.info.times_on("cpu") == nullptr) {
       return error("the model " + package.info.name +

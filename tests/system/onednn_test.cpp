@@ -45,5 +45,16 @@ TEST(OneDnn, AnswersAreTheSameWhateverElseRuns) {
   EXPECT_EQ(broken_promises(daemon.trace()), "");
 }
 
+TEST(OneDnn, WarnsOfBlockTimesThatAreAnotherMachines) {
+  const SyntheticPackage model = model_of("from-afar", 2, 50us, 50us);
+  const std::string warning = "measure them here: einet-worker --profile from-afar.einet";
+  RunningDaemon computes({.models = {model}, .backend = "onednn"});
+  EXPECT_TRUE(computes.wait_log(warning));
+  RunningDaemon keeps_to_them({.models = {model}});
+  ASSERT_TRUE(keeps_to_them.wait_ready());
+  EXPECT_EQ(keeps_to_them.stop(), 0);
+  EXPECT_EQ(keeps_to_them.log().find(warning), std::string::npos) << keeps_to_them.log();
+}
+
 }  // namespace
 }  // namespace einet::test
