@@ -254,6 +254,8 @@ Result<void> Tasks::remove(std::string_view name, std::optional<TenantId> tenant
       refuse(TaskRefused::REMOVED, "the task was removed while it waited for its model");
   for (const Waiting& w :
        take_waiting([&](const Waiting& w) { return w.tenant == owner && w.asked.name() == name; })) {
+    parts_.log.info("task that waited for its model removed",
+                    {{"task", name}, {"tenant", tenant_name(owner)}});
     w.answer(removed);
   }
   parts_.use_changed();
