@@ -338,8 +338,10 @@ class BatchRun {
     ++next_;
   }
 
-  // Those whose exits of this block are to be executed.
+  // Those whose exits of this block are to be executed. The last one always is: exits that end before it came
+  // while its trunk ran, and without it that was for nothing.
   Jobs wanted(int block, Jobs jobs) const {
+    if (block == leads_.blocks - 1) return jobs;
     Jobs answers = 0;
     for_each(jobs, [&](std::size_t n) {
       if ((lane_.control(n).exits & exit_bit(block)) != 0) answers |= bit(n);
