@@ -77,6 +77,7 @@ class DaemonEnd {
   // grant is done at that boundary. With several blocks in flight it is seen for the next block to be
   // enqueued, and the grant is done when those in flight are, unless a bit is set by then. No effect on a
   // grant that has ended. Precondition: no bit at or behind the model's blocks.
+  // The last block executes its exit whatever they are by then.
   void set_exits(int lane, GrantNumber, ExitMask);
 
   // Takes back a grant that the lane has not begun. Precondition: posted and neither withdrawn nor reported

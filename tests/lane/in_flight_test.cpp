@@ -126,6 +126,15 @@ TEST_F(InFlight, OneAtATimeReadsTheExitsBehindTheTrunk) {
   EXPECT_THAT(program.steps, ElementsAre("trunk 0", "exit 0", "trunk 1", "exit 1", "end 0 before 2"));
 }
 
+// Exits that end before the last block say: make room there. Who is past it has only the last exit left.
+TEST_F(InFlight, TheLastBlockExecutesItsExitWhateverIsToldWhileItsTrunkRuns) {
+  post(kLast);
+  program.at["trunk 5"] = [&] { daemon.set_exits(0, kLeads, exit_bit(4)); };
+  run(1);
+  EXPECT_THAT(program.steps, ElementsAre("trunk 0", "trunk 1", "trunk 2", "trunk 3", "trunk 4", "trunk 5",
+                                         "exit 5", "end 0 before 6"));
+}
+
 TEST_F(InFlight, BehindAStopWhatIsInFlightRunsToItsEnd) {
   post(kLast);
   program.at["await 1"] = [&] { daemon.stop(0, kLeads); };
