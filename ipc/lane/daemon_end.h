@@ -75,9 +75,9 @@ class DaemonEnd {
   // Replaces the exits of a grant. The lane sees it at its next boundary, and before the exit of a trunk that
   // runs already. If no bit is left behind the running block (or, before the first one, at or behind it), the
   // grant is done at that boundary. With several blocks in flight it is seen for the next block to be
-  // enqueued, and the grant is done when those in flight are, unless a bit is set by then. No effect on a
-  // grant that has ended. Precondition: no bit at or behind the model's blocks.
-  // The last block executes its exit whatever they are by then.
+  // enqueued, and the grant is done when those in flight are, unless a bit is set by then. The model's
+  // last block, once it runs, executes its exit whatever the bits say. No effect on a grant that has ended.
+  // Precondition: no bit at or behind the model's blocks.
   void set_exits(int lane, GrantNumber, ExitMask);
 
   // Takes back a grant that the lane has not begun. Precondition: posted and neither withdrawn nor reported

@@ -17,7 +17,7 @@ bool is_relu(Activation activation) {
 
 // Weights that keep the size of what passes a relu, however many layers follow each other (He et al.:
 // Delving Deep into Rectifiers, ICCV 2015, equation 10). LibTorch's own are 2.4 times as small, which batch
-// norm makes up for; without it a deep network's first epochs teach it nothing.
+// norm makes up for; without it short trainings get less far.
 template <class Layer>
 void begin_for_relu(Layer& layer) {
   nn::init::kaiming_normal_(layer->weight, 0, torch::kFanIn, torch::kReLU);
