@@ -83,7 +83,7 @@ class Commands {
   // latter.
   virtual bool withdraw(LaneId, GrantNumber, Reason) = 0;
   // The exits of a running or posted grant changed. The lane may have ended the grant meanwhile, by its old
-  // exits.
+  // exits; a model's last block, once begun, executes its exit whatever they are.
   virtual void set_exits(LaneId, GrantNumber, ExitMask, Reason) = 0;
   // The job's one final outcome. Its best answer is that of the deepest exit reported in time.
   virtual void finish(JobId, Outcome, Reason) = 0;

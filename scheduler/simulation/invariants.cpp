@@ -417,12 +417,13 @@ void Invariants::finished(JobId id, Outcome outcome, Reason why, TimePoint now) 
 void Invariants::check_outcome(const Truth& j, Outcome outcome, const std::string& what, TimePoint now) {
   const bool exits = !j.spec.times->accuracy.empty();
   const bool suffices = j.best_exit >= std::max(0, j.spec.mandatory_exit);
+  const int last = j.spec.times->blocks() - 1;
   const auto wrong = [&](const char* words) { violation("outcome", now, what + words); };
   switch (outcome) {
     case Outcome::completed: {
       bool nothing_better = exits && suffices;
       // Exits that the lane has passed are out of reach.
-      for (int exit = std::max(j.best_exit + 1, j.next_block); exit < j.spec.times->blocks(); ++exit) {
+      for (int exit = std::max(j.best_exit + 1, j.next_block); exit <= last; ++exit) {
         nothing_better &= j.outlook.after(exit) <= j.outlook.held();
       }
       if (!j.all_blocks_in_time && !j.target_reached && !nothing_better) wrong(", but was not");
@@ -433,6 +434,7 @@ void Invariants::check_outcome(const Truth& j, Outcome outcome, const std::strin
       break;
     case Outcome::missed:
       if (exits ? suffices : j.all_blocks_in_time) wrong(" with a sufficient answer");
+      if (j.spec.deadline == kNever && j.outlook.after(last) > 0) wrong(" without a deadline");
       break;
     case Outcome::cancelled:
       if (!j.cancelled) wrong(" without being asked");
@@ -551,7 +553,8 @@ void Invariants::committed(LaneId lane, JobId id, int block, TimePoint now) {
   counts_.enqueued += block > oldest;
   if (in_flight > 1) {
     j.decided |= exit_bit(block);
-    j.executes |= j.told_exits & exit_bit(block);
+    const bool last = block == j.spec.times->blocks() - 1;
+    j.executes |= last ? exit_bit(block) : j.told_exits & exit_bit(block);
   }
   j.committed = block;
   const bool leads = !j.with;

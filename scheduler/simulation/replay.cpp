@@ -22,6 +22,7 @@ class Work final : public SimulatedWork {
   Work(const Recording& recording, DeviceId device, bool urgent)
       : recording_(recording), device_(device), urgent_(urgent) {}
 
+  int blocks(JobId id) override { return model(id).blocks(); }
   // A block of no time would be over before it began.
   Duration trunk(JobId id, int block, int jobs) override {
     return model(id).in_batch(std::max(times(id, block).trunk, Duration{1}), device_, jobs);

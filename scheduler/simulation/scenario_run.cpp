@@ -93,6 +93,11 @@ class Run final : private Commands, private Observer, private Promises::Listener
       lane.emplace(id, static_cast<SimulatedWork&>(*this), GrantNumber{grants});
       unread.clear();
     }
+    int blocks(JobId job) override {
+      // That no block is the last one for the lane is how it comes to drop its exit.
+      return run.fault_ == DriverFault::drops_last_exit ? kMaxBlocks + 1
+                                                        : run.jobs_[job.value - 1].times->blocks();
+    }
     Duration trunk(JobId job, int block, int jobs) override {
       if (run.check_) run.check_->block_begun(id, job, block, run.now_);
       run.jobs_[job.value - 1].last_lane = id;

@@ -21,6 +21,7 @@ enum class DriverFault : std::uint8_t {
   sleeps_late,      // wake-ups are ignored: only other events advance the core
   runs_both,        // a base lane goes on while its urgent lane runs
   promises_all,     // reservations are given out without an analysis
+  drops_last_exit,  // a lane leaves out the last exit, too, if exits that it is told while it runs say so
 };
 
 // A broken guarantee.

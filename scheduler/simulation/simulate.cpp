@@ -147,6 +147,7 @@ class Run final : private Commands, private Observer, private SimulatedWork {
   }
 
   // SimulatedWork
+  int blocks(JobId id) override { return set_.sources[set_.jobs[number(id)].source].times->blocks(); }
   Duration trunk(JobId id, int block, int) override {
     const JobSource& source = set_.sources[set_.jobs[number(id)].source];
     return source.times->on_device[0][static_cast<std::size_t>(block)].trunk;

@@ -126,6 +126,12 @@ bool SimulatedLane::runs_ahead() const {
   return in_flight_ > 1 && block_ >= running_->grant.reserved_blocks;
 }
 
+// The exit of this block, if it is to be executed as far as the lane knows now; the last one always is.
+ExitMask SimulatedLane::executed(const Held& held, int block) const {
+  const bool last = block == work_.blocks(held.grant.job) - 1;
+  return last ? exit_bit(block) : held.grant.exits & exit_bit(block);
+}
+
 // At a boundary: what the lane cannot be kept from any more.
 void SimulatedLane::commit() {
   const auto goes_on = [](const Held& held, int block) {
@@ -133,7 +139,7 @@ void SimulatedLane::commit() {
   };
   const auto take = [&](Held& held, int block) {
     held.committed = block;
-    if (runs_ahead()) held.executes |= held.grant.exits & exit_bit(block);
+    if (runs_ahead()) held.executes |= executed(held, block);
     work_.commits(held.grant.job, block);
   };
   const int end = block_ + (runs_ahead() ? in_flight_ : 1);
@@ -183,7 +189,7 @@ void SimulatedLane::begin_block(TimePoint now) {
 void SimulatedLane::end_part(TimePoint now) {
   if (!in_exit_) {
     const auto look = [&](Held& held) {
-      if (!runs_ahead()) held.executes |= held.grant.exits & exit_bit(block_);
+      if (!runs_ahead()) held.executes |= executed(held, block_);
       return (held.executes & exit_bit(block_)) != 0;
     };
     bool with_exit = look(*running_);

@@ -14,6 +14,8 @@ namespace einet {
 class SimulatedWork {
  public:
   virtual ~SimulatedWork() = default;
+  // That the job's model has.
+  virtual int blocks(JobId) = 0;
   // Of the job whose grant leads, with so many in its batch. > 0
   virtual Duration trunk(JobId, int block, int jobs) = 0;
   // Asked only for exits that are executed, by one of them at least. >= 0
@@ -90,6 +92,7 @@ class SimulatedLane {
   void end_rider(std::size_t index, GrantEnd);
   void commit();
   bool runs_ahead() const;
+  ExitMask executed(const Held&, int block) const;
   bool is_done(const Held&) const;
   void begin_block(TimePoint now);
   void end_part(TimePoint now);

@@ -158,6 +158,17 @@ INSTANTIATE_TEST_SUITE_P(Faults, BrokenDriver,
                                          DriverFault::forgets_release, DriverFault::sleeps_late,
                                          DriverFault::runs_both, DriverFault::promises_all));
 
+// A rare one: exits are cut to end before the last block while that is in progress, of which the core has not
+// heard yet.
+TEST(ADriverThatDropsLastExits, LeavesAJobWithoutItsAnswer) {
+  const Scenario scenario = random_scenario(257161);
+  EXPECT_TRUE(run_scenario(scenario, Checks::on).violations.empty());
+  const ScenarioResult broken = run_scenario(scenario, Checks::on, DriverFault::drops_last_exit);
+  ASSERT_FALSE(broken.violations.empty());
+  EXPECT_EQ(broken.violations.front().invariant, "outcome");
+  EXPECT_THAT(broken.violations.front().what, HasSubstr("missed (cannot_deliver) without a deadline"));
+}
+
 // --- Shrinking ---
 
 TEST(Shrink, LeavesASmallScenarioThatStillFails) {

@@ -10,6 +10,7 @@ namespace einet {
 namespace {
 
 struct FixedWork : SimulatedWork {
+  int blocks(JobId) override { return 5; }
   Duration trunk(JobId, int, int) override { return Duration{10}; }
   Duration exit(JobId, int, int) override { return Duration{4}; }
   std::optional<ExitAnswer> answer(JobId, int exit) override { return ExitAnswer{.exit = exit}; }
@@ -41,6 +42,19 @@ TEST_F(ALane, ReportsABlockWithItsExitAndThenTheEndOfItsGrant) {
   EXPECT_EQ(records[1].block->answer->exit, 1);
   EXPECT_EQ(records[2].ended, GrantEnd::done);
   EXPECT_FALSE(lane.in_block());
+}
+
+TEST_F(ALane, ExecutesTheLastExitWhateverItIsToldWhileTheTrunkRuns) {
+  post(1, 0b10000);
+  for (const int t : {0, 10, 20, 30, 40}) lane.act(at(t));
+  lane.set_exits(GrantNumber{1}, 0b1000);
+  lane.act(at(50));
+  lane.act(at(54));
+  const std::vector<LaneRecord> records = lane.take_records();
+  ASSERT_EQ(records.size(), 6u);
+  EXPECT_FALSE(records[3].block->answer.has_value());
+  EXPECT_EQ(records[4].block->answer->exit, 4);
+  EXPECT_EQ(records[5].ended, GrantEnd::done);
 }
 
 TEST_F(ALane, RunsWhatRidesAtTheSameTimeAndLetsAllPartWithTheOneThatLeads) {
