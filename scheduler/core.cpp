@@ -13,9 +13,17 @@ std::span<const std::string_view> residence_words() {
   return kWords;
 }
 
+std::string_view name(Residence residence) {
+  return residence_words()[static_cast<std::size_t>(residence)];
+}
+
 std::span<const std::string_view> loss_words() {
   static constexpr std::array<std::string_view, 2> kWords{"comes-back", "for-good"};
   return kWords;
+}
+
+std::string_view name(LaneLoss loss) {
+  return loss_words()[static_cast<std::size_t>(loss)];
 }
 
 int HeldGrant::last_block() const {

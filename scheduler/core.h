@@ -146,6 +146,7 @@ enum class Residence : std::uint8_t {
 };
 // As in traces: index = value of the enum.
 std::span<const std::string_view> residence_words();
+std::string_view name(Residence);
 
 // Whether a lost lane is expected to come back.
 enum class LaneLoss : std::uint8_t {
@@ -154,6 +155,7 @@ enum class LaneLoss : std::uint8_t {
 };
 // As in scenarios and traces: index = value of the enum.
 std::span<const std::string_view> loss_words();
+std::string_view name(LaneLoss);
 
 // What a job's plan rests on (exit_planner.h). Times count from the start of its next block, as expected.
 struct PlanBasis {

@@ -46,8 +46,8 @@ struct HeldGrant {
   int stops_after() const { return std::max(block, committed); }
   // Whether its job plans an exit behind that.
   bool plans_more() const { return (job->plan & from_block(stops_after() + 1)) != 0; }
-  // Whether it needs no stop to go no further. What is in flight is not known for sure, and a job that is over
-  // must begin nothing more.
+  // Whether it needs no stop to go no further. What is in flight is not known for sure, and a job that is
+  // over must begin nothing more.
   bool ends_by_itself() const { return (job->is_over() ? block : stops_after()) >= last_block(); }
   // Whether all that it runs has been reported, as far as the core can know.
   bool is_through() const { return block > std::max(last_block(), committed); }

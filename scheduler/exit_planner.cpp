@@ -286,10 +286,10 @@ PlanBasis ExitPlanner::explain(const JobRecord& job, DeviceId device, TimePoint 
 }
 
 ExitMask ExitPlanner::exact(const JobRecord& job, DeviceId device, TimePoint start, Duration ahead) {
-  const int mandatory = job.best.exit < job.spec.mandatory_exit ? job.spec.mandatory_exit : -1;
-  const auto suffices = [&](ExitMask exits) {
-    return mandatory < job.next_block || deepest(exits) >= mandatory;
-  };
+  // Where a lane has passed it, the next one will do. -1: it is not needed any more, or none is left.
+  const int next = std::max(job.next_block, job.spec.mandatory_exit);
+  const int mandatory = job.best.exit < job.spec.mandatory_exit && next < job.blocks() ? next : -1;
+  const auto suffices = [&](ExitMask exits) { return deepest(exits) >= mandatory; };
   if (ends_at_deadline(job) && start >= job.spec.deadline) return 0;
   const std::optional<Survival> alive = survival(job, device, start, ahead);
   if (!alive) {

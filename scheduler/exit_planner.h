@@ -68,8 +68,8 @@ class ExitPlanner {
   //
   // PlanMode::exact: the plan of the highest expected accuracy (planner/planner.h) for survival(), where
   // `ahead` is time that more urgent work is likely to take from the job. If nothing ends the job: the one
-  // most accurate exit. The mandatory exit is added if the plan ends before it and it can still be ready in
-  // time.
+  // most accurate exit. The mandatory exit, or where that is passed the next one, is added if the plan ends
+  // before it and it can still be ready in time.
   //
   // PlanMode::all: every exit of JobSpec::exits that is still to come. PlanMode::last: the last one.
   //

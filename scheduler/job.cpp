@@ -83,6 +83,10 @@ std::span<const std::string_view> plan_words() {
   return kWords;
 }
 
+std::string_view name(PlanMode plan) {
+  return plan_words()[static_cast<std::size_t>(plan)];
+}
+
 std::span<const std::string_view> outcome_words() {
   static constexpr std::array<std::string_view, 6> kWords{"completed", "deadline", "missed",
                                                           "cancelled", "rejected", "failed"};

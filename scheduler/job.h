@@ -71,6 +71,7 @@ enum class OnMiss : std::uint8_t {
 enum class PlanMode : std::uint8_t { exact, all, last };
 // As in scenarios and traces: index = value of the enum.
 std::span<const std::string_view> plan_words();
+std::string_view name(PlanMode);
 inline constexpr ExitMask kEveryExit = ~ExitMask{0};
 
 struct JobSpec {

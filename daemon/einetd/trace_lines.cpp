@@ -91,7 +91,7 @@ void add_submission(Line& line, const TraceEvent& e) {
   line.add("deadline_ns", e.deadline);
   if (e.task.value != 0) line.add("task", e.task.value);
   if (e.mandatory_exit >= 0) line.add("mandatory_exit", e.mandatory_exit);
-  line.add("plan", plan_words()[static_cast<std::size_t>(e.plan)]);
+  line.add("plan", name(e.plan));
   if (e.only != kEveryExit) line.add("exits", e.only);
   if (e.target_confidence <= 1) line.add_number("target_confidence", e.target_confidence, 9);
 }
@@ -114,7 +114,7 @@ std::string format_trace(const TraceEvent& e, const TraceNames& names) {
     return line.finish();
   }
   if (e.kind == Kind::lane_lost) {
-    line.add("loss", loss_words()[static_cast<std::size_t>(e.loss)]);
+    line.add("loss", name(e.loss));
     return line.finish();
   }
   line.add("job", e.job.value);
@@ -252,7 +252,7 @@ std::string format_residence(TimePoint at, const std::string& model, const std::
   Line line("residence", at);
   line.add("model", model);
   line.add("device", device);
-  line.add("residence", residence_words()[static_cast<std::size_t>(residence)]);
+  line.add("residence", name(residence));
   return line.finish();
 }
 

@@ -66,6 +66,7 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            791248093ULL,  // a job kept a state that had died with its lane, for it was posted to another
            792453763ULL,  // no core was taken behind a job that waited for another device
            794345043ULL,  // exits told before a job's state arrived did not count for what it enqueued then
+           901339608ULL,  // behind a mandatory exit that its lane had passed a job wanted no other
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
     EXPECT_TRUE(result.violations.empty())
