@@ -97,6 +97,7 @@ Core::Impl::Impl(const CoreOptions& options, Commands& commands, Observer& obser
       planner_(options.survival),
       lives_(options.survival.lived ? Lives::kMaxClasses : 0) {
   waiting_.reserve(kMostWaiting);
+  too_slow_.reserve(options.max_jobs);
 }
 
 Core::Impl::~Impl() {

@@ -192,7 +192,7 @@ class Core::Impl {
   bool serves_reserved_only(const Lane& base) const;
   bool may_take_core(const JobRecord&, const Urgency&, const Lane& urgent) const;
   bool can_wait(const JobRecord&, const Lane& urgent, TimePoint now) const;
-  bool takes_now(JobRecord&, const Lane& urgent, const JobRecord* away, TimePoint boundary, TimePoint now);
+  bool takes_now(const JobRecord&, const Lane& urgent, const JobRecord* away, TimePoint now);
   static bool outranks_all(const JobRecord&, const Urgency&, const Lane& base);  // that it runs
   Duration worst_remaining(const Lane& base, TimePoint now) const;
   void stand_still(const BlockReport&);
@@ -228,6 +228,8 @@ class Core::Impl {
   void call_over();
   bool set_aside(JobRecord&);  // false: there is no more room
   bool waits_for_better(JobRecord&, DeviceSet free, TimePoint start);
+  bool waits_for_faster(JobRecord&, DeviceId);
+  bool keep_off_too_slow();
   TimePoint expected_finish(const JobRecord&, DeviceId, TimePoint start) const;
   bool is_awaited(const JobRecord&);
   bool is_placed(const JobRecord&) const;  // some lane has chosen it
@@ -285,6 +287,7 @@ class Core::Impl {
   std::vector<Lane*> order_;
   std::vector<Lane*> holders_;
   std::vector<Choice> chosen_;
+  std::vector<Choice> too_slow_;                 // a device on which the job would be late in any case
   std::vector<JobRecord*> candidates_, riders_;  // to ride
   // Jobs that a lane could have had, and that are expected to be done sooner elsewhere.
   struct Waiting {

@@ -39,7 +39,7 @@ void Core::Impl::decide(TimePoint now) {
     // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each
     // can happen once per grant.
     do project(now);
-    while (withdraw_misplaced(now));
+    while (keep_off_too_slow() || withdraw_misplaced(now));
   } while (post_all(now));
   for (Lane& lane : lanes_) tell(lane);
   announce(now);
@@ -394,14 +394,20 @@ void Core::Impl::choose(std::span<Lane*> group, TimePoint boundary, TimePoint no
   }
 }
 
-// Whether it makes sense to run the job from `start` on; if not, it has ended. A job that is not posted yet
-// gets its plan here.
+// Whether it makes sense to run the job from `start` on; if not, it has ended, or waits for another device. A
+// job that is not posted yet gets its plan here. Precondition: reserved work, or passed.
 bool Core::Impl::prepare(JobRecord& job, DeviceId device, TimePoint start, TimePoint now) {
   if (contended_ && !job.hurried) job.hurried = is_awaited(job);
   start = could_begin(job, device, start);
+  const ExitMask plan = job.plan;
   if (job.state == JobState::ready || !can_deliver(job, device, start)) replan(job, device, start);
-  if (job.plan == 0) end_without_plan(job, now);
-  return job.plan != 0;
+  if (job.plan != 0) return true;
+  if (!waits_for_faster(job, device)) {
+    end_without_plan(job, now);
+  } else {
+    job.plan = plan;  // the lane that it is posted to may have begun it unseen
+  }
+  return false;
 }
 
 // Gives each chosen job a lane of the group: its own, if it holds one or its last block ran there; else the

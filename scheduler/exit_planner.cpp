@@ -123,6 +123,23 @@ bool can_deliver(const JobRecord& job, DeviceId device, TimePoint start) {
   return in_time(job, ready_at(job, device, start, job.plan, next_exit));
 }
 
+TimePoint soonest_exit(const JobRecord& job, DeviceId device, TimePoint start) {
+  const int last = job.blocks() - 1;
+  const bool last_only = !job.has_exits() || job.spec.plan == PlanMode::last;
+  const ExitMask wanted = last_only ? exit_bit(last) : job.spec.exits;
+  TimePoint soonest = kNever;
+  for (int exit = job.next_block; exit <= last; ++exit) {
+    start += block_time(job, device, exit, 0);
+    if ((wanted & exit_bit(exit)) == 0) continue;
+    soonest = std::min(soonest, start + times_on(job, device)[static_cast<std::size_t>(exit)].exit);
+  }
+  return soonest;
+}
+
+bool any_exit_in_time(const JobRecord& job, DeviceId device, TimePoint start) {
+  return !job.has_exits() || in_time(job, soonest_exit(job, device, start));
+}
+
 ExitMask exits_in_time(const JobRecord& job, DeviceId device, TimePoint start, ExitMask exits, int last) {
   ExitMask ready = 0;
   for (int block = job.next_block; block <= last; ++block) {
@@ -156,13 +173,7 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earl
     }
   }
   // The common case of a late job needs no search.
-  bool any_in_time = false;
-  TimePoint trunk = start;
-  for (int exit = job.next_block; exit <= last && !any_in_time; ++exit) {
-    trunk += block_time(job, device, exit, 0);
-    any_in_time = in_time(job, trunk + times_on(job, device)[static_cast<std::size_t>(exit)].exit);
-  }
-  if (!any_in_time) return 0;
+  if (!any_exit_in_time(job, device, start)) return 0;
 
   ExitMask exits = by_mode(job, device, start, ahead);
   if (job.hurried && job.spec.plan == PlanMode::exact) {

@@ -41,14 +41,12 @@ bool Core::Impl::may_take_core(const JobRecord& job, const Urgency& key, const L
   return takes_core(*job.reservation);
 }
 
-// Whether a waiting job should take the core now; it is prepared for `boundary` then. `away`: what the home
-// has elsewhere and would prefer to less urgent work.
-bool Core::Impl::takes_now(JobRecord& job, const Lane& urgent, const JobRecord* away, TimePoint boundary,
-                           TimePoint now) {
+// Whether a waiting job should take the core now. `away`: what the home has elsewhere and would prefer to
+// less urgent work.
+bool Core::Impl::takes_now(const JobRecord& job, const Lane& urgent, const JobRecord* away, TimePoint now) {
   const Lane& base = lanes_[urgent.base.value];
   return (away == nullptr || job.urgency < away->urgency) && outranks_all(job, job.urgency, base) &&
-         may_take_core(job, job.urgency, urgent) && !can_wait(job, urgent, now) && !is_placed(job) &&
-         prepare(job, urgent.device, boundary, now);
+         may_take_core(job, job.urgency, urgent) && !can_wait(job, urgent, now) && !is_placed(job);
 }
 
 // How long what is in flight may still take.
@@ -95,14 +93,17 @@ void Core::Impl::choose_on_urgent_lane(Lane& lane, TimePoint boundary, TimePoint
   lane.yields = !may_stay || !outranks_all(*lane.front.job, lane.key, base) ||
                 (away != nullptr && away->urgency < lane.key);
   if (goes_on && !lane.yields) next = lane.front.job;
-  const auto consider = [&](JobRecord& job) {
-    return (next == nullptr || job.urgency < lane.key) && takes_now(job, lane, away, boundary, now);
+  const auto takes = [&](const JobRecord& job) {
+    return (next == nullptr || job.urgency < lane.key) && takes_now(job, lane, away, now);
+  };
+  const auto is_ready = [&](JobRecord& job) {
+    return takes(job) && prepare(job, lane.device, boundary, now);
   };
   if (serves_reserved_only(base)) {
-    if (JobRecord* job = ready_.find_homed(base.id, consider)) next = job;
-  } else if (other != nullptr && consider(*other)) {
+    if (JobRecord* job = ready_.find_homed(base.id, is_ready)) next = job;
+  } else if (other != nullptr && takes(*other)) {
     pass(*other);
-    next = other;
+    if (prepare(*other, lane.device, boundary, now)) next = other;
   }
   lane.next = next;
 }
@@ -139,8 +140,9 @@ void Core::Impl::take_cores(TimePoint now) {
     }
     const Lane& urgent = lanes_[base.urgent->value];
     const JobRecord* const away = away_from(base, Away::runs);
-    JobRecord* job = ready_.find_homed(
-        base.id, [&](JobRecord& ready) { return takes_now(ready, urgent, away, now, now); });
+    JobRecord* job = ready_.find_homed(base.id, [&](JobRecord& ready) {
+      return takes_now(ready, urgent, away, now) && prepare(ready, urgent.device, now, now);
+    });
     if (job != nullptr) take(base, *job);
   }
   // On each device the most urgent takes the core of the least urgent, as long as one cannot wait.

@@ -198,6 +198,7 @@ class Invariants {
   Duration move_time(const Truth&, const LaneTruth& to) const;
   static void begin_again(Truth&);
   enum class Lane : std::uint8_t { free, busy };
+  bool any_exit_in_time(const Truth&, const LaneTruth&, TimePoint start) const;
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
   bool may_interrupt(const Candidate& above, const Candidate& below) const;
@@ -209,8 +210,8 @@ class Invariants {
   bool ends_here(const Truth&) const;
   bool prefers(std::size_t lane, const Candidate& a, const Candidate& b) const;
   bool prefers_to_run(std::size_t lane, const Candidate& a, const Candidate& b) const;
-  TimePoint expected_end(const LaneTruth&);
-  TimePoint expected_end(const LaneTruth&, int last);
+  TimePoint expected_end(const LaneTruth&) const;
+  TimePoint expected_end(const LaneTruth&, int last) const;
   bool is_helped(const Truth& running, const LaneTruth&) const;
   bool more_urgent_is_away(std::size_t home, const Candidate&) const;
   bool has_budget(const Truth&) const;

@@ -166,12 +166,34 @@ Duration Invariants::move_time(const Truth& j, const LaneTruth& to) const {
          j.spec.times->moves[to.device.value][b].in;
 }
 
+// Whether an exit that the job may have would be ready before the deadline, if it went on there at `start`.
+bool Invariants::any_exit_in_time(const Truth& j, const LaneTruth& l, TimePoint start) const {
+  if (j.spec.times->accuracy.empty() || j.spec.on_miss == OnMiss::keep_on) return true;
+  const auto& blocks = j.spec.times->on_device[l.device.value];
+  TimePoint trunk = start + move_time(j, l);
+  for (std::size_t b = static_cast<std::size_t>(j.next_block); b < blocks.size(); ++b) {
+    trunk += blocks[b].trunk;
+    const bool wanted = j.spec.plan == PlanMode::last ? b + 1 == blocks.size() : (j.spec.exits >> b & 1) != 0;
+    if (wanted && trunk + blocks[b].exit < j.spec.deadline) return true;
+  }
+  return false;
+}
+
 // Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a
 // faster one if the lane could begin it now, any if it could only later. How soon it would be there is the
 // core's guess.
 bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane) const {
-  if (scenario_.policy == Policy::fifo || (j.reservation && !mandatory_done(j, j.next_block, j.best_exit)))
-    return false;
+  const bool reserved = j.reservation && !mandatory_done(j, j.next_block, j.best_exit);
+  const TimePoint start = l.current == JobId{} ? last_ : std::max(last_, expected_end(l));
+  if (reserved) return false;
+  if (!any_exit_in_time(j, l, start)) return true;  // it would be for nothing here
+  // As it may be by the more urgent work that is expected.
+  const bool may_be_late = scenario_.survival.demand && j.spec.deadline < kNever;
+  const bool in_time_elsewhere = std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
+    return !other.gone && other.device != l.device && may_run(j, other) && any_exit_in_time(j, other, last_);
+  });
+  if (may_be_late && in_time_elsewhere) return true;
+  if (scenario_.policy == Policy::fifo) return false;
   return std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
     if (!other.up || other.base || other.urgent || other.device == l.device || !may_run(j, other))
       return false;
@@ -257,11 +279,11 @@ void Invariants::check_starts(TimePoint now) {
 }
 
 // As the core must expect it: of what is in flight, or of a part of that.
-TimePoint Invariants::expected_end(const LaneTruth& l) {
-  return l.current == JobId{} ? kNever : expected_end(l, truth(l.current).committed);
+TimePoint Invariants::expected_end(const LaneTruth& l) const {
+  return l.current == JobId{} ? kNever : expected_end(l, jobs_[l.current.value - 1].committed);
 }
-TimePoint Invariants::expected_end(const LaneTruth& l, int last) {
-  const Truth& j = truth(l.current);
+TimePoint Invariants::expected_end(const LaneTruth& l, int last) const {
+  const Truth& j = jobs_[l.current.value - 1];
   const ModelTimes& times = *j.spec.times;
   // That a state came sooner than expected is not known before its first block is reported.
   TimePoint end = (l.block == j.moved_before ? std::max(l.begun, j.arrives) : l.begun) + l.stood_still;
@@ -270,7 +292,7 @@ TimePoint Invariants::expected_end(const LaneTruth& l, int last) {
     int jobs = 0;
     bool skipped = true;
     const auto takes_part = [&](JobId id) {
-      const Truth& its = truth(id);
+      const Truth& its = jobs_[id.value - 1];
       if (its.committed < block) return;
       ++jobs;
       skipped &= (exits_of(its, block) & exit_bit(block)) == 0;

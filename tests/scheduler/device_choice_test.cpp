@@ -94,6 +94,30 @@ TEST(DeviceChoice, LooksAtTheAnswerThatTheDeadlineIsFor) {
   }
 }
 
+TEST(DeviceChoice, WaitsForTheOnlyDeviceThatCanBeInTime) {
+  // On device 0 the first answer comes after 30 ns. Many more wait than are looked at for a sooner end.
+  for (const std::uint64_t jobs : {3, 100}) {
+    TwoDevices s;
+    for (std::uint64_t id = 1; id <= jobs; ++id) s.submit(id, on_both(30, 2, {0.5, 0.7, 0.9}), at(29), at(0));
+    EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 1/2: job 2 from 0");
+    EXPECT_EQ(s.core.job_count(), jobs) << "idle lane 0 is no reason to give up";
+  }
+}
+
+TEST(DeviceChoice, WaitsForTheOnlyDeviceThatCanBeInTimeThoughItHasAnUrgentLane) {
+  TwoDevices s;
+  s.core.urgent_lane_up(TwoDevices::lane(2), TwoDevices::lane(1), Preemption::instant, at(0));
+  for (std::uint64_t id = 1; id <= 3; ++id) s.submit(id, on_both(30, 2, {0.5, 0.7, 0.9}), at(29), at(0));
+  EXPECT_EQ(s.decide(at(0)), "grant 1/1: job 1 from 0; grant 1/2: job 2 from 0");
+  EXPECT_EQ(s.core.job_count(), 3u);
+}
+
+TEST(DeviceChoice, GivesUpAJobThatNoDeviceCanHaveInTime) {
+  TwoDevices s;
+  s.submit(1, on_both(30, 10, {0.5, 0.7, 0.9}), at(9), at(0));
+  EXPECT_EQ(s.decide(at(0)), "finish 1 missed (cannot_deliver); release 1");
+}
+
 TEST(DeviceChoice, GoesOnElsewhereWhenTheDeviceIsLost) {
   TwoDevices s;
   s.submit(1, on_both(10, 2), at(1000), at(0));
