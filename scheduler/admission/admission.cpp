@@ -116,7 +116,7 @@ class Admission::Impl {
       State next = state_;
       const Server server{{amount, period, state_.lanes[lane].id}, lane, name};
       next.servers.insert_or_assign(tenant, server);
-      Results results = analyse_all(next, effort);
+      Results results = analyse_with(next, lane, effort);
       if (asked_share(results[lane].asked) <= 1 && commit_if_fits(next, results)) return server.budget;
       keep_nearest(why, refusal_of(next, results));
     }
@@ -310,6 +310,16 @@ class Admission::Impl {
     return results;
   }
 
+  // With something new on this lane. One that is hard to analyse leaves those behind it their part of the
+  // effort.
+  Results analyse_with(const State& state, std::size_t lane, Effort& effort) const {
+    const std::uint64_t part = effort.left / (state.lanes.size() - lane);
+    Effort its{part};
+    Results results = analyse_all(state, its);
+    effort.left -= part - its.left;
+    return results;
+  }
+
   static void analyse_lane(LaneResult& lane, const LaneResult& before, Preemption preemption,
                            Effort& effort) {
     lane.load = lane.asked;
@@ -390,7 +400,7 @@ class Admission::Impl {
     if (!runs_on(request, state_.lanes[lane].device)) return std::nullopt;
     State next = state_;
     next.tasks.insert_or_assign(request.id, Task{request, lane});
-    Results results = analyse_all(next, effort);
+    Results results = analyse_with(next, lane, effort);
     return std::pair{std::move(next), std::move(results)};
   }
 

@@ -98,6 +98,30 @@ TEST(Admission, SecondLaneTakesWhatTheFirstCannot) {
   EXPECT_EQ(admission.add(request(3, "c", times, 10ms, 100ms, 0))->home, LaneId{0});
 }
 
+TEST(Admission, ALaneThatIsHardToAnalyseLeavesEffortForTheNext) {
+  const auto blocks = [](std::size_t n, Duration last) {
+    std::vector<Duration> trunks(n, 100us);
+    trunks.back() = last;
+    return model(trunks, 0ns);
+  };
+  for (const int lanes : {1, 2}) {
+    Admission admission(exact(Policy::edf));
+    for (int i = 0; i < lanes; ++i) {
+      admission.add_lane(LaneId{static_cast<std::uint32_t>(i)}, DeviceId{0}, Preemption::boundary);
+    }
+    ASSERT_TRUE(admission.set_longest_stretch(DeviceId{0}, 1ms));
+    ASSERT_TRUE(admission.add(request(1, "a", blocks(60, 100us), 10ms, 10ms, 59)));
+    // With it, lane 0 would be busy to 1 - 3e-8, over very many periods.
+    const auto r = admission.add(request(2, "b", blocks(28, 99'999ns), 7'000'003ns, 7'000'003ns, 27));
+    ASSERT_EQ(r.has_value(), lanes == 2);
+    if (r) {
+      EXPECT_EQ(r->home, LaneId{1});
+    } else {
+      EXPECT_THAT(r.error().words, HasSubstr("worst case was not found"));
+    }
+  }
+}
+
 TEST(Admission, OnlyThoseWhoCannotWaitTakeTheCore) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::as_needed);
