@@ -160,7 +160,7 @@ double Survival::operator()(double t_ns) const {
 
 std::optional<Line> Survival::line() const {
   if (kind_ != Kind::uniform || std::isinf(b_)) return std::nullopt;
-  return Line{a_ * b_, b_};
+  return Line{a_, b_};
 }
 
 }  // namespace einet

@@ -11,11 +11,12 @@
 
 namespace einet {
 
-// The straight line `at_zero - fall * t`.
+// The straight line `(zero - t) * fall`. Kept so, because a steep line far from t = 0 would be the difference
+// of two large numbers if it were kept by its height there.
 struct Line {
-  double at_zero = 0;
+  double zero = 0;  // nanoseconds: where it meets 0
   double fall = 0;  // per nanosecond; > 0
-  double at(double t_ns) const { return at_zero - fall * t_ns; }
+  double at(double t_ns) const { return (zero - t_ns) * fall; }
 };
 
 // S(t) for t in double nanoseconds from now. It lies in [0, 1] and never rises. Copies are cheap (a table is

@@ -79,6 +79,29 @@ TEST(LinearSearch, IsNotEnoughWhereResultsComeBeforeTheLineHasFallenToOne) {
             0);
 }
 
+// The same problems, 8e15 ns later: a fall from 1 to 0 within few of these nanoseconds, and sums that are
+// still exact.
+TEST(PlanSearch, EqualsBruteForceOnASteepLineThatComesLate) {
+  constexpr double kLater = 8e15;
+  PlanSearch search;
+  const auto gen = instances(8);
+  rc::Random random(11);
+  int lines = 0;
+  for (int k = 0; k < 5000; ++k) {
+    Instance i = gen(random.split(), rc::kNominalSize).value();
+    bool whole = true;
+    for (const auto* times : {&i.trunk_ns, &i.exit_ns, &i.a}) {
+      for (const double ns : *times) whole = whole && ns == std::floor(ns);
+    }
+    if (!i.survival().line() || !whole || i.problem().blocks() == i.first_block) continue;
+    ++lines;
+    i.trunk_ns[static_cast<std::size_t>(i.first_block)] += kLater;
+    for (double& ns : i.a) ns += kLater;
+    ASSERT_GE(search.exact(i.problem(), i.survival()).expected_accuracy, brute_force(i) - kExact) << i;
+  }
+  EXPECT_GT(lines, 100);
+}
+
 RC_GTEST_PROP(PlanSearch, SaysHowMuchABetterPlanCouldHaveWhenItRunsOutOfLabels, ()) {
   PlanSearch search(1);
   for (const Instance& i : *rc::gen::container<std::vector<Instance>>(50, instances(12))) {
