@@ -78,7 +78,12 @@ void ProductAnswer::multiply(const NamedScores& given, double temperature) {
       second = product.log;
     }
   }
-  const double ahead = best - second;
+  if (in > 0 && zeros_ == 0 && named_.size() < classes_.size()) {
+    // Classes that were never named are rivals too: equal ones, whose logarithm is 0.
+    ++in;
+    second = std::max(second, 0.0);
+  }
+  const double ahead = std::max(best - second, 0.0);
   confidence_ = in == 1 ? 1 : ahead / (1 + ahead);
 }
 

@@ -54,7 +54,8 @@ class ProductAnswer {
   // The class; -1: no exit has been executed.
   int answer() const { return answer_; }
   // How sure it is, in [0, 1]: no probability, but d / (1 + d) with d the distance to the next class in
-  // logarithms; 1 if no other class is left, 0 if none is.
+  // logarithms; 1 if no other class is left, 0 if none is. Classes that were never named are left as long as
+  // every exit gave them a score.
   double confidence() const { return confidence_; }
   // The product as one exit might have said it: its root of as many as were multiplied (discounted), scaled
   // to sum 1; one per class. False: every class is out. Precondition: some exit was executed, and all classes

@@ -96,8 +96,8 @@ TEST(HeldAnswer, CountsClassesThatAnExitDidNotName) {
 }
 
 TEST(HeldAnswer, SaysHowSureItIs) {
-  const auto sure = [](Aggregation aggregation, const std::vector<std::vector<float>>& exits) {
-    const ProfileSet set = one_sample(exits, static_cast<int>(exits.front().size()));
+  const auto sure = [](Aggregation aggregation, const std::vector<std::vector<float>>& exits, int kept = 0) {
+    const ProfileSet set = one_sample(exits, kept > 0 ? kept : static_cast<int>(exits.front().size()));
     const std::vector<double> temperature(exits.size(), 1.0);
     HeldAnswer held({aggregation, temperature}, set.classes());
     for (int k = 0; k < set.blocks(); ++k) held.add(*set.split(Split::test), 0, k, 0.5 / (1 + k));
@@ -110,6 +110,12 @@ TEST(HeldAnswer, SaysHowSureItIs) {
   EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F}}), 1);                // no other class is left
   EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F}, {0.0F, 1.0F}}), 0);  // none at all
   EXPECT_EQ(sure(Aggregation::product, {{0.5F, 0.5F}}), 0);
+  // Classes that were never named are rivals, unless nothing was left for them.
+  const double twice = std::log(2) / (1 + std::log(2));
+  EXPECT_NEAR(sure(Aggregation::product, {{0.5F, 0.25F, 0.25F}}, 1), twice, 1e-6);
+  EXPECT_NEAR(sure(Aggregation::product, {{0.5F, 0.25F, 0.25F}, {0.25F, 0.5F, 0.25F}}, 1), 0, 1e-6);
+  EXPECT_NEAR(sure(Aggregation::product, {{0.5F, 0.25F, 0.125F, 0.125F}}, 2), twice, 1e-6);
+  EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F, 0.0F}}, 1), 1);
 }
 
 TEST(HeldAnswer, OfEqualConfidencesIsTheDeepest) {
