@@ -31,6 +31,27 @@ ProductAnswer::ProductAnswer(int classes, double discount)
   named_.reserve(classes_.size());
 }
 
+ProductAnswer::ProductAnswer(const ProductAnswer& other)
+    : ProductAnswer(static_cast<int>(other.classes_.size()), other.discount_) {
+  *this = other;
+}
+
+ProductAnswer& ProductAnswer::operator=(const ProductAnswer& other) {
+  if (this == &other) return *this;
+  clear();
+  classes_.resize(other.classes_.size());
+  named_.reserve(classes_.size());
+  named_.assign(other.named_.begin(), other.named_.end());
+  for (const int c : named_)
+    classes_[static_cast<std::size_t>(c)] = other.classes_[static_cast<std::size_t>(c)];
+  zeros_ = other.zeros_;
+  discount_ = other.discount_;
+  weight_ = other.weight_;
+  answer_ = other.answer_;
+  confidence_ = other.confidence_;
+  return *this;
+}
+
 void ProductAnswer::clear() {
   for (const int c : named_) classes_[static_cast<std::size_t>(c)] = {};
   named_.clear();

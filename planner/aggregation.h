@@ -45,6 +45,13 @@ class ProductAnswer {
  public:
   // `discount` in (0, 1].
   explicit ProductAnswer(int classes, double discount = 1);
+  ~ProductAnswer() = default;
+  // A copy has room for all classes, so that it allocates no more than the original. Assigning one for as
+  // many classes copies those that were named, and allocates nothing.
+  ProductAnswer(const ProductAnswer&);
+  ProductAnswer& operator=(const ProductAnswer&);
+  ProductAnswer(ProductAnswer&&) = default;
+  ProductAnswer& operator=(ProductAnswer&&) = default;
 
   // No exit is executed.
   void clear();

@@ -118,6 +118,35 @@ TEST(HeldAnswer, SaysHowSureItIs) {
   EXPECT_EQ(sure(Aggregation::product, {{1.0F, 0.0F, 0.0F}}, 1), 1);
 }
 
+// As where it is asked, sample by sample, what each exit would make of the answer held so far.
+TEST(HeldAnswer, GoesOnFromTheAnswerThatItWasAssigned) {
+  const std::vector<std::vector<float>> exits{
+      {0.625F, 0.25F, 0.125F, 0.0F}, {0.125F, 0.25F, 0.0625F, 0.5625F}, {0.0625F, 0.1875F, 0.75F, 0.0F}};
+  const std::vector<double> temperature(exits.size(), 1.0);
+  for (const Aggregation aggregation : kEveryAggregation) {
+    const ProfileSet set = one_sample(exits, 2);
+    const ProfileSplit& split = *set.split(Split::test);
+    const auto add = [&](HeldAnswer& answer, int exit) {
+      answer.add(split, 0, exit, split.confidence(0, exit));
+    };
+    HeldAnswer then({aggregation, temperature, 0.5}, set.classes());
+    for (int a = 0; a < 3; ++a) {
+      for (int b = 0; b < 3; ++b) {
+        HeldAnswer held({aggregation, temperature, 0.5}, set.classes());
+        add(held, a);
+        HeldAnswer copied = held;
+        then = held;  // it still holds what the last pair left
+        for (HeldAnswer* answer : {&held, &copied, &then}) {
+          add(*answer, b);
+          add(*answer, a);
+          EXPECT_EQ(answer->answer(), held.answer());
+          EXPECT_EQ(answer->confidence(), held.confidence());
+        }
+      }
+    }
+  }
+}
+
 TEST(HeldAnswer, OfEqualConfidencesIsTheDeepest) {
   EXPECT_THAT(answers(Aggregation::most_confident, {{0.75F, 0.25F}, {0.25F, 0.75F}}, {1, 1}),
               ElementsAre(0, 1));
