@@ -60,11 +60,9 @@ Replay replay(const Beside& network, const ReplaySetting& setting) {
                            .depth = static_cast<float>(network.samples.exits() - 1) * alive,
                            .count = alive});
   }
-  double whole_ns = 0;
-  for (const double t : setting.trunk_ns) whole_ns += t;
-  for (const double t : setting.exit_ns) whole_ns += t;
+  const double whole = whole_ns(setting.trunk_ns, setting.exit_ns);
   for (int i = 0; i < kCurvePoints; ++i) {
-    const bool ready = network.ready_ns <= whole_ns * i / (kCurvePoints - 1);
+    const bool ready = network.ready_ns <= whole * i / (kCurvePoints - 1);
     out.accuracy_at.push_back(ready ? static_cast<double>(right) / network.samples.samples() : 0);
   }
   return out;

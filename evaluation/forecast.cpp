@@ -15,11 +15,6 @@ constexpr std::array<std::string_view, kExpectations> kNames{"lookalikes", "pred
 constexpr std::size_t kLeastLookalikes = 50;  // fewer say too little
 constexpr std::size_t kMostGroups = 8;
 
-// The first exit that can still be executed.
-std::size_t next_exit(ExitMask executed) {
-  return static_cast<std::size_t>(kMaxBlocks - std::countl_zero(executed));
-}
-
 }  // namespace
 
 Result<Expectation> parse_expectation(std::string_view text) {
@@ -32,12 +27,8 @@ std::string_view name(Expectation expectation) {
   return kNames[static_cast<std::size_t>(expectation)];
 }
 
-StatisticsForecast::StatisticsForecast(const ProfileSplit& validation) {
-  for (int k = 0; k < validation.exits(); ++k) accuracy_.push_back(validation.accuracy(k));
-}
-
 double StatisticsForecast::expect(const Seen& seen, std::span<double> accuracy) const {
-  const std::size_t next = next_exit(seen.executed);
+  const auto next = static_cast<std::size_t>(std::bit_width(seen.executed));
   for (std::size_t k = next; k < accuracy_.size(); ++k) accuracy[k] = accuracy_[k];
   return next == 0 ? 0 : accuracy_[next - 1];
 }

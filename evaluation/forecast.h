@@ -42,9 +42,7 @@ class Forecasts {
 // Every sample is like the mean of all held-out samples.
 class StatisticsForecast final : public Forecast {
  public:
-  // Every exit's own accuracy.
-  explicit StatisticsForecast(const ProfileSplit& validation);
-  // One per exit: of the answer held after it.
+  // `accuracy`: one per exit, of the answer held after it.
   explicit StatisticsForecast(std::vector<double> accuracy) : accuracy_(std::move(accuracy)) {}
 
   double expect(const Seen& seen, std::span<double> accuracy) const override;

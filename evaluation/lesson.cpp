@@ -39,8 +39,7 @@ std::vector<Fold> cross_validation(const ProfileSplit& split) {
 }
 
 double BlockTimes::whole_ns() const {
-  return std::accumulate(exit_ns.begin(), exit_ns.end(),
-                         std::accumulate(trunk_ns.begin(), trunk_ns.end(), 0.0));
+  return einet::whole_ns(trunk_ns, exit_ns);
 }
 
 double BlockTimes::last_ns() const {

@@ -34,9 +34,8 @@ class Runner {
                 ? need(setting.forecasts, contender.expectation.value_or(setting.expectation), aggregation_)
                 : statistics_),
         held_({aggregation_, setting.temperature, setting.discount}, setting.samples.classes()),
+        whole_ns_(whole_ns(setting.trunk_ns, setting.exit_ns)),
         gained_(kCurvePoints) {
-    for (const double t : s_.trunk_ns) whole_ns_ += t;
-    for (const double t : s_.exit_ns) whole_ns_ += t;
     switch (contender.kind) {
       case Contender::Kind::fixed:
         first_ = plan(statistics_, contender.planner, 0, 0, 0);
@@ -145,9 +144,9 @@ class Runner {
   Aggregation aggregation_;
   const Forecast& statistics_;
   const Forecast& forecast_;
-  double whole_ns_ = 0;
   PlanSearch search_;
   HeldAnswer held_;
+  double whole_ns_;
   PerExit calibrated_{}, accuracy_{}, trunk_ns_{};
   ExitMask first_ = 0;
   std::vector<std::int64_t> gained_;  // right answers more (or less) from each point of the curve on
@@ -194,6 +193,11 @@ void add(const Contender& contender, const ReplaySetting& setting, Sum& sum) {
 }
 
 }  // namespace
+
+double whole_ns(std::span<const double> trunk_ns, std::span<const double> exit_ns) {
+  const double trunks = std::accumulate(trunk_ns.begin(), trunk_ns.end(), 0.0);
+  return std::accumulate(exit_ns.begin(), exit_ns.end(), trunks);
+}
 
 Replay replay(const Contender& contender, std::span<const ReplaySetting> parts) {
   EINET_CHECK(!parts.empty(), "samples to replay");

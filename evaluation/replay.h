@@ -59,6 +59,9 @@ struct Replay {
   PlanTimes times;
 };
 
+// The time of all blocks with all exits.
+double whole_ns(std::span<const double> trunk_ns, std::span<const double> exit_ns);
+
 inline constexpr int kCurvePoints = 501;  // of Replay::accuracy_at
 
 // The samples of all parts, part by part: those of a cross-validation, which differ in what was learned, or a

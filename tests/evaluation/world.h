@@ -12,14 +12,19 @@
 
 namespace einet::test {
 
+// One per exit.
+inline std::vector<double> accuracies(const ProfileSplit& split) {
+  std::vector<double> out;
+  for (int k = 0; k < split.exits(); ++k) out.push_back(split.accuracy(k));
+  return out;
+}
+
 // The exits still to come are better or worse than usual as the deepest executed one is.
 class ShiftedForecast final : public Forecast {
  public:
-  explicit ShiftedForecast(const ProfileSplit& validation) {
-    for (int k = 0; k < validation.exits(); ++k) mean_.push_back(validation.accuracy(k));
-  }
+  explicit ShiftedForecast(std::vector<double> mean) : mean_(std::move(mean)) {}
   double expect(const Seen& seen, std::span<double> accuracy) const override {
-    const auto next = static_cast<std::size_t>(kMaxBlocks - std::countl_zero(seen.executed));
+    const auto next = static_cast<std::size_t>(std::bit_width(seen.executed));
     const double shift = next == 0 ? 0 : 0.7 * (seen.calibrated[next - 1] - mean_[next - 1]);
     for (std::size_t k = next; k < mean_.size(); ++k) accuracy[k] = std::clamp(mean_[k] + shift, 0.0, 1.0);
     return next == 0 ? 0 : seen.calibrated[next - 1];
@@ -33,8 +38,8 @@ struct World {
   explicit World(const SyntheticProfiles& want) : World(make_synthetic_profiles(want)) {}
   explicit World(const ProfileRecord& record)
       : set(*ProfileSet::parse(format_profiles(record), "world")),
-        statistics(*set.split(Split::validation)),
-        shifted(*set.split(Split::validation)) {
+        statistics(accuracies(*set.split(Split::validation))),
+        shifted(accuracies(*set.split(Split::validation))) {
     const ProfileSplit& test = *set.split(Split::test);
     for (int s = 0; s < test.samples(); ++s) {
       for (int k = 0; k < test.exits(); ++k) calibrated.push_back(test.confidence(s, k));
@@ -43,8 +48,7 @@ struct World {
       trunk_ns.push_back(static_cast<double>(t.p50.count()));
     for (const PartTime& t : set.times().front().exit) exit_ns.push_back(static_cast<double>(t.p50.count()));
     temperature.resize(exit_ns.size(), 1.0);
-    for (const double t : trunk_ns) whole_ns += t;
-    for (const double t : exit_ns) whole_ns += t;
+    whole_ns = einet::whole_ns(trunk_ns, exit_ns);
   }
 
   // Of contenders that do not say otherwise, what is expected is `forecast`.
