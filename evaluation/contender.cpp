@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "config/check.h"
 #include "config/text.h"
@@ -34,8 +35,13 @@ Contender::Kind kind_of(const Planner& planner) {
 Result<Contender> parse_plain(std::string_view text) {
   Contender contender;
   contender.name = std::string(text);
-  if (text == "statistics" || text == "oracle") {
-    contender.kind = text == "oracle" ? Contender::Kind::oracle : Contender::Kind::statistics;
+  constexpr std::array<std::pair<std::string_view, Contender::Kind>, 3> kBesideSamples{
+      {{"statistics", Contender::Kind::statistics},
+       {"oracle", Contender::Kind::oracle},
+       {"oracle-truth", Contender::Kind::truth}}};
+  for (const auto& [name, kind] : kBesideSamples) {
+    if (text != name) continue;
+    contender.kind = kind;
     return contender;
   }
   if (text.starts_with(kExits)) {
@@ -64,7 +70,7 @@ Result<Contender> parse_plain(std::string_view text) {
     return planner.error();
   }
   std::string message = "planner: found \"" + escape(text, 60) + "\"; expected " + one_of(kUsual) +
-                        " (hybrid:m, random:N, confidence:P and exits:0,2 too)";
+                        " (hybrid:m, random:N, confidence:P, exits:0,2 and oracle-truth too)";
   if (const std::string_view near = nearest(text, kUsual); !near.empty()) {
     message += "; did you mean \"" + std::string(near) + "\"?";
   }

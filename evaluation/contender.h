@@ -24,6 +24,7 @@ struct Contender {
     given,       // "exits:0,2": these exits for every sample
     confidence,  // "confidence:P": executes every exit until one is P percent confident
     oracle,      // the best plan for the sample's true (calibrated) confidences, which nobody can know
+    truth,       // "oracle-truth": the best plan for which exits are right, each by itself
   };
   Kind kind = Kind::online;
   Planner planner;                         // of online and fixed

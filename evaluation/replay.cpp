@@ -53,6 +53,7 @@ class Runner {
         first_ = ~ExitMask{0};
         break;
       case Contender::Kind::oracle:
+      case Contender::Kind::truth:
         break;
     }
     search_ns_.clear();  // these plans are made once, not for every sample
@@ -63,7 +64,9 @@ class Runner {
     const float* calibrated = s_.calibrated.data() + static_cast<std::ptrdiff_t>(sample) * blocks_;
     std::copy_n(calibrated, blocks_, calibrated_.begin());
     held_.clear();
-    ExitMask left = contender_.kind == Contender::Kind::oracle ? plan_by_truth() : first_;
+    const bool foresees =
+        contender_.kind == Contender::Kind::oracle || contender_.kind == Contender::Kind::truth;
+    ExitMask left = foresees ? plan_by_foresight(sample) : first_;
     ReplayedSample out;
     double now = 0;
     int last = 0;
@@ -119,9 +122,12 @@ class Runner {
     return exits;
   }
 
-  ExitMask plan_by_truth() {
+  ExitMask plan_by_foresight(int sample) {
     const TimePoint start = s_.clock.now();
     accuracy_ = calibrated_;
+    if (contender_.kind == Contender::Kind::truth) {
+      for (int k = 0; k < blocks_; ++k) accuracy_[at(k)] = s_.samples.right(sample, k) ? 1 : 0;
+    }
     const ExitMask exits = search(Planner{}, 0, 0, 0);
     search_ns_.push_back(static_cast<float>((s_.clock.now() - start).count()));
     return exits;

@@ -24,6 +24,7 @@ TEST(Contenders, AreKnownByName) {
   EXPECT_TRUE(parse_contender("exits:0,3")->is_static());
   EXPECT_EQ(kind("statistics"), Kind::statistics);
   EXPECT_EQ(kind("oracle"), Kind::oracle);
+  EXPECT_EQ(kind("oracle-truth"), Kind::truth);
   EXPECT_EQ(kind("confidence:95"), Kind::confidence);
   EXPECT_EQ(parse_contender("confidence:95")->percent, 95);
   EXPECT_EQ(parse_contender("hybrid:6")->planner.parameter, 6);

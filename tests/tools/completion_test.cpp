@@ -45,7 +45,7 @@ TEST(Completion, OffersCommandsOptionsAndValues) {
   EXPECT_EQ(complete("einet watch --b"), (Offers{"--blocks"}));
   EXPECT_EQ(complete("einet plan --planner g"), (Offers{"greedy"}));
   EXPECT_EQ(complete("einet plan --planner o"), Offers{});
-  EXPECT_EQ(complete("einet evaluate x.profiles --planner o"), (Offers{"oracle"}));
+  EXPECT_EQ(complete("einet evaluate x.profiles --planner o"), (Offers{"oracle", "oracle-truth"}));
   EXPECT_EQ(complete("einet evaluate --ag"), (Offers{"--aggregation"}));
   EXPECT_EQ(complete("einet submit digits '" EINET_SOURCE_DIR "/tools/einet/comp'"),
             (Offers{EINET_SOURCE_DIR "/tools/einet/completion.bash"}));

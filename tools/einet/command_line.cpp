@@ -250,7 +250,7 @@ the validation samples; nothing that plans has seen the test samples.
 Planners: exact, hybrid[:M], greedy and random[:N] plan anew after every executed exit; statistics plans once,
 for the mean of all samples; static:25, static:50, static:100, all, single (the last exit only) and exits:0,2 (these) never plan;
 confidence:P executes every exit until one is P percent confident; oracle plans with the sample's true
-confidences, which nobody can know.
+confidences, oracle-truth with which exits are right, which nobody can know.
 
 What is expected of exits to come: their accuracy on validation samples that were about as sure so far
 (lookalikes), what a network trained on the validation samples predicts (predictor), or their mean accuracy

@@ -16,7 +16,7 @@ _einet_tasks() {
 _einet_planners() { # evaluate knows more of them than plan
   echo exact hybrid greedy random static:25 static:50 static:100 all single
   if [[ " ${COMP_WORDS[*]} " == *' evaluate '* ]]; then
-    echo statistics confidence:90 confidence:95 confidence:99 oracle
+    echo statistics confidence:90 confidence:95 confidence:99 oracle oracle-truth
   fi
 }
 
