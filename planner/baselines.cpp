@@ -20,13 +20,13 @@ ExitMask exits_between(int first, int end) {
   return mask;
 }
 
-// `percent` of all exits of the network, at least one, at equal distances, counted back from the last. What
-// is done already is not planned again.
+// At least `percent` of all exits of the network, at equal distances from the first to the last: a plan
+// without the first has no answer for jobs that are stopped early. What is done already is not planned again.
 ExitMask spread(const PlanProblem& p, int percent) {
   const int n = p.blocks();
-  const int chosen = std::max(1, n * percent / 100);
-  ExitMask mask = 0;
-  for (int i = 1; i <= chosen; ++i) mask |= exit_bit(n * i / chosen - 1);
+  const int gaps = (n * percent + 99) / 100 - 1;
+  ExitMask mask = exit_bit(0);
+  for (int i = 1; i <= gaps; ++i) mask |= exit_bit((n - 1) * i / gaps);
   return mask & exits_between(p.first_block, n);
 }
 

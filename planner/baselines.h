@@ -14,7 +14,7 @@ struct Planner {
   enum class Kind : std::uint8_t {
     exact,     // the best plan (PlanSearch)
     all,       // every exit
-    fraction,  // "static:P": P percent of the network's exits, evenly spread, the last one among them
+    fraction,  // "static:P": P percent of the network's exits, rounded up, evenly from the first to the last
     single,    // the last exit only: a classic network
     hybrid,    // "hybrid:m": the best subset of the next m exits, then greedily (published with EINet)
     greedy,    // add the exit that helps most, until none helps

@@ -12,28 +12,32 @@ namespace {
 constexpr const char* kNames[] = {"all",    "static:25", "static:50", "static:100", "single",   "hybrid",
                                   "greedy", "hybrid:0",  "hybrid:9",  "random",     "random:7", "exact"};
 
-struct Fixture {
-  std::vector<double> trunk = std::vector<double>(8, 10.0), exit = std::vector<double>(8, 1.0);
-  std::vector<double> accuracy = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8};
-  PlanProblem problem(int first_block) const { return {trunk, exit, accuracy, 0, first_block}; }
-};
-
-ExitMask chosen(const char* planner, int first_block = 0) {
-  const Fixture f;
+ExitMask chosen(const char* planner, int first_block = 0, std::size_t blocks = 8) {
+  const std::vector<double> trunk(blocks, 10.0), exit(blocks, 1.0), accuracy(blocks, 0.5);
+  const PlanProblem problem{trunk, exit, accuracy, 0, first_block};
   PlanSearch search;
-  return make_plan(*parse_planner(planner), f.problem(first_block), *Survival::exponential(50), search).exits;
+  return make_plan(*parse_planner(planner), problem, *Survival::exponential(50), search).exits;
 }
 
 TEST(Planners, ChooseTheExitsTheyAreNamedFor) {
   EXPECT_EQ(chosen("all"), 0xffu);
   EXPECT_EQ(chosen("all", 3), 0xf8u);
   EXPECT_EQ(chosen("all", 8), 0u);
-  EXPECT_EQ(chosen("static:25"), 0b10001000u);
-  EXPECT_EQ(chosen("static:50"), 0b10101010u);
-  EXPECT_EQ(chosen("static:50", 4), 0b10100000u);
+  EXPECT_EQ(chosen("static:25"), 0b10000001u);
+  EXPECT_EQ(chosen("static:50"), 0b10010101u);
+  EXPECT_EQ(chosen("static:50", 4), 0b10010000u);
   EXPECT_EQ(chosen("static:100"), 0xffu);
   EXPECT_EQ(chosen("single"), 0x80u);
   EXPECT_EQ(chosen("single", 8), 0u);
+}
+
+TEST(Planners, OfAShareOfTheExitsBeginWithTheFirstOfAnyNetwork) {
+  EXPECT_EQ(chosen("static:25", 0, 1), 1u);
+  EXPECT_EQ(chosen("static:25", 0, 3), 0b001u);
+  EXPECT_EQ(chosen("static:50", 0, 3), 0b101u);
+  EXPECT_EQ(chosen("static:25", 0, 5), 0b10001u);
+  EXPECT_EQ(chosen("static:50", 0, 21), 0b1'01010'10101'01010'10101u);
+  EXPECT_EQ(chosen("static:100", 0, kMaxBlocks), ~ExitMask{0});
 }
 
 TEST(Planners, HaveNamesThatReadBack) {
