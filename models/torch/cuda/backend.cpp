@@ -38,7 +38,7 @@ namespace {
 
 namespace cuda = c10::cuda;
 
-// Blocks run so often before they are recorded: libraries set themselves up in the first runs.
+// All parts run so often before the first is recorded: libraries set themselves up in the first runs.
 constexpr int kRunsBeforeRecording = 3;
 
 torch::TensorOptions pinned(torch::ScalarType type) {
@@ -119,6 +119,7 @@ class CudaLane final : public LaneModel {
       place.answers = torch::zeros({rows_, program().classes()}, pinned(torch::kFloat32));
       place.wanted.reserve(static_cast<std::size_t>(rows_));
     }
+    warm_up();
     for (int rows = 1; rows <= rows_; rows *= 2) {
       Graphs& graphs = graphs_.emplace_back();
       for (int b = 0; b < program().block_count(); ++b) {
@@ -244,11 +245,24 @@ class CudaLane final : public LaneModel {
     }
   }
 
+  // Before the first recording. What it worked with goes back to the device then: a recording gets memory of
+  // its own, and none of what the allocator keeps.
+  void warm_up() {
+    for (int run = 0; run < kRunsBeforeRecording; ++run) {
+      for (int rows = 1; rows <= rows_; rows *= 2) {
+        for (int b = 0; b < program().block_count(); ++b) {
+          compute_trunk(b, rows);
+          compute_exit(b, rows);
+        }
+      }
+    }
+    stream_.synchronize();
+    cuda::CUDACachingAllocator::emptyCache();
+  }
+
   // Other lanes go on meanwhile, hence the mode. A lane's graphs run one after the other: they share memory.
   template <class F>
   Graph record(F&& work) {
-    for (int run = 0; run < kRunsBeforeRecording; ++run) work();
-    stream_.synchronize();
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
     if (pool_ == at::cuda::MempoolId_t{}) {
       capture(*graph, cudaStreamCaptureModeThreadLocal, work);

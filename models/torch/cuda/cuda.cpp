@@ -1,5 +1,6 @@
 // Streams and graphs for trainings, from LibTorch's CUDA part (models/torch/device.h says what for). This
 // folder is libeinet_cuda.so, and alone includes CUDA headers.
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -13,6 +14,8 @@ class Graph final : public CudaGraph {
  public:
   explicit Graph(const std::function<void()>& work) {
     c10::cuda::device_synchronize();
+    // A recording gets memory of its own, and none of what the allocator keeps of earlier steps.
+    c10::cuda::CUDACachingAllocator::emptyCache();
     capture(graph_, cudaStreamCaptureModeGlobal, work);
   }
 
