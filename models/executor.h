@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,10 +56,10 @@ struct LaneOptions {
   int in_flight = 1;      // 1 … kMaxInFlight: blocks launched and not awaited, at most
 };
 
-// A model as one lane runs it; owns the lane's arena and scratchpad. One thread, the one that called
-// Backend::enter_lane. Nothing here allocates. Every call gets a TrunkState of at least state_bytes(); block
-// numbers are in range and in order (begin, trunk 0, trunk 1, …), exit b after trunk b and before trunk b +
-// 1: the caller's invariants.
+// A model as one lane runs it; owns the lane's arena and scratchpad. One thread at a time, which has called
+// Backend::enter_lane; first the one that makes the model ready, then the lane's. Nothing here allocates.
+// Every call gets a TrunkState of at least state_bytes(); block numbers are in range and in order (begin,
+// trunk 0, trunk 1, …), exit b after trunk b and before trunk b + 1: the caller's invariants.
 class LaneModel {
  public:
   virtual ~LaneModel() = default;
@@ -122,8 +123,10 @@ class Backend {
   virtual bool is_gpu() const { return false; }
   // What it runs on, as ET-profiles name it.
   virtual std::string machine() const;
-  // Once in every lane thread, before the first LaneModel runs there: thread-local library settings.
-  virtual void enter_lane() {}
+  // Once in every thread that runs LaneModels, before the first: thread-local library settings. A worker's
+  // lane says of which kind it is, and has a stream of its own, on a GPU, from then on; other threads share
+  // one.
+  virtual void enter_lane(std::optional<LaneKind> = std::nullopt) {}
   // Error::out_of_memory, here and below: the device has none left for it.
   virtual Result<std::unique_ptr<LoadedModel>> load(Package) = 0;
   // Memory for a job's state. Any thread. Error: there is none left.

@@ -163,7 +163,7 @@ class Worker {
     }
     lane_threads_[static_cast<std::size_t>(lane)] = ::gettid();
     placed_.count_down();
-    backend_->enter_lane();
+    backend_->enter_lane(place.kind());
     lane::LaneEnd end = channel_.lane(lane, clock_);
     UrgentTime& urgent = urgent_times_[static_cast<std::size_t>(lane % configure_.lanes)];
     WorkerLane program(lane, place, *backend_, models_, jobs_, urgent, {arena_.data(), arena_.size()},

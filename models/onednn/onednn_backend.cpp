@@ -280,7 +280,7 @@ class OneDnnBackend final : public Backend {
   }
 
   std::string_view name() const override { return "onednn"; }
-  void enter_lane() override { omp_set_num_threads(options_.threads_per_lane); }
+  void enter_lane(std::optional<LaneKind>) override { omp_set_num_threads(options_.threads_per_lane); }
 
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
     const std::string model = package.info.name;

@@ -123,7 +123,7 @@ class AtenModel final : public LoadedModel {
 class AtenBackend final : public Backend {
  public:
   std::string_view name() const override { return "aten"; }
-  void enter_lane() override { torch::set_num_threads(1); }
+  void enter_lane(std::optional<LaneKind>) override { torch::set_num_threads(1); }
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
     return std::unique_ptr<LoadedModel>(std::make_unique<AtenModel>(std::move(package)));
   }

@@ -1,9 +1,11 @@
 // The zoo's modules, their lowered programs in the ATen executor, and the same programs in the oneDNN
 // executor, and in CUDA lanes where there is a device, must give the same answers: relative 1e-5 in fp32
 // (1e-4 on CUDA, whose convolutions sum in other ways), at every exit and for every trunk state.
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
@@ -278,6 +280,41 @@ TEST_P(Executors, AnswerTheSameWhereAJobGoesFromLaneToLane) {
   for (const auto& backend : backends()) {
     EXPECT_EQ(scores_of(*backend, package, image), scores_of(*backend, package, image, ~ExitMask{0}, 2))
         << backend->name();
+  }
+}
+
+// As in a worker: a lane's thread runs jobs while another one makes models ready.
+TEST_P(Executors, AnswerTheSameWhileLanesAreMade) {
+  const Package package = network_->lower(normalisation_).value();
+  const auto image = random_image(GetParam().input, 12);
+  for (const auto& backend : backends()) {
+    const Scores expected = scores_of(*backend, package, image);
+    const auto model = backend->load(package).value();
+    const auto answers = [&](LaneModel& lane, TrunkState& state) {
+      Scores out;
+      EXPECT_TRUE(lane.begin({ElementType::u8, image}, state));
+      for (std::size_t b = 0; b < expected.size(); ++b) {
+        EXPECT_TRUE(lane.run_trunk(static_cast<int>(b), state));
+        EXPECT_TRUE(lane.run_exit(static_cast<int>(b), state, out.emplace_back(10)));
+      }
+      return out;
+    };
+    const auto running = model->make_lane().value();
+    std::atomic<bool> made = false;
+    std::thread thread([&] {
+      backend->enter_lane(LaneKind::base);
+      const auto state = backend->make_state(model->state_bytes()).value();
+      do {
+        EXPECT_EQ(answers(*running, *state), expected) << backend->name();
+      } while (!made);
+    });
+    const auto state = backend->make_state(model->state_bytes()).value();
+    for (const LaneKind kind : {LaneKind::urgent, LaneKind::base, LaneKind::urgent}) {
+      const auto lane = model->make_lane({.kind = kind}).value();
+      EXPECT_EQ(answers(*lane, *state), expected) << backend->name();
+    }
+    made = true;
+    thread.join();
   }
 }
 

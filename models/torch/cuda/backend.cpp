@@ -1,5 +1,7 @@
 // CUDA lanes (models/cuda_backend.h): block programs through ATen, every trunk and every exit recorded as a
-// CUDA graph on its lane's stream.
+// CUDA graph. A lane's thread has a stream, the same for all models; graphs are recorded beside it, on a
+// stream that no lane uses, and own all memory that they write, but for the job's state. So a model can be
+// made ready while the lane that will run it runs others.
 //
 // Graphs know fixed places only, and a job's state must be able to move between lanes: so a lane has
 // registers of its own, into which a block's graph is preceded by a copy of the job's state, and out of which
@@ -8,11 +10,15 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <ATen/Context.h>
+#include <ATen/cuda/CUDAContextLight.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -101,16 +107,60 @@ struct Loaded {
   }
 };
 
+// Made for the life of the process: threads, libraries' handles and LibTorch's allocator remember theirs. The
+// streams of LibTorch's pool are dealt again and again.
+cuda::CUDAStream make_stream(LaneKind kind, torch::Device device) {
+  const cuda::CUDAGuard on(device);
+  const auto [least, greatest] = cuda::CUDAStream::priority_range();
+  cudaStream_t stream = nullptr;
+  C10_CUDA_CHECK(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking,
+                                              kind == LaneKind::urgent ? greatest : least));
+  return cuda::getStreamFromExternal(stream, device.index());
+}
+
+// LibTorch keeps memory for cuBLAS to work in, for each stream, and graphs go on using what they were
+// recorded with. Those of two lanes must not share it: forgotten before a lane's graphs are recorded it comes
+// to lie in their own memory, and forgotten behind them it stays theirs alone.
+void forget_workspaces(const cuda::CUDAStream& stream) {
+  for (auto* const kept :
+       {&at::cuda::cublas_handle_stream_to_workspace(), &at::cuda::cublaslt_handle_stream_to_workspace()}) {
+    const std::lock_guard lock(kept->mutex);
+    std::erase_if(kept->map, [&](const auto& entry) {
+      return std::get<1>(entry.first) == static_cast<void*>(stream.stream());
+    });
+  }
+}
+
+// Where lanes' graphs are recorded, one lane's at a time. Their kernels may keep the priority of the stream
+// that they were recorded on, hence one for each kind of lane.
+class Recorder {
+ public:
+  explicit Recorder(torch::Device device)
+      : base_(make_stream(LaneKind::base, device)), urgent_(make_stream(LaneKind::urgent, device)) {}
+
+  // While it lives the calling thread's work goes to the stream for such lanes.
+  class Session {
+   public:
+    Session(Recorder& recorder, LaneKind kind)
+        : alone_(recorder.mutex_), on_(kind == LaneKind::urgent ? recorder.urgent_ : recorder.base_) {}
+
+   private:
+    const std::lock_guard<std::mutex> alone_;
+    const cuda::CUDAStreamGuard on_;
+  };
+
+ private:
+  const cuda::CUDAStream base_, urgent_;
+  std::mutex mutex_;
+};
+
 // Graphs have fixed sizes: there is one of each part for batches of 1, 2, 4, … jobs, and fewer jobs than that
 // leave rows of the lane's registers unused.
 class CudaLane final : public LaneModel {
  public:
-  CudaLane(std::shared_ptr<const Loaded> loaded, const LaneOptions& options)
-      : loaded_(std::move(loaded)),
-        stream_(cuda::getStreamFromPool(/*isHighPriority=*/options.kind == LaneKind::urgent,
-                                        loaded_->device.index())),
-        in_flight_(static_cast<std::size_t>(options.in_flight)) {
-    const cuda::CUDAStreamGuard on(stream_);
+  CudaLane(std::shared_ptr<const Loaded> loaded, const LaneOptions& options, Recorder& recorder)
+      : loaded_(std::move(loaded)), in_flight_(static_cast<std::size_t>(options.in_flight)) {
+    const Recorder::Session recording(recorder, options.kind);
     while (rows_ < options.largest_batch) rows_ *= 2;
     const auto on_device = torch::TensorOptions(torch::kUInt8).device(loaded_->device);
     registers_ = torch::zeros({rows_ * static_cast<std::int64_t>(loaded_->layout.bytes())}, on_device);
@@ -127,6 +177,7 @@ class CudaLane final : public LaneModel {
         graphs.exits.push_back(record([&] { compute_exit(b, rows); }));
       }
     }
+    forget_workspaces(stream());
   }
 
   Result<void> begin(const InputView& input, TrunkState& state) override {
@@ -134,8 +185,7 @@ class CudaLane final : public LaneModel {
       if (staged_ == rows_) wait();
       float* const staged = input_.mutable_data_ptr<float>() + staged_ * program().input().elements();
       if (auto ok = normalise_input(input, loaded_->info, Layout::chw, staged); !ok) return ok;
-      copy(in_state(0, state), reinterpret_cast<const std::byte*>(staged), loaded_->layout.size(0),
-           cudaMemcpyHostToDevice);
+      copy(in_state(0, state), staged, loaded_->layout.size(0), cudaMemcpyHostToDevice);
       ++staged_;
       return {};
     });
@@ -171,7 +221,7 @@ class CudaLane final : public LaneModel {
       if (any_wanted(scores)) enqueue_exit(block, states.size());
       InFlight& its = place_of(block);
       its.wanted.assign(scores.begin(), scores.end());
-      its.done.record(stream_);
+      its.done.record(stream());
       if (count_++ == 0) oldest_ = block;
     });
   }
@@ -200,6 +250,8 @@ class CudaLane final : public LaneModel {
   };
 
   const Program& program() const { return loaded_->info.program; }
+  // That of the thread whose turn it is.
+  cuda::CUDAStream stream() const { return cuda::getCurrentCUDAStream(loaded_->device.index()); }
   const Graphs& graphs_for(std::size_t jobs) const {
     return graphs_[static_cast<std::size_t>(std::bit_width(jobs - 1))];
   }
@@ -210,7 +262,6 @@ class CudaLane final : public LaneModel {
   // From the jobs' states through the lane's registers into the states.
   void enqueue_trunk(int block, std::span<TrunkState* const> states) {
     EINET_CHECK(std::ssize(states) <= rows_, "a batch has at most as many jobs as the lane was made for");
-    const cuda::CUDAStreamGuard on(stream_);
     for (std::size_t row = 0; row < states.size(); ++row) {
       const auto load = [&](Register r) {
         copy(place(r, row), in_state(r, *states[row]), loaded_->layout.size(r), cudaMemcpyDeviceToDevice);
@@ -231,7 +282,6 @@ class CudaLane final : public LaneModel {
 
   // Behind its trunk, out of the lane's registers into its place.
   void enqueue_exit(int block, std::size_t jobs) {
-    const cuda::CUDAStreamGuard on(stream_);
     graphs_for(jobs).exits[static_cast<std::size_t>(block)]->replay();
   }
 
@@ -256,11 +306,12 @@ class CudaLane final : public LaneModel {
         }
       }
     }
-    stream_.synchronize();
+    stream().synchronize();
+    forget_workspaces(stream());
     cuda::CUDACachingAllocator::emptyCache();
   }
 
-  // Other lanes go on meanwhile, hence the mode. A lane's graphs run one after the other: they share memory.
+  // Lanes go on meanwhile, hence the mode. A lane's graphs run one after the other: they share memory.
   template <class F>
   Graph record(F&& work) {
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
@@ -293,11 +344,12 @@ class CudaLane final : public LaneModel {
     const torch::Tensor known = values[static_cast<std::size_t>(logits)];
     const torch::Tensor in = (known.defined() ? known : view(logits, rows)).contiguous();
     C10_CUDA_CHECK(enqueue_answer(in.const_data_ptr<float>(), rows, program().classes(),
-                                  place_of(block).answers.mutable_data_ptr<float>(), stream_.stream()));
+                                  place_of(block).answers.mutable_data_ptr<float>(), stream()));
 #else
     const auto values = compute(exit, rows);
-    const torch::Tensor& answer = values[static_cast<std::size_t>(program().answer(block))];
-    place_of(block).answers.narrow(0, 0, rows).copy_(answer, /*non_blocking=*/true);
+    const torch::Tensor answer = values[static_cast<std::size_t>(program().answer(block))].contiguous();
+    copy(place_of(block).answers.mutable_data_ptr(), answer.const_data_ptr(), answer.nbytes(),
+         cudaMemcpyDeviceToHost);
 #endif
   }
 
@@ -332,20 +384,19 @@ class CudaLane final : public LaneModel {
                             torch::TensorOptions(torch::kFloat32).device(loaded_->device));
   }
 
-  void copy(std::byte* to, const std::byte* from, std::size_t bytes, cudaMemcpyKind kind) const {
-    C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, stream_.stream()));
+  void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
+    C10_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, stream()));
   }
 
   // Sleeps until the device has done what was enqueued.
   void wait() {
     at::cuda::CUDAEvent& done = in_flight_.front().done;
-    done.record(stream_);
+    done.record(stream());
     done.synchronize();
     staged_ = 0;
   }
 
   std::shared_ptr<const Loaded> loaded_;
-  cuda::CUDAStream stream_;
   std::vector<InFlight> in_flight_;  // at most so many; by place_of
   int count_ = 0;                    // of blocks in flight,
   int oldest_ = 0;                   // and which one they begin with
@@ -357,8 +408,7 @@ class CudaLane final : public LaneModel {
   std::vector<Graphs> graphs_;  // for 1, 2, 4, … rows
 };
 
-// Copies beside the lanes' work, on a stream of its own: neither one of LibTorch's pool, which deals the
-// lanes' out again, nor the default one, on which all others wait. Any thread.
+// Copies beside the lanes' work, on a stream of its own. Any thread.
 class StateCopies {
  public:
   explicit StateCopies(torch::Device device) : device_(device) {
@@ -387,15 +437,18 @@ class StateCopies {
 
 class CudaModel final : public LoadedModel {
  public:
-  CudaModel(Package package, torch::Device device)
-      : loaded_(std::make_shared<const Loaded>(std::move(package), device)), copies_(device) {}
+  CudaModel(Package package, torch::Device device, Recorder& recorder)
+      : loaded_(std::make_shared<const Loaded>(std::move(package), device)),
+        copies_(device),
+        recorder_(recorder) {}
 
   const PackageInfo& info() const override { return loaded_->info; }
   ByteCount state_bytes() const override { return ByteCount{loaded_->layout.bytes()}; }
   Result<std::unique_ptr<LaneModel>> make_lane(const LaneOptions& options) const override {
     std::unique_ptr<LaneModel> lane;
-    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_, options); }); !ok)
+    if (auto ok = guarded([&] { lane = std::make_unique<CudaLane>(loaded_, options, recorder_); }); !ok) {
       return ok.error();
+    }
     return lane;
   }
   Result<void> save_state(int next_block, TrunkState& state, std::span<std::byte> to) const override {
@@ -422,11 +475,15 @@ class CudaModel final : public LoadedModel {
 
   std::shared_ptr<const Loaded> loaded_;
   const StateCopies copies_;
+  Recorder& recorder_;
 };
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int index) : device_(torch::kCUDA, static_cast<c10::DeviceIndex>(index)) {
+  explicit CudaBackend(int index)
+      : device_(torch::kCUDA, static_cast<c10::DeviceIndex>(index)),
+        beside_lanes_(make_stream(LaneKind::base, device_)),
+        recorder_(device_) {
     // The programs are fp32: results must agree with those of other executors.
     at::globalContext().setAllowTF32CuDNN(false);
     at::globalContext().setAllowTF32CuBLAS(false);
@@ -441,15 +498,16 @@ class CudaBackend final : public Backend {
     if (cudaGetDeviceProperties(&properties, device_.index()) != cudaSuccess) return "unknown GPU";
     return properties.name;
   }
-  void enter_lane() override {
+  void enter_lane(std::optional<LaneKind> lane) override {
     torch::set_num_threads(1);
     cuda::set_device(device_.index());
+    cuda::setCurrentCUDAStream(lane ? make_stream(*lane, device_) : beside_lanes_);
   }
   Result<std::unique_ptr<LoadedModel>> load(Package package) override {
     std::unique_ptr<LoadedModel> model;
-    if (auto ok = guarded([&] { model = std::make_unique<CudaModel>(std::move(package), device_); }); !ok) {
-      return ok.error();
-    }
+    const auto ok =
+        guarded([&] { model = std::make_unique<CudaModel>(std::move(package), device_, recorder_); });
+    if (!ok) return ok.error();
     return model;
   }
   Result<std::unique_ptr<TrunkState>> make_state(ByteCount size) override {
@@ -468,7 +526,9 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  torch::Device device_;
+  const torch::Device device_;
+  const cuda::CUDAStream beside_lanes_;  // of all threads that are no lanes
+  Recorder recorder_;
 };
 
 }  // namespace
