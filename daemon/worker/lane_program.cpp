@@ -64,17 +64,18 @@ boost::system::result<void, GrantRefusal> WorkerLane::prepare(Member& member) {
 }
 
 Duration WorkerLane::lane_time() const {
-  const Duration now = backend_.lane_time();
+  const auto clock = [&] { return backend_.lane_time(); };
   const bool stands_still = backend_.is_gpu() && place_.kind() == LaneKind::base;
-  return stands_still ? now - urgent_.until(now) : now;
+  return stands_still ? urgent_.without(clock) : clock();
 }
 
 template <class F>
 Result<void> WorkerLane::run(F&& part) {
   if (!backend_.is_gpu() || place_.kind() == LaneKind::base) return part();
-  urgent_.begin(backend_.lane_time());
+  const auto clock = [&] { return backend_.lane_time(); };
+  urgent_.begin(clock);
   auto result = part();
-  urgent_.end(backend_.lane_time());
+  urgent_.end(clock);
   return result;
 }
 

@@ -1,5 +1,6 @@
 // Urgent lanes and ranks, on a real einet-worker: what takes a core from whom, and whose processor time that
 // is. Where this process may not take a real-time rank, the worker must say so instead.
+#include <atomic>
 #include <csignal>
 #include <sched.h>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "config/daemon_config.h"
 #include "config/ranks.h"
+#include "daemon/worker/urgent_time.h"
 #include "temporary_folder.h"
 #include "worker_harness.h"
 
@@ -16,6 +18,68 @@ namespace einet::lane {
 namespace {
 
 using std::chrono::milliseconds;
+
+// Always shows the same.
+auto at(std::int64_t ns) {
+  return [ns] { return Duration{ns}; };
+}
+
+TEST(UrgentTime, IsNotThatOfTheLaneBeside) {
+  UrgentTime urgent;
+  EXPECT_EQ(urgent.without(at(20)), Duration{20});
+  urgent.begin(at(30));
+  EXPECT_EQ(urgent.without(at(40)), Duration{30});
+  urgent.end(at(50));
+  EXPECT_EQ(urgent.without(at(60)), Duration{40});
+  urgent.begin(at(70));
+  urgent.end(at(75));
+  EXPECT_EQ(urgent.without(at(80)), Duration{55});
+}
+
+// One who looks while a part ends sees it ended.
+TEST(UrgentTime, IsNotSeenInTheMiddleOfAChange) {
+  UrgentTime urgent;
+  urgent.begin(at(50));
+  std::atomic<bool> looked = false;
+  Duration seen{};
+  std::thread reader;
+  urgent.end([&] {
+    reader = std::thread([&] {
+      seen = urgent.without([&] {
+        looked = true;
+        return Duration{100};
+      });
+    });
+    while (!looked) std::this_thread::yield();
+    return Duration{80};
+  });
+  reader.join();
+  EXPECT_EQ(seen, Duration{70});
+}
+
+// Counted twice, a part that ends would set it back.
+TEST(UrgentTime, NeverSetsTheLaneBesideBack) {
+  constexpr int kParts = 100'000;
+  std::atomic<std::int64_t> ticks = 0;
+  const auto clock = [&] { return Duration{++ticks}; };
+  UrgentTime urgent;
+  std::atomic<bool> done = false;
+  std::thread lane([&] {
+    for (int part = 0; part < kParts; ++part) {
+      urgent.begin(clock);
+      urgent.end(clock);
+    }
+    done = true;
+  });
+  int back = 0;
+  for (Duration last{}; !done;) {
+    const Duration now = urgent.without(clock);
+    if (now < last) ++back;
+    last = now;
+  }
+  lane.join();
+  EXPECT_EQ(back, 0);
+}
 
 constexpr ModelId kSlow{0}, kQuick{1};
 constexpr int kBase = 0, kUrgent = 1;  // lanes
