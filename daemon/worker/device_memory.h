@@ -3,11 +3,19 @@
 #pragma once
 
 #include <atomic>
+#include <string>
+
+#include <boost/system/result.hpp>
 
 #include "config/bytes.h"
-#include "config/result.h"
 
 namespace einet {
+
+// Why memory is not taken.
+struct LackOfMemory {
+  std::string message;
+  ByteCount lacks;  // so much would have to be given back first; at least one byte
+};
 
 // Any thread; nobody waits.
 class DeviceMemory {
@@ -16,18 +24,13 @@ class DeviceMemory {
   explicit DeviceMemory(ByteCount limit) : limit_(limit) {}
 
   // Error: what is left of the limit is less; nothing is taken.
-  Result<void> take(ByteCount);
-  // How much more would have to be given back before so much can be taken.
-  ByteCount lacks(ByteCount) const;
+  boost::system::result<void, LackOfMemory> take(ByteCount);
   // Precondition: taken.
   void give_back(ByteCount n) { taken_ -= n.value; }
 
  private:
-  // Of the limit, when so much is taken.
-  std::uint64_t left(std::uint64_t taken) const { return taken < limit_.value ? limit_.value - taken : 0; }
-
   const ByteCount limit_;
-  std::atomic<std::uint64_t> taken_ = 0;
+  std::atomic<std::uint64_t> taken_ = 0;  // never more than the limit, if there is one
 };
 
 }  // namespace einet

@@ -84,8 +84,8 @@ boost::system::result<lane::ModelDescription, LoadRefusal> ModelTable::load(
   auto package = read_package(path);
   if (!package) return LoadRefusal{package.error().message};
   const ByteCount weights = size_of(package->weights);
-  if (auto ok = memory_.take(weights); !ok) {
-    return LoadRefusal{within("its weights", ok.error()).message, memory_.lacks(weights)};
+  if (const auto ok = memory_.take(weights); !ok) {
+    return LoadRefusal{"its weights: " + ok.error().message, ok.error().lacks};
   }
   auto description = load(id, std::move(*package), weights);
   if (description) return std::move(*description);

@@ -58,7 +58,7 @@ Result<void> SlotTable::make_state(Slot& slot, ByteCount size) {
     memory_.give_back(slot.state->size());
     slot.state.reset();
   }
-  if (auto ok = memory_.take(size); !ok) return ok;
+  if (const auto ok = memory_.take(size); !ok) return out_of_memory(ok.error().message);
   auto state = backend_.make_state(size);
   if (state) {
     slot.state = std::move(*state);

@@ -2,6 +2,7 @@
 // lane channel. Most packages run on the synthetic backend; one runs on each backend that was built.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -13,11 +14,13 @@
 #include <spawn.h>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "daemon/worker/device_memory.h"
 #include "daemon/worker/model_table.h"
 #include "daemon/worker/slot_table.h"
 #include "ipc/lane/control.h"
@@ -391,6 +394,36 @@ TEST_F(WorkerTest, SaysWhyThereIsNoGpu) {
   EXPECT_NE(worker.receive<LogLine>().text.find("cannot start: no CUDA device can be used here ("),
             std::string::npos);
   EXPECT_EQ(worker.wait(), 1);
+}
+
+TEST(DeviceMemory, SaysHowMuchIsLackingWhenItWasAskedFor) {
+  DeviceMemory memory(ByteCount{100});
+  ASSERT_TRUE(memory.take(ByteCount{60}).has_value());
+  EXPECT_EQ(memory.take(ByteCount{50}).error().lacks, ByteCount{10});
+  EXPECT_EQ(memory.take(ByteCount{41}).error().lacks, ByteCount{1});
+  EXPECT_TRUE(memory.take(ByteCount{40}).has_value());
+  memory.give_back(ByteCount{100});
+  EXPECT_TRUE(memory.take(ByteCount{100}).has_value());
+}
+
+// Only one of them can have its part, and gives it back again and again while the other one asks.
+TEST(DeviceMemory, SaysWhatIsLackingWhileOthersGiveBack) {
+  DeviceMemory memory(ByteCount{100});
+  std::atomic<int> wrong = 0;
+  const auto take_and_give_back = [&] {
+    for (int i = 0; i < 100'000; ++i) {
+      const auto taken = memory.take(ByteCount{60});
+      if (taken) {
+        memory.give_back(ByteCount{60});
+      } else if (taken.error().lacks != ByteCount{20}) {
+        ++wrong;
+      }
+    }
+  };
+  std::thread other(take_and_give_back);
+  take_and_give_back();
+  other.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 // A device whose memory ends.
