@@ -61,11 +61,15 @@ Loss& loss() {
   return loss;
 }
 
-// By LibTorch's allocator or by CUDA itself.
-bool is_out_of_memory(const c10::Error& e) {
-  if (dynamic_cast<const c10::OutOfMemoryError*>(&e) != nullptr) return true;
-  const auto* const by_cuda = dynamic_cast<const c10::AcceleratorError*>(&e);
-  return by_cuda != nullptr && by_cuda->get_error_code() == cudaErrorMemoryAllocation;
+// After an error. Asks this thread's stream alone: nobody may wait for the device while a thread records.
+bool is_lost(const c10::Error& e) {
+  if (dynamic_cast<const BrokenRecording*>(&e) != nullptr) return true;
+  try {
+    cuda::getCurrentCUDAStream().synchronize();
+    return false;
+  } catch (const c10::Error&) {
+    return true;
+  }
 }
 
 // LibTorch reports its errors as exceptions.
@@ -83,7 +87,7 @@ Result<void> guarded(F&& body) {
     if (is_out_of_memory(e)) {
       return out_of_memory(std::string("out of device memory: ") + e.what_without_backtrace());
     }
-    if (cudaDeviceSynchronize() != cudaSuccess) {
+    if (is_lost(e)) {
       const std::lock_guard lock(loss().mutex);
       if (loss().why.empty()) loss().why = e.what_without_backtrace();
     }
