@@ -77,18 +77,8 @@ class AtenLane final : public LaneModel {
   }
 
   // The registers that these operations wrote; the others stay undefined.
-  std::vector<torch::Tensor> run(const std::vector<Operation>& operations, TrunkState& state) const {
-    std::vector<torch::Tensor> registers(static_cast<std::size_t>(program().register_count()));
-    for (const Operation& operation : operations) {
-      std::vector<torch::Tensor> inputs;
-      for (const Register r : operation.inputs) {
-        const torch::Tensor& value = registers[static_cast<std::size_t>(r)];
-        inputs.push_back(value.defined() ? value : in_state(r, state));
-      }
-      registers[static_cast<std::size_t>(operation.output)] =
-          evaluate(operation.action, inputs, loaded_->tensors);
-    }
-    return registers;
+  std::vector<torch::Tensor> run(std::span<const Operation> operations, TrunkState& state) const {
+    return evaluate(program(), operations, loaded_->tensors, [&](Register r) { return in_state(r, state); });
   }
 
   std::shared_ptr<const Loaded> loaded_;

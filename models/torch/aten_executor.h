@@ -1,6 +1,5 @@
 // Runs block programs through ATen, operation by operation: the reference that other executors are compared
-// with, and what CUDA lanes will capture. Clear rather than fast: unlike the oneDNN lanes it allocates while
-// it runs.
+// with. Clear rather than fast: unlike the oneDNN lanes it allocates while it runs.
 #pragma once
 
 #include <memory>

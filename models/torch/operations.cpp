@@ -49,8 +49,23 @@ struct Apply {
 }  // namespace
 
 torch::Tensor evaluate(const Action& action, const std::vector<torch::Tensor>& inputs,
-                    const NamedTensors& tensors) {
+                       const NamedTensors& tensors) {
   return std::visit(Apply{inputs, tensors}, action);
+}
+
+std::vector<torch::Tensor> evaluate(const Program& program, std::span<const Operation> operations,
+                                    const NamedTensors& tensors,
+                                    const std::function<torch::Tensor(Register)>& before) {
+  std::vector<torch::Tensor> registers(static_cast<std::size_t>(program.register_count()));
+  for (const Operation& operation : operations) {
+    std::vector<torch::Tensor> inputs;
+    for (const Register r : operation.inputs) {
+      const torch::Tensor& value = registers[static_cast<std::size_t>(r)];
+      inputs.push_back(value.defined() ? value : before(r));
+    }
+    registers[static_cast<std::size_t>(operation.output)] = evaluate(operation.action, inputs, tensors);
+  }
+  return registers;
 }
 
 }  // namespace einet

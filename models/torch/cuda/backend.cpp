@@ -359,17 +359,7 @@ class CudaLane final : public LaneModel {
 
   // The registers that these operations wrote; the others stay undefined.
   std::vector<torch::Tensor> compute(std::span<const Operation> operations, int rows) const {
-    std::vector<torch::Tensor> values(static_cast<std::size_t>(program().register_count()));
-    for (const Operation& operation : operations) {
-      std::vector<torch::Tensor> inputs;
-      for (const Register r : operation.inputs) {
-        const torch::Tensor& value = values[static_cast<std::size_t>(r)];
-        inputs.push_back(value.defined() ? value : view(r, rows));
-      }
-      values[static_cast<std::size_t>(operation.output)] =
-          evaluate(operation.action, inputs, loaded_->tensors);
-    }
-    return values;
+    return evaluate(program(), operations, loaded_->tensors, [&](Register r) { return view(r, rows); });
   }
 
   // A register's rows lie one behind the other.
