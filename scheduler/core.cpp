@@ -585,16 +585,24 @@ ExitMask Core::Impl::plan(const JobRecord& job, DeviceId device, TimePoint start
                        searches ? time_ahead(job, device, start) : Duration{});
 }
 
-// What is in flight is decided; what follows it is planned.
+// What is in flight is decided, and its answer counted on; what follows it is planned.
 void Core::Impl::replan_behind(JobRecord& job, const HeldGrant& runs, DeviceId device, TimePoint start) {
   const int next = job.next_block;
+  const Outlook outlook = job.outlook;
+  const int best = job.best.exit;
   job.plan = exits_in_time(job, device, start, runs.committed_exits, runs.committed);
+  if (job.has_exits() && deepest(job.plan) > best) {
+    job.best.exit = deepest(job.plan);
+    job.outlook.count_on(job.best.exit);
+  }
   for (int block = next; block <= runs.committed; ++block) {
     start += block_time(job, device, block, runs.committed_exits);
   }
   job.next_block = runs.committed + 1;
   if (job.next_block < job.blocks()) job.plan |= plan(job, device, start);
   job.next_block = next;
+  job.outlook = outlook;
+  job.best.exit = best;
 }
 
 Duration Core::Impl::time_before_others(const JobRecord& job, DeviceId device) const {

@@ -19,6 +19,9 @@ class Outlook {
   // answers are worth on average; so are those to come.
   void take(const ExitAnswer&, const ModelTimes&);
 
+  // An exit behind all executed ones is as good as executed: what it is expected to be worth is held.
+  void count_on(int exit) { held_ = worth_[static_cast<std::size_t>(exit)]; }
+
   // Expected accuracy of the answer that is held; 0: none is.
   double held() const { return held_; }
   // Of the answer that is held once `exit`, deeper than all executed ones, is executed.

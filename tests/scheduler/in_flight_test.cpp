@@ -71,6 +71,19 @@ TEST(InFlight, WhatIsEnqueuedIsNotPlannedAnew) {
       << "exit 3 would be late, and those of blocks 2 and 3 are decided";
 }
 
+TEST(InFlight, WhatFollowsIsPlannedBehindTheAnswerThatIsOnItsWay) {
+  Script s(Policy::fixed_priority);
+  auto times = std::make_shared<ModelTimes>(*in_flight(5, 10, 2, {0.3, 0.8, 0.79, 0.75, 0.9}));
+  for (BlockTime& block : times->on_device[0]) block.worst_trunk = Duration{40};  // it may be stopped early
+  ASSERT_TRUE(s.core.submit(Script::spec(1, times, at(60)), at(0)));
+  s.decide(at(0));
+  EXPECT_EQ(s.exits, 0b10011u);
+  ASSERT_TRUE(s.block(0, 1, 0, at(10), ExitAnswer{.exit = 0, .confidence = 0.5F}));
+  s.decide(at(10));
+  EXPECT_EQ(s.core.job(JobId{1})->plan, 0b10010u) << "exit 3 beats exit 0, but not exit 1";
+  EXPECT_EQ(s.core.job(JobId{1})->best.exit, 0);
+}
+
 TEST(InFlight, AdmissionCountsTheLongestStretch) {
   ModelTimes times = *model(4, 0);
   const int worst[] = {10, 30, 20, 5};
