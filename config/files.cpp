@@ -45,7 +45,54 @@ Result<std::size_t> size_of(const std::filesystem::path& path, const File& file,
 // O_NONBLOCK: opening a FIFO that nobody writes must not hang.
 constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
 
+// Whether all of it was written; if not, errno says why.
+bool write_all(const File& file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(file.fd(), bytes.data(), bytes.size());
+    if (n < 0 && errno != EINTR) return false;
+    if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+Result<void> write_through(const std::filesystem::path& path, std::string_view bytes) {
+  const File file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.fd() < 0) return failed(path, "cannot open");
+  if (!write_all(file, bytes)) return failed(path, "cannot write");
+  return {};
+}
+
+// Writes a file that nobody knows yet; it is gone again if that fails.
+Result<void> write_anew(const std::filesystem::path& path, std::string_view bytes) {
+  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (file.fd() < 0) return failed(path, "cannot create");
+  if (write_all(file, bytes) && ::fsync(file.fd()) == 0) return {};
+  const Error e = failed(path, "cannot write");
+  ::unlink(path.c_str());
+  return e;
+}
+
+// What a link leads to, link by link, even if nothing is there; any other path is itself.
+Result<std::filesystem::path> behind_links(std::filesystem::path path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  std::error_code ignored;
+  for (int links = 0; std::filesystem::is_symlink(path, ignored); ++links) {
+    if (links == kMostLinks) return error(path.string() + ": is a link in a circle of links");
+    path = path.parent_path() / std::filesystem::read_symlink(path, ignored);
+  }
+  return path;
+}
+
+std::filesystem::path temporary_of(const std::filesystem::path& target) {
+  return target.string() + ".tmp." + std::to_string(::getpid());
+}
+
 }  // namespace
+
+bool is_special(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_other(path, ignored);
+}
 
 Result<std::string> read_file(const std::filesystem::path& path, ByteCount limit) {
   const File file(::open(path.c_str(), kReadOnly));
@@ -79,29 +126,28 @@ MappedFile::~MappedFile() {
 }
 
 Result<void> write_file(const std::filesystem::path& path, std::string_view bytes) {
-  const std::filesystem::path temporary = path.string() + ".tmp." + std::to_string(::getpid());
-  {
-    const File file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.fd() < 0) return failed(temporary, "cannot create");
-    std::size_t done = 0;
-    bool written = true;
-    while (written && done < bytes.size()) {
-      const ssize_t n = ::write(file.fd(), bytes.data() + done, bytes.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) written = false;
-      if (n > 0) done += static_cast<std::size_t>(n);
-    }
-    if (!written || ::fsync(file.fd()) != 0) {
-      const Error e = failed(temporary, "cannot write");
-      ::unlink(temporary.c_str());
-      return e;
-    }
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const Error e = failed(path, "cannot rename into place");
+  if (is_special(path)) return write_through(path, bytes);
+  const auto target = behind_links(path);
+  if (!target) return target.error();
+  const std::filesystem::path temporary = temporary_of(*target);
+  if (auto ok = write_anew(temporary, bytes); !ok) return ok;
+  if (::rename(temporary.c_str(), target->c_str()) != 0) {
+    const Error e = failed(*target, "cannot rename into place");
     ::unlink(temporary.c_str());
     return e;
   }
+  return {};
+}
+
+Result<void> check_can_write(const std::filesystem::path& path) {
+  if (is_special(path)) return {};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return error(path.string() + ": is a directory");
+  const auto target = behind_links(path);
+  if (!target) return target.error();
+  const std::filesystem::path temporary = temporary_of(*target);
+  if (auto ok = write_anew(temporary, ""); !ok) return ok;
+  ::unlink(temporary.c_str());
   return {};
 }
 

@@ -37,8 +37,15 @@ class MappedFile {
   std::string_view bytes_;
 };
 
+// Whether `path` is there, links followed, and is neither a regular file nor a directory: a device, a FIFO.
+bool is_special(const std::filesystem::path& path);
+
 // Writes to a temporary file beside `path`, syncs and renames it, so that `path` is the old file or the new
-// one, never half of either. Error: names the path and the reason.
+// one, never half of either. A link stays, and what it leads to is written so. What is_special() is written
+// into as it is, never replaced; a FIFO's writer waits for a reader. Error: names the path and the reason.
 Result<void> write_file(const std::filesystem::path& path, std::string_view bytes);
+
+// Whether write_file could begin, for those who have long work to do first. Error: as write_file.
+Result<void> check_can_write(const std::filesystem::path& path);
 
 }  // namespace einet

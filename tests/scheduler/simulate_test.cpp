@@ -1,12 +1,15 @@
 // `einet simulate` from the outside: the set file, its errors, and the two CSV files.
 #include "tools/einet/simulate.h"
 
+#include <fcntl.h>
 #include <sstream>
+#include <sys/stat.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "config/files.h"
+#include "config/unique_fd.h"
 #include "scheduler/simulation/simulate.h"
 #include "temporary_folder.h"
 
@@ -230,6 +233,37 @@ TEST(Simulate, LeavesNoFileAndOneLineForABadSet) {
   std::filesystem::create_directory(folder.path() / "folder");
   EXPECT_EQ(run_simulate({folder.path() / "good.toml", folder.path() / "folder"}, words, words), 2);
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "folder.jobs"));
+}
+
+TEST(Simulate, WritesOnlyTheBlocksIntoAFifo) {
+  const test::TemporaryFolder folder;
+  ASSERT_TRUE(write_file(folder.path() / "set.toml", kSet));
+  const std::filesystem::path fifo = folder.path() / "out.csv";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const UniqueFd reader(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::ostringstream words;
+  EXPECT_EQ(run_simulate({folder.path() / "set.toml", fifo}, words, words), 0);
+  EXPECT_EQ(words.str(), "einet: " + fifo.string() +
+                             " is no regular file: it gets the blocks, and the jobs are not written\n");
+  std::string text(10'000, '\0');
+  const ssize_t n = ::read(reader.get(), text.data(), text.size());
+  ASSERT_GT(n, 0);
+  text.resize(static_cast<std::size_t>(n));
+  EXPECT_EQ(text, blocks_of(kSet));
+  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
+  EXPECT_FALSE(std::filesystem::exists(fifo.string() + ".jobs"));
+}
+
+TEST(Simulate, LeavesAFifoInTheJobsPlaceAlone) {
+  const test::TemporaryFolder folder;
+  ASSERT_TRUE(write_file(folder.path() / "set.toml", kSet));
+  const std::filesystem::path jobs = folder.path() / "folder.jobs";
+  ASSERT_EQ(::mkfifo(jobs.c_str(), 0600), 0);
+  const UniqueFd reader(::open(jobs.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::filesystem::create_directory(folder.path() / "folder");  // cannot become a file
+  std::ostringstream words;
+  EXPECT_EQ(run_simulate({folder.path() / "set.toml", folder.path() / "folder"}, words, words), 2);
+  EXPECT_TRUE(std::filesystem::is_fifo(jobs));
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <ostream>
 #include <tuple>
 
-#include "config/files.h"
 #include "config/text.h"
+#include "tools/einet/csv.h"
 #include "tools/einet/json.h"
 #include "tools/einet/recording.h"
 #include "tools/einet/table.h"
@@ -307,7 +307,7 @@ std::string jobs_csv(const Recording& recording, const ReplayedRecording& replay
   return text;
 }
 
-Result<void> run(const ReplayArguments& arguments, std::ostream& out) {
+Result<void> run(const ReplayArguments& arguments, std::ostream& out, std::ostream& words) {
   std::ifstream file(arguments.recording, std::ios::binary);
   if (!file || std::filesystem::is_directory(arguments.recording))
     return error(escape(arguments.recording.string()) + ": cannot be read");
@@ -317,9 +317,9 @@ Result<void> run(const ReplayArguments& arguments, std::ostream& out) {
   if (arguments.policy) recording.options.policy = *arguments.policy;
   const ReplayedRecording replayed = replay(recording);
   if (!arguments.csv.empty()) {
-    const std::filesystem::path jobs = arguments.csv.string() + ".jobs";
-    if (auto ok = write_file(jobs, jobs_csv(recording, replayed)); !ok) return ok.error();
-    if (auto ok = write_file(arguments.csv, blocks_csv(recording, replayed)); !ok) return ok.error();
+    const auto ok =
+        write_csv(arguments.csv, blocks_csv(recording, replayed), jobs_csv(recording, replayed), words);
+    if (!ok) return ok.error();
   }
   const Comparison comparison = compare(recording, replayed);
   if (arguments.output == ReplayArguments::Output::json) {
@@ -333,7 +333,7 @@ Result<void> run(const ReplayArguments& arguments, std::ostream& out) {
 }  // namespace
 
 int run_replay(const ReplayArguments& arguments, std::ostream& out, std::ostream& words) {
-  const Result<void> done = run(arguments, out);
+  const Result<void> done = run(arguments, out, words);
   if (done) return 0;
   words << "einet: " << printable(done.error().message) << '\n';
   return 2;

@@ -13,7 +13,7 @@ namespace einet {
 
 struct ReplayArguments {
   std::filesystem::path recording;
-  std::filesystem::path csv;     // OUT.csv, and OUT.csv.jobs; empty: not written
+  std::filesystem::path csv;     // OUT.csv (csv.h); empty: not written
   std::optional<Policy> policy;  // instead of the recorded one
   enum class Output { table, json } output = Output::table;
 };

@@ -1,18 +1,18 @@
 #include "tools/einet/simulate.h"
 
 #include <ostream>
-#include <system_error>
 
 #include "config/files.h"
 #include "config/text.h"
 #include "scheduler/simulation/scenario.h"
 #include "scheduler/simulation/simulate.h"
+#include "tools/einet/csv.h"
 #include "tools/einet/worlds.h"
 
 namespace einet {
 namespace {
 
-Result<void> simulate_set(const SimulateArguments& arguments, std::string_view text) {
+Result<void> simulate_set(const SimulateArguments& arguments, std::string_view text, std::ostream& words) {
   if (arguments.csv.empty())
     return error(escape(arguments.set.string()) +
                  " is a task set: say with --csv OUT.csv where what ran is written");
@@ -21,14 +21,7 @@ Result<void> simulate_set(const SimulateArguments& arguments, std::string_view t
   const Result<SimulationResult> result = simulate(*set);
   if (!result) return within(arguments.set.string(), result.error());
 
-  const std::filesystem::path jobs = arguments.csv.string() + ".jobs";
-  if (const Result<void> ok = write_file(jobs, jobs_csv(*set, *result)); !ok) return ok.error();
-  if (const Result<void> ok = write_file(arguments.csv, blocks_csv(*set, *result)); !ok) {
-    std::error_code ignored;
-    std::filesystem::remove(jobs, ignored);
-    return ok.error();
-  }
-  return {};
+  return write_csv(arguments.csv, blocks_csv(*set, *result), jobs_csv(*set, *result), words);
 }
 
 }  // namespace
@@ -36,7 +29,7 @@ Result<void> simulate_set(const SimulateArguments& arguments, std::string_view t
 int run_simulate(const SimulateArguments& arguments, std::ostream& out, std::ostream& words) {
   const Result<std::string> text = read_file(arguments.set, kMaxSetBytes);
   if (text && is_scenario(*text)) return replay_scenario(arguments.set, *text, out, words);
-  const Result<void> done = text ? simulate_set(arguments, *text) : text.error();
+  const Result<void> done = text ? simulate_set(arguments, *text, words) : text.error();
   if (done) return 0;
   words << "einet: " << printable(done.error().message) << '\n';
   return 2;

@@ -10,7 +10,7 @@ namespace einet {
 
 struct SimulateArguments {
   std::filesystem::path set;  // SET.toml
-  std::filesystem::path csv;  // OUT.csv; the jobs go to OUT.csv.jobs; empty for a scenario
+  std::filesystem::path csv;  // OUT.csv (csv.h); empty for a scenario
 };
 
 // Returns the exit code: 0, also when jobs missed their deadlines; 2 for an invalid set or a file that cannot
