@@ -1,8 +1,10 @@
 #include "config/files.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,6 +151,17 @@ Result<void> check_can_write(const std::filesystem::path& path) {
   if (auto ok = write_anew(temporary, ""); !ok) return ok;
   ::unlink(temporary.c_str());
   return {};
+}
+
+Result<void> flush_stdout() {
+  const bool flushed = std::fflush(stdout) == 0;
+  const int code = flushed ? 0 : errno;
+  if (flushed && std::ferror(stdout) == 0) return {};
+  // Of what failed before, no code is left; but a pipe or socket still says that nobody reads it.
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  if (::poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0) return {};
+  return error(std::string("stdout: cannot write") + (flushed ? "" : ": ") +
+               (flushed ? "" : std::strerror(code)));
 }
 
 }  // namespace einet

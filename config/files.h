@@ -1,4 +1,5 @@
-// Reading, mapping and writing whole files. Reading is bounded; writing is all or nothing.
+// Reading, mapping and writing whole files. Reading is bounded; writing is all or nothing. And what a program
+// owes its stdout at its end.
 #pragma once
 
 #include <filesystem>
@@ -47,5 +48,9 @@ Result<void> write_file(const std::filesystem::path& path, std::string_view byte
 
 // Whether write_file could begin, for those who have long work to do first. Error: as write_file.
 Result<void> check_can_write(const std::filesystem::path& path);
+
+// For the end of main: writes what stdout, and so std::cout, still buffers. Error: some of all that the
+// program wrote there is lost; but not if only its reader has gone, as head does.
+Result<void> flush_stdout();
 
 }  // namespace einet

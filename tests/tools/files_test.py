@@ -1,10 +1,13 @@
-"""The examples of docs/files.md run as the document says, and the CSV files that it shows are what comes out.
+"""The examples of docs/files.md run as the document says, and the CSV files that it shows are what comes out. What
+einet prints is there, or its exit code says that it is not.
 
     files_test.py EINET"""
 
+import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +58,34 @@ class Tables(unittest.TestCase):
             run(pathlib.Path(folder), name, command, text)
             for file, rows in shown.items():
                 self.assertEqual((pathlib.Path(folder) / file).read_text(), rows)
+
+
+class Output(unittest.TestCase):
+    COMMANDS = ("--help", "--version", "evaluate --help", "plan problem.toml", "simulate --random 1")
+
+    def run_in_folder(self, command, out, **more):
+        with tempfile.TemporaryDirectory() as folder:
+            problem = next(text for name, _, text in EXAMPLE.findall(DOCUMENT) if name == "problem.toml")
+            (pathlib.Path(folder) / "problem.toml").write_text(problem)
+            return subprocess.run([EINET, *command.split()], cwd=folder, stdout=out, stderr=subprocess.PIPE, text=True,
+                                  timeout=60, **more)
+
+    def test_that_is_lost_is_a_failure(self):
+        for command in self.COMMANDS:
+            with self.subTest(command), open("/dev/full", "wb") as full:
+                done = self.run_in_folder(command, full)
+                self.assertEqual((done.returncode, done.stderr),
+                                 (7, "einet: stdout: cannot write: No space left on device\n"))
+
+    def test_that_nobody_reads_is_none(self):
+        for command in self.COMMANDS:
+            reader, writer = os.pipe()
+            os.close(reader)
+            with self.subTest(command), os.fdopen(writer, "wb") as pipe:
+                # Once as a shell starts it, once where a closed pipe kills nobody.
+                for signals, code in ((True, -signal.SIGPIPE), (False, 0)):
+                    done = self.run_in_folder(command, pipe, restore_signals=signals)
+                    self.assertEqual((done.returncode, done.stderr), (code, ""))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ inline constexpr std::string_view kExitCodesHelp =
   4  rejected: a job was not accepted
   5  deadline missed: a job reached its deadline without its mandatory answer
   6  cancelled
-  7  failed: a lane or model error, or the daemon refuses the request
+  7  failed: a lane or model error, the daemon refuses the request, or stdout cannot be
+     written
   With several inputs: the code of the first, in their order, that is not 0.)";
 
 }  // namespace einet::cli

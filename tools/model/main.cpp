@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "config/files.h"
 #include "models/profiles.h"
 #include "predictor.h"
 #include "tools/options/options.h"
@@ -78,9 +79,7 @@ void add_training(CLI::App& app, einet::TrainCommand& command, bool& resume) {
   app.add_flag("--resume", resume, "go on from the checkpoint if it is there");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_command_line(int argc, char** argv) {
   CLI::App app("Trains multi-exit networks and makes einetd's model packages of them.", "einet-model");
   app.require_subcommand(1);
   app.footer(
@@ -210,4 +209,14 @@ int main(int argc, char** argv) {
   if (predictor_app->parsed()) return finish(predictor);
   if (json) info.form = einet::InfoCommand::Form::json;
   return finish(info);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int code = run_command_line(argc, argv);
+  const auto written = einet::flush_stdout();
+  if (written) return code;
+  std::fprintf(stderr, "einet-model: %s\n", written.error().message.c_str());
+  return code == 0 ? kFailed : code;
 }
