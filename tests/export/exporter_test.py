@@ -222,6 +222,9 @@ class Shapes(ExporterTest):
         self.refused_layer(nn.AvgPool2d(3, 1, 1, count_include_pad=False), "count_include_pad=True")
         self.refused_layer(nn.AdaptiveAvgPool2d(3), "must divide the input")
         self.refused_layer(nn.LocalResponseNorm(4), "odd sizes")
+        out_of_range = (("alpha", -1e-4), ("alpha", 2e6), ("beta", -0.75), ("beta", 17.0), ("k", 0.0), ("k", 2e6))
+        for key, value in out_of_range:
+            self.refused_layer(nn.LocalResponseNorm(5, **{key: value}), f"{key} {value}", "k from 1e-6 to 1e6")
 
     def test_additions_and_concatenations_that_programs_cannot_say_are_refused(self):
         self.refused_layer(Layer(lambda self, x: x + 1), "a computed [4, 8, 8] and the number 1")

@@ -321,6 +321,12 @@ class Lowering:
                 f"local response norm of size {a['size']} of {list(a['x'].shape)}; block programs have odd "
                 f"sizes up to 255 and maps",
             )
+        if not (0 <= a["alpha"] <= 1e6 and 0 <= a["beta"] <= 16 and 1e-6 <= a["k"] <= 1e6):
+            self._refuse(
+                node,
+                f"local response norm with alpha {a['alpha']}, beta {a['beta']} and k {a['k']}; block "
+                f"programs have alpha from 0 to 1e6, beta from 0 to 16, k from 1e-6 to 1e6",
+            )
         return self._emit(
             node,
             "local_response_norm",
