@@ -93,6 +93,42 @@ TEST_F(PredictorCommandTest, RefusesThePackageOfAnotherNetworkAndLeavesItAlone) 
   EXPECT_THAT(said_, HasSubstr("none.einet"));
 }
 
+// Its CS-profile says what these profiles say, but for rounding.
+std::filesystem::path with_answers(const std::filesystem::path& path, const ProfileRecord& record) {
+  const auto set = ProfileSet::parse(format_profiles(record), "profiles");
+  auto package = read_package(path);
+  const ProfileSplit& validation = *set->split(Split::validation);
+  CsProfile& own = package->info.confidences;
+  own = {validation.samples(), validation.exits(), {}, {}};
+  for (int s = 0; s < own.samples; ++s) {
+    for (int e = 0; e < own.exits; ++e) {
+      own.confidence.push_back(validation.confidence(s, e) * 0.9997F);
+      own.correct.push_back(validation.right(s, e) ? 1 : 0);
+    }
+  }
+  EXPECT_TRUE(write_package(path, *package));
+  return path;
+}
+
+TEST_F(PredictorCommandTest, RefusesProfilesOfAnotherTraining) {
+  using test::make_synthetic_profiles;
+  const auto path = with_answers(package("synthetic-5", 5), make_synthetic_profiles({.seed = 2}));
+  const std::string before = read_package_info(path)->digest;
+  EXPECT_EQ(run({profiles_, path, 1}), "");
+  EXPECT_THAT(said_, AllOf(StartsWith(profiles_.string() + " is of another training than " + path.string()),
+                           HasSubstr(" of 1000 answers to the validation images differ; make profiles")));
+  with_answers(path, make_synthetic_profiles({.samples = {{Split::validation, 100}}}));
+  EXPECT_EQ(run({profiles_, path, 1}), "");
+  EXPECT_THAT(said_, HasSubstr(" has 200 validation samples, and the CS-profile of "));
+  with_answers(path, make_synthetic_profiles({.seed = 2}));
+  EXPECT_EQ(read_package_info(path)->digest, before);
+
+  with_answers(path, make_synthetic_profiles({}));
+  EXPECT_NE(run({profiles_, path, 1}), "");
+  EXPECT_EQ(said_, "");
+  EXPECT_TRUE(read_package_info(path)->predictor);
+}
+
 TEST_F(PredictorCommandTest, RefusesProfilesThatItCannotLearnFrom) {
   ASSERT_TRUE(write_profiles(profiles_, test::make_synthetic_profiles({.samples = {{Split::test, 300}}})));
   EXPECT_EQ(run({profiles_, std::nullopt, 1}), "");

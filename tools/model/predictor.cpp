@@ -1,5 +1,6 @@
 #include "predictor.h"
 
+#include <cmath>
 #include <cstdio>
 
 #include "config/text.h"
@@ -27,6 +28,34 @@ Result<void> check_same_network(const std::filesystem::path& path, const Package
   if (found == expected) return {};
   return error(path.string() + " is " + found + "; the profiles are of " + expected +
                "; make profiles of this package: einet-model profile --data");
+}
+
+// A network's answers to its held-out images are in its package, too, where it has a CS-profile. In profiles
+// each score is rounded to a half, and another executor may round otherwise. Of two trainings of one network
+// on MNIST, whose answers are mostly sure, one answer in four is further apart.
+Result<void> check_same_training(const PredictorCommand& command, const CsProfile& own,
+                                 const ProfileSplit& validation) {
+  constexpr float kRounding = 0.002F;
+  constexpr double kMostOff = 0.01;  // of all answers
+  if (own.samples == 0) return {};
+  const std::string advice =
+      "; make profiles of this package, of the images that it was exported with: "
+      "einet-model profile --data";
+  if (own.samples != validation.samples()) {
+    return error(command.profiles.string() + " has " + std::to_string(validation.samples()) +
+                 " validation samples, and the CS-profile of " + command.package->string() + " " +
+                 std::to_string(own.samples) + advice);
+  }
+  std::size_t off = 0;
+  for (std::size_t i = 0; i < own.confidence.size(); ++i) {
+    const int sample = static_cast<int>(i) / own.exits, exit = static_cast<int>(i) % own.exits;
+    const float apart = std::abs(own.confidence[i] - validation.confidence(sample, exit));
+    if (apart > kRounding || (own.correct[i] != 0) != validation.right(sample, exit)) ++off;
+  }
+  if (static_cast<double>(off) <= kMostOff * static_cast<double>(own.confidence.size())) return {};
+  return error(command.profiles.string() + " is of another training than " + command.package->string() +
+               ": " + std::to_string(off) + " of " + std::to_string(own.confidence.size()) +
+               " answers to the validation images differ" + advice);
 }
 
 void print(const PredictorParameters& p, const PredictorQuality& quality) {
@@ -65,6 +94,9 @@ Result<void> run(const PredictorCommand& command) {
         command.profiles.string() +
         " has no validation split, and a predictor must learn from samples that neither trained the network "
         "nor judge plans; make one with: einet-model profile --data");
+  }
+  if (package) {
+    if (auto ok = check_same_training(command, package->info.confidences, *validation); !ok) return ok;
   }
   ExitAnswers learn = exit_answers(*validation);
   ExitAnswers judge;

@@ -18,7 +18,7 @@ struct PredictorCommand {
 // Trains on the validation split, and learns there how one answer is best made of several, and what became of
 // samples that looked alike. Judges on the test split or, without one, on every fifth validation sample,
 // which then trains nothing; prints that to stdout. Error: no validation split or too few samples; a package
-// of another network than the profiles'.
+// of another network than the profiles', or of another training of it, as far as its CS-profile tells.
 Result<void> run(const PredictorCommand&);
 
 }  // namespace einet
