@@ -61,6 +61,7 @@ Result<void> Training::save(const std::filesystem::path& checkpoint) const {
     archive.write("program", c10::IValue(s.program));
     archive.write("cuts", torch::tensor(s.cuts, torch::kInt64));
     archive.write("seed", c10::IValue(static_cast<std::int64_t>(s.recipe.seed)));
+    archive.write("precision", c10::IValue(static_cast<std::int64_t>(s.compute.precision)));
     // A row per epoch: loss, accuracies.
     std::vector<double> history;
     for (const Epoch& epoch : s.history) {
@@ -116,6 +117,10 @@ Result<Training> Training::load(const std::filesystem::path& checkpoint, Compute
     r.learn = static_cast<Learn>(value("learn").toInt());
     state->program = value("program").toStringRef();
     r.seed = static_cast<std::uint64_t>(value("seed").toInt());
+    // Checkpoints of before do not say.
+    if (c10::IValue v; archive.try_read("precision", v)) {
+      state->precision = static_cast<Compute::Precision>(v.toInt());
+    }
     torch::Tensor shape, mean, deviation, history, cuts;
     archive.read("shape", shape);
     archive.read("mean", mean);

@@ -1,5 +1,5 @@
-// A recipe: all that decides a network's weights, and the standard one of each network of the zoo. Plain
-// data; no LibTorch.
+// A recipe: what decides a network's weights, whatever they are computed on, and the standard one of each
+// network of the zoo. Plain data; no LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ enum class Augmentation : std::uint8_t {
 // What of a converted network (models/torch/conversion.h) is trained; a network of the zoo is trained whole.
 enum class Learn : std::uint8_t { all, branches };
 
-// On one machine, with one number of threads, on the CPU, the weights depend on nothing else. On a GPU some
-// sums come in another order each time, and the last bits differ.
+// On one machine, on the CPU, the weights depend on nothing else but the number of threads and the precision
+// (Compute). On a GPU some sums come in another order each time, and the last bits differ.
 struct Recipe {
   std::string network;           // make_network (models/torch/zoo.h), or a label for what was converted
   std::string data;              // load_images (models/data/images.h); here a label

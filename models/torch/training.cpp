@@ -142,6 +142,9 @@ int Training::block_count() const {
 const std::vector<Training::Epoch>& Training::history() const {
   return state_->history;
 }
+std::optional<Compute::Precision> Training::precision() const {
+  return state_->precision;
+}
 
 Result<Training> Training::begin(const Recipe& recipe, const Images& learn, Compute compute) {
   if (auto ok = check(recipe, learn); !ok) return ok.error();

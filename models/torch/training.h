@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -73,6 +74,8 @@ class Training {
   int block_count() const;
   int epochs_done() const { return static_cast<int>(history().size()); }
   const std::vector<Epoch>& history() const;
+  // What a loaded training's epochs were computed in; none: its checkpoint does not say, or it is new.
+  std::optional<Compute::Precision> precision() const;
 
   // One epoch on `learn`, judged by `validate`. `on_step` is called after every batch (on CUDA after every
   // fiftieth, and the last). One thread runs all epochs. Precondition:

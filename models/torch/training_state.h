@@ -25,6 +25,7 @@ struct Training::State {
   std::shared_ptr<Network> network;
   OpenDevice open;
   Compute compute;
+  std::optional<Compute::Precision> precision;  // that the checkpoint says it was trained in
   // From here on set by settle().
   std::optional<Update> update;
   torch::Tensor inputs, labels;      // of the step, in places that stay the same: graphs know no others

@@ -311,6 +311,8 @@ TEST_F(EinetModel, RefusesACheckpointThatIsNotItsOwn) {
   EXPECT_THAT(words_, HasSubstr("was trained with network b-alexnet, not fine-resnet"));
   EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume", "--seed", "9"})), 1);
   EXPECT_THAT(words_, HasSubstr("was trained with seed 1, not 9"));
+  EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume", "--precision", "bf16"})), 1);
+  EXPECT_THAT(words_, HasSubstr("was trained with precision fp32, not bf16"));
   EXPECT_EQ(read(folder_ / "c"), before);
 }
 

@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/serialize.h>
 
 #include "models/data/digits.h"
 #include "temporary_folder.h"
@@ -225,6 +226,48 @@ TEST_F(TrainingRun, RefusesADamagedCheckpoint) {
   EXPECT_FALSE(Training::load(path_));
   fs::remove(path_);
   EXPECT_FALSE(Training::load(path_));
+}
+
+TEST_F(TrainingRun, RemembersItsPrecision) {
+  for (const auto precision : {Compute::Precision::fp32, Compute::Precision::bf16}) {
+    const Training training = Training::begin(recipe(), images_, {.precision = precision}).value();
+    EXPECT_EQ(training.precision(), std::nullopt);
+    ASSERT_TRUE(training.save(path_));
+    EXPECT_EQ(Training::load(path_)->precision(), precision);
+  }
+}
+
+void copy_without(torch::serialize::InputArchive& from, const std::string& left_out,
+                  torch::serialize::OutputArchive& to) {
+  for (const std::string& key : from.keys()) {
+    if (key == left_out) continue;
+    torch::serialize::InputArchive part;
+    torch::Tensor tensor;
+    if (from.try_read(key, part)) {
+      torch::serialize::OutputArchive copy;
+      copy_without(part, left_out, copy);
+      to.write(key, copy);
+    } else if (from.try_read(key, tensor)) {
+      to.write(key, tensor);
+    } else {
+      c10::IValue value;
+      from.read(key, value);
+      to.write(key, value);
+    }
+  }
+}
+
+TEST_F(TrainingRun, ReadsCheckpointsThatDoNotSayTheirPrecision) {
+  ASSERT_TRUE(begun(recipe()).save(path_));
+  torch::serialize::InputArchive there;
+  there.load_from(path_.string());
+  torch::serialize::OutputArchive older;
+  copy_without(there, "precision", older);
+  older.save_to(path_.string());
+  const auto loaded = Training::load(path_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->precision(), std::nullopt);
+  EXPECT_EQ(loaded->recipe(), recipe());
 }
 
 TEST_F(TrainingRun, KeepsTheLastTenthToValidate) {

@@ -39,8 +39,14 @@ Recipe recipe_of(const TrainCommand& command, const Images& images) {
   return r;
 }
 
-// The first difference, as "seed 1, not 2"; "" if the recipes are the same.
-std::string difference(const Recipe& found, const Recipe& asked) {
+std::string name_of(Compute::Precision precision) {
+  return precision == Compute::Precision::bf16 ? "bf16" : "fp32";
+}
+
+// The first difference, as "seed 1, not 2"; "" if the training goes on as asked. A precision that is not
+// known is none.
+std::string difference(const Training& training, const Recipe& asked, Compute::Precision precision) {
+  const Recipe& found = training.recipe();
   const auto differ = [](const char* what, const std::string& a, const std::string& b) {
     return a == b ? "" : std::string(what) + " " + escape(a) + ", not " + escape(b);
   };
@@ -57,7 +63,8 @@ std::string difference(const Recipe& found, const Recipe& asked) {
         differ("weight-decay", number(found.weight_decay), number(asked.weight_decay)),
         differ("augment", std::string(name(found.augmentation)), std::string(name(asked.augmentation))),
         differ("label-smoothing", number(found.label_smoothing), number(asked.label_smoothing)),
-        differ("distil", number(found.distillation), number(asked.distillation))}) {
+        differ("distil", number(found.distillation), number(asked.distillation)),
+        differ("precision", name_of(training.precision().value_or(precision)), name_of(precision))}) {
     if (!words.empty()) return words;
   }
   return "";
@@ -100,7 +107,7 @@ Result<Training> start(const TrainCommand& command, const Recipe& recipe, const 
   }
   auto training = Training::load(command.out, command.compute);
   if (!training) return training;
-  const std::string differs = difference(training->recipe(), recipe);
+  const std::string differs = difference(*training, recipe, command.compute.precision);
   if (!differs.empty()) {
     return error(place + ": was trained with " + differs +
                  "; give the options it was begun with, or another --out");
