@@ -12,7 +12,8 @@
 namespace einet {
 namespace {
 
-constexpr ByteCount kMaxCheckpoint{std::uint64_t{1} << 30};
+// Weights as many as a package holds, and AdamW's two moments of each.
+constexpr ByteCount kMaxCheckpoint{3 * PackageLimits::kWeightsFile.value};
 constexpr std::string_view kCheckpointKind = "einet checkpoint 3";
 
 // What a checkpoint's network was: one of the zoo, or a conversion of a program, whose weights are read
@@ -82,7 +83,12 @@ Result<void> Training::save(const std::filesystem::path& checkpoint) const {
     archive.write("update", update);
     std::ostringstream out;
     archive.save_to(out);
-    return write_file(checkpoint, out.str());
+    const std::string bytes = std::move(out).str();
+    if (ByteCount{bytes.size()} > kMaxCheckpoint) {
+      return error(checkpoint.string() + ": would have " + format_bytes(ByteCount{bytes.size()}) +
+                   "; at most " + format_bytes(kMaxCheckpoint) + " are allowed");
+    }
+    return write_file(checkpoint, bytes);
   });
 }
 

@@ -270,6 +270,14 @@ TEST_F(TrainingRun, ReadsCheckpointsThatDoNotSayTheirPrecision) {
   EXPECT_EQ(loaded->recipe(), recipe());
 }
 
+TEST_F(TrainingRun, ReadsCheckpointsAsLargeAsPackagesAllow) {
+  std::ofstream(path_, std::ios::trunc) << "";
+  fs::resize_file(path_, std::uintmax_t{16} << 30);  // no block of it is on the disk
+  const auto loaded = Training::load(path_);
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, HasSubstr("has 16GiB; at most 15GiB are allowed"));
+}
+
 TEST_F(TrainingRun, KeepsTheLastTenthToValidate) {
   const TrainingSplit split = split_training(images_);
   EXPECT_EQ(split.learn.size(), 270u);
