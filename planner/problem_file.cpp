@@ -21,7 +21,8 @@ std::vector<double> times_ns(TomlTable& table, std::string_view key, std::size_t
   return ns;
 }
 
-// A missing key or a wrong type is reported by the table; what the values say is judged by the makers.
+// A missing key or a wrong type is reported by the table; what the values say is judged by the makers, whose
+// errors begin with the key: "to: …", or with its entry: "t[1]: …".
 Result<Survival> read_survival(TomlTable table) {
   constexpr std::string_view kKinds[] = {"uniform", "exponential", "normal", "sample", "points"};
   const std::string kind = table.choice("kind", kKinds);
@@ -40,6 +41,11 @@ Result<Survival> read_survival(TomlTable table) {
     return Survival::uniform(from, to_ns(table.duration("to", Duration{0})));
   };
   Result<Survival> survival = read();
+  if (!survival) {
+    const std::string words = survival.error().message;
+    const std::size_t end = words.find_first_of(":[");
+    table.fail(words.substr(0, end), words[end] == ':' ? words.substr(end + 2) : words);
+  }
   table.close();
   return survival;
 }
@@ -71,7 +77,6 @@ Result<ProblemFile> parse_problem(std::string_view text, const std::string& file
     root.fail("first_block",
               "found " + std::to_string(first_block) + "; there are " + std::to_string(blocks) + " blocks");
   }
-  if (!survival) root.fail("survival", survival.error().message);
   if (auto ok = doc.finish(); !ok) return ok.error();
   return ProblemFile{std::move(trunk_ns),           std::move(exit_ns),  std::move(accuracy), held,
                      static_cast<int>(first_block), std::move(*survival)};
@@ -82,7 +87,6 @@ Result<Survival> parse_survival(std::string_view text, const std::string& file) 
   TomlTable root = doc.root();
   Result<Survival> survival = read_survival(root.table("survival"));
   root.close();
-  if (!survival) root.fail("survival", survival.error().message);
   if (auto ok = doc.finish(); !ok) return ok.error();
   return survival;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "config/time.h"
+
 namespace einet {
 
 // Knots in ascending order, and an index of equal cells over them, so that a lookup starts where t lies
@@ -51,8 +53,14 @@ struct Survival::Table {
 
 namespace {
 
-Error refused(const char* what, double found, const char* allowed) {
-  return error(std::string(what) + ": found " + std::to_string(found) + "; expected " + allowed);
+Error refused(const std::string& what, const std::string& found, const char* allowed) {
+  return error(what + ": found " + found + "; expected " + allowed);
+}
+
+std::string time_text(double ns) {
+  constexpr double kLimit = 0x1p62;  // of durations
+  if (!(std::abs(ns) < kLimit)) return std::to_string(ns);
+  return format_duration(Duration{std::llround(ns)});
 }
 
 std::string entry(const char* list, std::size_t i) {
@@ -68,27 +76,29 @@ Survival::Survival(Kind kind, double a, double b, std::shared_ptr<const Table> t
     : kind_(kind), a_(a), b_(b), table_(std::move(table)) {}
 
 Result<Survival> Survival::uniform(double from_ns, double to_ns) {
-  if (!std::isfinite(from_ns)) return refused("from", from_ns, "a finite time");
-  if (!std::isfinite(to_ns)) return refused("to", to_ns, "a finite time");
-  if (from_ns > to_ns) return refused("to", to_ns, "a time at or after `from`");
+  if (!std::isfinite(from_ns)) return refused("from", time_text(from_ns), "a finite time");
+  if (!std::isfinite(to_ns)) return refused("to", time_text(to_ns), "a finite time");
+  if (from_ns > to_ns) return refused("to", time_text(to_ns), "a time at or after `from`");
   return Survival(Kind::uniform, to_ns, 1 / (to_ns - from_ns));
 }
 
 Result<Survival> Survival::exponential(double mean_ns) {
-  if (!std::isfinite(mean_ns) || mean_ns <= 0) return refused("mean", mean_ns, "a finite time above 0");
+  if (!std::isfinite(mean_ns) || mean_ns <= 0)
+    return refused("mean", time_text(mean_ns), "a finite time above 0");
   return Survival(Kind::exponential, -1 / mean_ns, 0);
 }
 
 Result<Survival> Survival::normal(double mean_ns, double sd_ns) {
-  if (!std::isfinite(mean_ns)) return refused("mean", mean_ns, "a finite time");
-  if (!std::isfinite(sd_ns) || sd_ns <= 0) return refused("sd", sd_ns, "a finite time above 0");
+  if (!std::isfinite(mean_ns)) return refused("mean", time_text(mean_ns), "a finite time");
+  if (!std::isfinite(sd_ns) || sd_ns <= 0) return refused("sd", time_text(sd_ns), "a finite time above 0");
   return Survival(Kind::normal, mean_ns, 1 / (sd_ns * std::numbers::sqrt2));
 }
 
 Result<Survival> Survival::sample(std::span<const double> kills_ns) {
   if (kills_ns.empty() || kills_ns.size() > kMaxKnots) return error("kills: expected at least one time");
   for (std::size_t i = 0; i < kills_ns.size(); ++i) {
-    if (!std::isfinite(kills_ns[i])) return refused(entry("kills", i).c_str(), kills_ns[i], "a finite time");
+    if (!std::isfinite(kills_ns[i]))
+      return refused(entry("kills", i), time_text(kills_ns[i]), "a finite time");
   }
   auto table = std::make_shared<Table>();
   table->t.assign(kills_ns.begin(), kills_ns.end());
@@ -119,11 +129,12 @@ Result<Survival> ChangingPoints::set(std::span<const double> t_ns, std::span<con
   }
   for (std::size_t i = 0; i < t_ns.size(); ++i) {
     if (!std::isfinite(t_ns[i]) || (i > 0 && t_ns[i] <= t_ns[i - 1])) {
-      return refused(entry("t", i).c_str(), t_ns[i], "a finite time after the one before");
+      return refused(entry("t", i), time_text(t_ns[i]), "a finite time after the one before");
     }
-    if (!(s[i] >= 0 && s[i] <= 1)) return refused(entry("s", i).c_str(), s[i], "a probability from 0 to 1");
+    if (!(s[i] >= 0 && s[i] <= 1))
+      return refused(entry("s", i), std::to_string(s[i]), "a probability from 0 to 1");
     if (i > 0 && s[i] > s[i - 1]) {
-      return refused(entry("s", i).c_str(), s[i], "at most the one before: survival must not rise");
+      return refused(entry("s", i), std::to_string(s[i]), "at most the one before: survival must not rise");
     }
   }
   table_->t.assign(t_ns.begin(), t_ns.end());

@@ -40,7 +40,9 @@ TEST(Kill, SaysWhatIsWrong) {
   EXPECT_THAT(refusal("uniform:1ms"), HasSubstr("found 1 times; uniform takes FROM,TO"));
   EXPECT_THAT(refusal("normal:1ms,2ms,3ms"), HasSubstr("found 3 times; normal takes MEAN,SD"));
   EXPECT_THAT(refusal("exponential:1ms,2ms"), HasSubstr("exponential takes MEAN"));
-  EXPECT_THAT(refusal("exponential:0ms"), HasSubstr("mean: found 0"));
+  EXPECT_THAT(refusal("exponential:0ms"), HasSubstr("mean: found 0ns"));
+  EXPECT_EQ(refusal("uniform:5ms,1ms"),
+            "kill \"uniform:5ms,1ms\": to: found 1ms; expected a time at or after `from`");
   EXPECT_THAT(refusal("uniform:2ms,1ms"), HasSubstr("at or after `from`"));
   for (const char* text : {"uniform:", "uniform:,", "uniform:1,2", "uniform:-1ms,2ms", "uniform:nan%,5%",
                            "uniform:-5%,5%", "uniform:%,5%", "uniform:1e99%,5%", "uniform:0x1%,5%",

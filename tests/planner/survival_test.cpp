@@ -70,8 +70,8 @@ TEST(Survival, PointsAreJoinedByLinesAndConstantOutside) {
 }
 
 TEST(Survival, RefusesWhatIsNoSurvivalFunction) {
-  EXPECT_NE(refusal(Survival::uniform(5, 4)), "");
-  EXPECT_NE(refusal(Survival::uniform(kNan, 4)), "");
+  EXPECT_EQ(refusal(Survival::uniform(5e6, 1e6)), "to: found 1ms; expected a time at or after `from`");
+  EXPECT_EQ(refusal(Survival::uniform(kNan, 4)), "from: found nan; expected a finite time");
   EXPECT_NE(refusal(Survival::uniform(0, kInf)), "");
   EXPECT_NE(refusal(Survival::exponential(0)), "");
   EXPECT_NE(refusal(Survival::exponential(kNan)), "");
@@ -85,7 +85,7 @@ TEST(Survival, RefusesWhatIsNoSurvivalFunction) {
   EXPECT_EQ(points({1, 2}, {0.5, 0.5}), "");
   EXPECT_EQ(points({1, 2}, {0.5, 0.6}),
             "s[1]: found 0.600000; expected at most the one before: survival must not rise");
-  EXPECT_EQ(points({2, 2}, {0.5, 0.4}), "t[1]: found 2.000000; expected a finite time after the one before");
+  EXPECT_EQ(points({2, 2}, {0.5, 0.4}), "t[1]: found 2ns; expected a finite time after the one before");
   EXPECT_EQ(points({1, 2}, {0.5}), "s: found 1 values; expected as many as in t, 2");
   EXPECT_NE(points({1}, {1.5}), "");
   EXPECT_NE(points({1}, {kNan}), "");

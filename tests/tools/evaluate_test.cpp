@@ -158,7 +158,7 @@ TEST_F(EvaluateTest, ReadsASurvivalFile) {
   const Ran ran = run_here({"--kill", file.string()});
   EXPECT_EQ(ran.code, 2);
   EXPECT_THAT(ran.words, HasSubstr("s[1]: found 0.5"));
-  EXPECT_THAT(ran.words, HasSubstr("kill.toml:1:1: survival"));
+  EXPECT_THAT(ran.words, HasSubstr("kill.toml:4:5: survival.s: s[1]: found 0.5"));
 }
 
 TEST_F(EvaluateTest, ReadsMeasuredKillTimes) {
