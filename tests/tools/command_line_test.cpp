@@ -2,6 +2,9 @@
 // on.
 #include "tools/einet/command_line.h"
 
+#include <algorithm>
+#include <csignal>
+#include <set>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -165,8 +168,14 @@ TEST_F(CommandLine, WrongArgumentsExitWithTwoAndSayWhatToDo) {
             "einet: there is no option \"--tenat\"; did you mean \"--tenant\"?"},
            {{"evaluate", "x", "--judge", "tset"},
             "einet: --judge: found \"tset\"; expected test or validation"},
-           {{"simulate", "x.toml", "--json"}, "einet: --json: goes with --replay alone"},
-           {{"simulate", "--random", "5", "--json"}, "einet: --json: goes with --replay alone"},
+           {{"simulate", "x.toml", "--json"},
+            "einet: --json: goes with --replay alone; what a task set does"},
+           {{"simulate", "--random", "5", "--json"},
+            "einet: --json: goes with --replay alone; the exit code says whether all worlds hold"},
+           {{"simulate", "--random", "5", "--csv", "x.csv"},
+            "einet: --csv: goes with a task set or with --replay"},
+           {{"simulate", "--random", "--seconds", "0"},
+            "einet: --seconds: found \"0\"; expected a number from 0.001 to 1e+09"},
            {{"--timeout", "x", "status"}, "einet: --timeout: \"x\" is not a duration"},
            {{"simulate"}, "einet: SET, --replay or --random is required"},
            {{"simulate", "--random"}, "einet: --random: a number of worlds or --seconds is needed"},
@@ -209,6 +218,40 @@ TEST_F(CommandLine, ASimulatedTaskSetNeedsAFileForWhatRan) {
   EXPECT_EQ(ran.code, 2);
   EXPECT_EQ(ran.out, "");
   EXPECT_EQ(ran.err, "einet: " + set + " is a task set: say with --csv OUT.csv where what ran is written\n");
+}
+
+TEST_F(CommandLine, AScenarioWritesNoCsv) {
+  const std::string scenario = folder_.path() / "scenario.toml", csv = folder_.path() / "out.csv";
+  ASSERT_TRUE(write_file(scenario, "scenario = 1\n"));
+  const Ran ran = einet({"simulate", scenario, "--csv", csv});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(ran.err, "einet: " + scenario + " is a scenario: --csv goes with a task set or with --replay\n");
+  EXPECT_FALSE(std::filesystem::exists(csv));
+}
+
+TEST_F(CommandLine, WorldsHoldOnlyIfTheyWereChecked) {
+  EXPECT_THAT(einet({"simulate", "--random", "3"}).out, testing::StartsWith("3 worlds from seed 1 hold, "));
+  EXPECT_THAT(einet({"simulate", "--random", "3", "--no-check"}).out,
+              testing::StartsWith("3 worlds from seed 1 were run, unchecked, "));
+}
+
+TEST_F(CommandLine, AnInterruptOfWorldsSaysWhereToGoOn) {
+  // Blocked here, so that it does not end the test once the worlds let it through.
+  sigset_t interrupt, before, none;
+  ::sigemptyset(&interrupt);
+  ::sigaddset(&interrupt, SIGINT);
+  ::sigprocmask(SIG_BLOCK, &interrupt, &before);
+  ::raise(SIGINT);
+  const Ran ran = einet({"simulate", "--random", "5", "--seed", "7"});
+  EXPECT_EQ(ran.out,
+            "0 worlds from seed 7: none was run, 0 events, 0 per second\n"
+            "interrupted; go on with --seed 7\n");
+  ::sigpending(&none);
+  EXPECT_EQ(::sigismember(&none, SIGINT), 1) << "it takes effect once the worlds have ended";
+  const timespec now{};
+  ::sigtimedwait(&interrupt, nullptr, &now);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST_F(CommandLine, ARefusedTenantIsSeven) {

@@ -74,8 +74,9 @@ class Output(unittest.TestCase):
         for command in self.COMMANDS:
             with self.subTest(command), open("/dev/full", "wb") as full:
                 done = self.run_in_folder(command, full)
-                self.assertEqual((done.returncode, done.stderr),
-                                 (7, "einet: stdout: cannot write: No space left on device\n"))
+                self.assertEqual(done.returncode, 7)
+                # Why is known only where it was the end that wrote.
+                self.assertRegex(done.stderr, r"^einet: stdout: cannot write(: No space left on device)?\n$")
 
     def test_that_nobody_reads_is_none(self):
         for command in self.COMMANDS:

@@ -168,6 +168,9 @@ void add_simulate(CLI::App& app, Said& said) {
 every guarantee of the scheduler is checked after every event (an event: a call into the decision
 core, or a command out of it). The first world that breaks one is made small and written to
 scenario-SEED.toml in this folder, which "einet simulate" replays. Exit code: 1 if a guarantee broke.
+Ctrl-C ends it, and says how many held and where to go on.
+
+--json goes with --replay alone.
 
 Examples:
   einet simulate set.toml --csv out.csv
@@ -178,10 +181,11 @@ Examples:
 
 )");
   CLI::Option* const set = simulate.add_option("SET", said.simulate.set, "SET.toml, or SCENARIO.toml");
-  simulate
-      .add_option("--csv", said.simulate.csv,
-                  "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs; a task set needs it")
-      ->type_name("OUT.csv");
+  CLI::Option* const csv =
+      simulate
+          .add_option("--csv", said.simulate.csv,
+                      "Write what ran to OUT.csv, and the jobs to OUT.csv.jobs; a task set needs it")
+          ->type_name("OUT.csv");
   CLI::Option* replay =
       simulate
           .add_option("--replay", said.replay.recording,
@@ -214,7 +218,7 @@ Examples:
                                [&said](std::uint64_t n) { said.worlds.seed = n; })
       ->type_name("S")
       ->needs(random);
-  number_option<double>(simulate, "--seconds", "End after this time [none]", 0.0, 1e9,
+  number_option<double>(simulate, "--seconds", "End after this time [none]", 1e-3, 1e9,
                         [&said](double n) { said.worlds.seconds = n; })
       ->type_name("T")
       ->needs(random);
@@ -223,13 +227,18 @@ Examples:
           "--no-check", [&said] { said.worlds.checks = Checks::off; },
           "Only run: how fast the scheduler is by itself")
       ->needs(random);
-  simulate.final_callback([&said, set, replay, random] {
+  simulate.final_callback([&said, set, csv, replay, random] {
     if (set->count() + replay->count() + random->count() == 0) {
       throw CLI::RequiredError("SET, --replay or --random");
     }
     if (said.json && replay->count() == 0) {
-      throw CLI::ValidationError("--json",
-                                 "goes with --replay alone; what a SET does is written to --csv OUT.csv");
+      throw CLI::ValidationError(
+          "--json", random->count() == 0
+                        ? "goes with --replay alone; what a task set does is written to --csv OUT.csv"
+                        : "goes with --replay alone; the exit code says whether all worlds hold");
+    }
+    if (csv->count() != 0 && random->count() != 0) {
+      throw CLI::ValidationError("--csv", "goes with a task set or with --replay");
     }
     const WorldsArguments without_end;
     if (random->count() != 0 && said.worlds.count == without_end.count &&

@@ -28,7 +28,12 @@ Result<void> simulate_set(const SimulateArguments& arguments, std::string_view t
 
 int run_simulate(const SimulateArguments& arguments, std::ostream& out, std::ostream& words) {
   const Result<std::string> text = read_file(arguments.set, kMaxSetBytes);
-  if (text && is_scenario(*text)) return replay_scenario(arguments.set, *text, out, words);
+  if (text && is_scenario(*text)) {
+    if (arguments.csv.empty()) return replay_scenario(arguments.set, *text, out, words);
+    words << "einet: " << escape(arguments.set.string())
+          << " is a scenario: --csv goes with a task set or with --replay\n";
+    return 2;
+  }
   const Result<void> done = text ? simulate_set(arguments, *text, words) : text.error();
   if (done) return 0;
   words << "einet: " << printable(done.error().message) << '\n';

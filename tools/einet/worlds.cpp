@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <iomanip>
 #include <ostream>
@@ -25,13 +26,42 @@ std::optional<Finding> finding_of(const Scenario& scenario) {
       .finding;
 }
 
+// While it lives Ctrl-C only leaves its mark, here and in the child that runs the worlds; then it takes
+// effect.
+class HeldInterrupt {
+ public:
+  HeldInterrupt() {
+    sigset_t interrupt;
+    ::sigemptyset(&interrupt);
+    ::sigaddset(&interrupt, SIGINT);
+    ::sigprocmask(SIG_BLOCK, &interrupt, &before_);
+  }
+  ~HeldInterrupt() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  HeldInterrupt(const HeldInterrupt&) = delete;
+  HeldInterrupt& operator=(const HeldInterrupt&) = delete;
+  bool came() const {
+    sigset_t pending;
+    ::sigpending(&pending);
+    return ::sigismember(&pending, SIGINT) == 1;
+  }
+
+ private:
+  sigset_t before_{};
+};
+
+// What became of the worlds that were run, if none broke.
+std::string_view verdict(const GuardedRuns& runs, Checks checks) {
+  if (runs.worlds == 0) return ": none was run";
+  return checks == Checks::off ? " were run, unchecked" : " hold";
+}
+
 // As small as it gets while the same invariant breaks.
-Scenario shrunk(const Scenario& scenario, const std::string& invariant) {
+Scenario shrunk(const Scenario& scenario, const std::string& invariant, const HeldInterrupt& interrupt) {
   const auto until = std::chrono::steady_clock::now() + kLongestShrinking;
   return shrink(
       scenario,
       [&](const Scenario& smaller) {
-        if (std::chrono::steady_clock::now() > until) return false;
+        if (interrupt.came() || std::chrono::steady_clock::now() > until) return false;
         const std::optional<Finding> finding = finding_of(smaller);
         return finding && finding->invariant == invariant;
       },
@@ -48,11 +78,12 @@ std::string as_comment(const std::string& text) {
   return out + '\n';
 }
 
-void explain(const WorldsArguments& arguments, const Finding& finding, std::ostream& out, std::ostream& err) {
+void explain(const WorldsArguments& arguments, const Finding& finding, const HeldInterrupt& interrupt,
+             std::ostream& out, std::ostream& err) {
   out << "world " << finding.seed << " breaks \"" << finding.invariant << "\": " << finding.words
       << std::flush;
   if (arguments.checks == Checks::off) return;
-  const Scenario small = shrunk(random_scenario(finding.seed), finding.invariant);
+  const Scenario small = shrunk(random_scenario(finding.seed), finding.invariant, interrupt);
   const std::optional<Finding> again = finding_of(small);
   const std::filesystem::path file =
       arguments.folder / ("scenario-" + std::to_string(finding.seed) + ".toml");
@@ -68,8 +99,10 @@ void explain(const WorldsArguments& arguments, const Finding& finding, std::ostr
 
 int run_worlds(const WorldsArguments& arguments, std::ostream& out, std::ostream& err) {
   const bool shows_progress = ::isatty(STDERR_FILENO) == 1;
+  const HeldInterrupt interrupt;
   GuardedRuns total;
-  while (total.worlds < arguments.count && total.seconds < arguments.seconds && !total.finding) {
+  while (total.worlds < arguments.count && total.seconds < arguments.seconds && !total.finding &&
+         !interrupt.came()) {
     const GuardedRuns runs = run_guarded(
         random_scenario, arguments.seed + total.worlds, arguments.count - total.worlds,
         std::min(kSlice, arguments.seconds - total.seconds), arguments.checks, ChildErrors::shown);
@@ -80,10 +113,14 @@ int run_worlds(const WorldsArguments& arguments, std::ostream& out, std::ostream
     if (shows_progress) err << '\r' << total.worlds << " worlds" << std::flush;
   }
   if (shows_progress) err << "\r\x1b[K" << std::flush;
-  if (total.finding) explain(arguments, *total.finding, out, err);
-  out << total.worlds << " worlds from seed " << arguments.seed << (total.finding ? "" : " hold") << ", "
-      << total.events << " events, " << std::fixed << std::setprecision(0)
+  if (total.finding) explain(arguments, *total.finding, interrupt, out, err);
+  out << total.worlds << " worlds from seed " << arguments.seed
+      << (total.finding ? "" : verdict(total, arguments.checks)) << ", " << total.events << " events, "
+      << std::fixed << std::setprecision(0)
       << static_cast<double>(total.events) / std::max(1e-9, total.seconds) << " per second\n";
+  if (interrupt.came() && !total.finding)
+    out << "interrupted; go on with --seed " << arguments.seed + total.worlds << '\n';
+  out << std::flush;  // an interrupt ends the program now
   return total.finding ? 1 : 0;
 }
 

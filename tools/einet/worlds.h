@@ -22,7 +22,8 @@ struct WorldsArguments {
 };
 
 // Returns the exit code: 0 if all worlds hold; 1 if one does not: then `out` says which and why, and a small
-// scenario that fails in the same way is in scenario-SEED.toml. `out` gets the figures at the end.
+// scenario that fails in the same way is in scenario-SEED.toml. `out` gets the figures at the end, also if
+// SIGINT, which is held back meanwhile, ends it before.
 int run_worlds(const WorldsArguments&, std::ostream& out, std::ostream& err);
 
 // Runs the scenario of a file (its text) with all checks. 0: it holds; 1: it does not; 2: the file is wrong.
