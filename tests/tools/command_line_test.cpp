@@ -31,6 +31,27 @@ struct Ran {
   std::string err;
 };
 
+// What docs/json.md does not name of all fields; names that the daemon or a configuration chooses are none.
+void find_undocumented(const json& value, const std::string& document, std::set<std::string>& found) {
+  for (const auto& [key, inner] : value.items()) {
+    if (value.is_object() && document.find('`' + key + '`') == std::string::npos) found.insert(key);
+    if (key == "counters") continue;
+    if (key == "devices") {
+      for (const json& blocks : inner) find_undocumented(blocks, document, found);
+    } else if (inner.is_structured()) {
+      find_undocumented(inner, document, found);
+    }
+  }
+}
+
+void expect_documented(const std::string& lines) {
+  static const std::string document = *read_file(EINET_SOURCE_DIR "/docs/json.md", ByteCount{1 << 20});
+  std::set<std::string> found;
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) find_undocumented(json::parse(line), document, found);
+  EXPECT_THAT(found, testing::IsEmpty()) << "docs/json.md names all fields";
+}
+
 Ran einet(std::vector<std::string> arguments) {
   std::vector<const char*> argv{"einet"};
   for (const std::string& a : arguments) argv.push_back(a.c_str());
@@ -40,6 +61,7 @@ Ran einet(std::vector<std::string> arguments) {
   ran.code = run(static_cast<int>(argv.size()), argv.data(), out, err);
   ran.out = out.str();
   ran.err = err.str();
+  if (std::find(arguments.begin(), arguments.end(), "--json") != arguments.end()) expect_documented(ran.out);
   return ran;
 }
 
@@ -413,6 +435,32 @@ TEST_F(CommandLine, AnUnknownModelIsRejectedWithTheNearestName) {
   ran = with_daemon(models, {"submit", "broken", image_});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.err, "einet: model \"broken\" cannot be used: model.toml: \\x1b[31mno such file\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(models, {"submit", "digit", image_, "other.png", "--json", "--follow"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.err, "einet: there is no model \"digit\"; did you mean \"digits\"?\n");
+  std::istringstream lines(ran.out);
+  std::string line;
+  for (const std::string& input : {image_, std::string("other.png")}) {
+    ASSERT_TRUE(std::getline(lines, line));
+    EXPECT_EQ(json::parse(line), (json{{"event", "outcome"},
+                                       {"input", input},
+                                       {"job", 0},
+                                       {"outcome", "rejected"},
+                                       {"reason", "unknown_model"},
+                                       {"words", "there is no model \"digit\"; did you mean \"digits\"?"},
+                                       {"answer", nullptr},
+                                       {"preemptions", 0},
+                                       {"exits", json::array()},
+                                       {"lane_time", "0ns"},
+                                       {"response", nullptr},
+                                       {"waited", nullptr}}));
+  }
+  EXPECT_FALSE(std::getline(lines, line));
+  std::filesystem::remove(socket_);
+  ran = with_daemon(models, {"submit", "broken", image_, "--json"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(json::parse(ran.out)["reason"], "model_refused");
 }
 
 TEST_F(CommandLine, AnInputThatCannotBeReadIsTwoAndSubmitsNothing) {
@@ -612,27 +660,36 @@ TEST_F(CommandLine, TasksAreListedWithTheirBoundAndWhatBecameOfTheirJobs) {
 }
 
 TEST_F(CommandLine, ATaskIsRemovedByName) {
-  Ran ran = with_daemon(
-      [](Peer& peer) {
-        EXPECT_EQ(peer.expect<wire::RemoveTask>().name(), "detector");
-        peer.reply(wire::Done{});
-      },
-      {"task", "remove", "detector"});
+  const auto remove = [](Peer& peer) {
+    EXPECT_EQ(peer.expect<wire::RemoveTask>().name(), "detector");
+    peer.reply(wire::Done{});
+  };
+  Ran ran = with_daemon(remove, {"task", "remove", "detector"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(ran.err, "einet: task detector is removed\n");
   std::filesystem::remove(socket_);
-  ran = with_daemon(
-      [](Peer& peer) {
-        peer.expect<wire::RemoveTask>();
-        wire::Error no;
-        no.set_code(wire::Error::NO_SUCH_TASK);
-        no.set_words("there is no task \"detector\" of tenant camera");
-        peer.reply(no);
-        peer.until_closed();
-      },
-      {"task", "remove", "detector"});
+  ran = with_daemon(remove, {"task", "remove", "detector", "--json"});
+  EXPECT_EQ(json::parse(ran.out), (json{{"task", "detector"}, {"removed", true}}));
+  EXPECT_EQ(ran.err, "");
+
+  const auto refuse = [](Peer& peer) {
+    peer.expect<wire::RemoveTask>();
+    wire::Error no;
+    no.set_code(wire::Error::NO_SUCH_TASK);
+    no.set_words("there is no task \"detector\" of tenant camera");
+    peer.reply(no);
+    peer.until_closed();
+  };
+  const std::string words = "einet: einetd refuses: there is no task \"detector\" of tenant camera\n";
+  std::filesystem::remove(socket_);
+  ran = with_daemon(refuse, {"task", "remove", "detector"});
   EXPECT_EQ(ran.code, 7);
-  EXPECT_EQ(ran.err, "einet: einetd refuses: there is no task \"detector\" of tenant camera\n");
+  EXPECT_EQ(ran.err, words);
+  std::filesystem::remove(socket_);
+  ran = with_daemon(refuse, {"task", "remove", "detector", "--json"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(json::parse(ran.out), (json{{"task", "detector"}, {"removed", false}}));
+  EXPECT_EQ(ran.err, words);
 }
 
 TEST_F(CommandLine, ModelsShowWhyOneIsRefused) {
@@ -886,6 +943,27 @@ TEST_F(CommandLine, WatchPrintsEventsAsTheyComeAndEndsWhenTold) {
   EXPECT_EQ(json::parse(line), (json{{"event", "lost"}, {"at_ns", 0}, {"lost", 9}}));
 }
 
+TEST_F(CommandLine, EveryFieldOfAnEventIsDocumented) {
+  constexpr std::uint64_t kKinds = wire::Event::Kind_ARRAYSIZE - 1;
+  const auto events = [](Peer& peer) {
+    peer.expect<wire::Watch>();
+    peer.reply(wire::Done{});
+    for (std::uint64_t kind = 1; kind <= kKinds; ++kind) {
+      wire::Event event;
+      event.set_kind(static_cast<wire::Event::Kind>(kind));
+      event.set_device("cpu");
+      event.set_exit(1);
+      event.set_task(1);
+      event.set_by(2);
+      event.set_reason("some_reason");
+      peer.reply(event);
+    }
+  };
+  // einet() looks for them in docs/json.md.
+  const Ran ran = with_daemon(events, {"watch", "--blocks", "--events", std::to_string(kKinds), "--json"});
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), kKinds);
+}
+
 TEST_F(CommandLine, CancelSaysWhichJobCouldNotBe) {
   const auto cancels = [](Peer& peer) {
     EXPECT_EQ(peer.expect<wire::Cancel>().job(), 1u);
@@ -896,7 +974,11 @@ TEST_F(CommandLine, CancelSaysWhichJobCouldNotBe) {
     peer.reply(no);
     peer.until_closed();
   };
-  const Ran ran = with_daemon(cancels, {"cancel", "1", "2"});
+  Ran ran = with_daemon(cancels, {"cancel", "1", "2", "--json"});
+  EXPECT_EQ(ran.code, 7);
+  EXPECT_EQ(ran.out, "{\"job\":1,\"cancelled\":true}\n{\"job\":2,\"cancelled\":false}\n");
+  std::filesystem::remove(socket_);
+  ran = with_daemon(cancels, {"cancel", "1", "2"});
   EXPECT_EQ(ran.code, 7);
   EXPECT_EQ(ran.err,
             "einet: job 1 is being cancelled\neinet: job 2: einetd refuses: tenant \"a\" has no job 2\n");

@@ -117,7 +117,7 @@ void add_submit(CLI::App& app, Said& said) {
 (you are told), or a .npy array of uint8 or float32 in the model's input shape.
 
 With --json: one object per line as things happen: for every input its outcome and, with --follow, for every
-executed exit {"event":"exit", ...}.
+executed exit {"event":"exit", ...}. No job is submitted, and nothing printed, if an input cannot be read.
 
 Examples:
   einet submit digits seven.png --deadline 10ms --follow
@@ -493,7 +493,8 @@ int run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
       ->type_name("NAME");
   duration_option(app, "--timeout", "How long to wait for an answer of the daemon [5s]",
                   [&said](Duration d) { said.timeout = d; });
-  app.add_flag("--json", said.json, "Print data as JSON, one document or object per line");
+  app.add_flag("--json", said.json,
+               "Print data as JSON, one document or object per line (simulate: with --replay alone)");
   add_commands(app, said);
 
   try {

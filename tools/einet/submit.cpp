@@ -70,6 +70,12 @@ Json to_json(const std::string& input, const Ended& ended) {
   return out;
 }
 
+Json outcome_line(const std::string& input, const Ended& ended, const SubmitArguments& arguments) {
+  Json line = to_json(input, ended);
+  if (arguments.follow == SubmitArguments::Follow::every_exit) line["event"] = "outcome";
+  return line;
+}
+
 class Submitter {
  public:
   Submitter(const Context& context, const SubmitArguments& arguments, Client& client)
@@ -141,9 +147,7 @@ class Submitter {
     handlers.ended = [this, i](const Ended& ended) {
       ended_[i] = ended;
       if (context_.output == Output::json) {
-        Json line = to_json(arguments_.inputs[i], ended);
-        if (arguments_.follow == SubmitArguments::Follow::every_exit) line["event"] = "outcome";
-        print_line(line);
+        print_line(outcome_line(arguments_.inputs[i], ended, arguments_));
       }
     };
     const auto ticket = client_.post(job, std::move(handlers));
@@ -172,20 +176,34 @@ class Submitter {
   std::vector<std::optional<Ended>> ended_;
 };
 
-// The input shape of the model. Error: there is no such model here, or it is refused.
-Result<std::vector<std::uint32_t>> input_shape(const wire::ModelList& list, const std::string& name) {
+// The model of this name; null if there is none.
+const wire::ModelInfo* find_model(const wire::ModelList& list, const std::string& name) {
+  const auto at = std::find_if(list.models().begin(), list.models().end(),
+                               [&](const wire::ModelInfo& model) { return model.name() == name; });
+  return at == list.models().end() ? nullptr : &*at;
+}
+
+std::string no_such_model(const wire::ModelList& list, const std::string& name) {
   std::vector<std::string_view> names;
-  for (const wire::ModelInfo& model : list.models()) {
-    names.push_back(model.name());
-    if (model.name() != name) continue;
-    if (!model.loaded()) {
-      return error("model \"" + escape(name) + "\" cannot be used: " + printable(model.reason()));
-    }
-    return std::vector<std::uint32_t>(model.shape().begin(), model.shape().end());
-  }
+  for (const wire::ModelInfo& model : list.models()) names.push_back(model.name());
   const std::string_view near = nearest(name, names);
-  return error("there is no model \"" + escape(name) + "\"" +
-               (near.empty() ? "; see: einet models" : "; did you mean \"" + escape(near) + "\"?"));
+  return "there is no model \"" + escape(name) + "\"" +
+         (near.empty() ? "; see: einet models" : "; did you mean \"" + escape(near) + "\"?");
+}
+
+// Every job is rejected before it is submitted: without its model's shape there is no input to send.
+int reject_all(const Context& context, const SubmitArguments& arguments, wire::Rejected::Reason reason,
+               const std::string& words) {
+  if (context.output == Output::json) {
+    Ended ended;
+    ended.outcome = wire::REJECTED;
+    ended.reason = client::name(reason);
+    ended.words = words;
+    for (const std::string& input : arguments.inputs) {
+      context.out << text_of(outcome_line(input, ended, arguments)) << "\n";
+    }
+  }
+  return fail(context, error(words), kRejected);
 }
 
 }  // namespace
@@ -195,12 +213,21 @@ int run_submit(const Context& context, const SubmitArguments& arguments) {
   if (!client) return fail(context, client.error());
   const auto models = client->models(context.timeout);
   if (!models) return fail(context, models.error(), *client);
-  const auto shape = input_shape(*models, arguments.model);
-  if (!shape) return fail(context, shape.error(), kRejected);
+  const wire::ModelInfo* const model = find_model(*models, arguments.model);
+  if (model == nullptr) {
+    return reject_all(context, arguments, wire::Rejected::UNKNOWN_MODEL,
+                      no_such_model(*models, arguments.model));
+  }
+  if (!model->loaded()) {
+    return reject_all(
+        context, arguments, wire::Rejected::MODEL_REFUSED,
+        "model \"" + escape(arguments.model) + "\" cannot be used: " + printable(model->reason()));
+  }
+  const std::vector<std::uint32_t> shape(model->shape().begin(), model->shape().end());
 
   std::vector<Input> inputs;
   for (const std::string& path : arguments.inputs) {
-    auto input = read_input(path, *shape, arguments.colours);
+    auto input = read_input(path, shape, arguments.colours);
     if (!input) return fail(context, input.error(), kUsage);
     if (!input->note.empty()) context.err << "einet: " << escape(path) << ": " << input->note << "\n";
     inputs.push_back(std::move(*input));

@@ -130,12 +130,11 @@ int run_task_add(const Context& context, const client::TaskRequest& task) {
 int run_task_remove(const Context& context, const std::string& name) {
   auto client = connect(context);
   if (!client) return fail(context, client.error());
-  if (auto ok = client->remove_task(name, context.timeout); !ok) return fail(context, ok.error(), *client);
-  if (context.output == Output::json) {
-    context.out << text_of(Json{{"task", name}, {"removed", true}}) << "\n";
-  } else {
-    context.err << "einet: task " << escape(name) << " is removed\n";
-  }
+  const auto ok = client->remove_task(name, context.timeout);
+  if (context.output == Output::json)
+    context.out << text_of(Json{{"task", name}, {"removed", ok.has_value()}}) << "\n";
+  if (!ok) return fail(context, ok.error(), *client);
+  if (context.output == Output::table) context.err << "einet: task " << escape(name) << " is removed\n";
   return kOk;
 }
 
