@@ -22,6 +22,7 @@ namespace einet {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 namespace fs = std::filesystem;
 
 // einet-model as a child process; its stderr is read as it comes, its stdout goes to a file.
@@ -314,6 +315,46 @@ TEST_F(EinetModel, RefusesACheckpointThatIsNotItsOwn) {
   EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume", "--precision", "bf16"})), 1);
   EXPECT_THAT(words_, HasSubstr("was trained with precision fp32, not bf16"));
   EXPECT_EQ(read(folder_ / "c"), before);
+}
+
+TEST_F(EinetModel, SaysThatACompleteTrainingIsComplete) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
+  EXPECT_EQ(run(train("c", {"--epoch-images", "30", "--resume"})), 0);
+  EXPECT_EQ(words_,
+            path("c") + " is complete; next: einet-model export " + path("c") + " --out NAME.einet\n");
+}
+
+TEST_F(EinetModel, SaysWhatAnExportOverAPackageDrops) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  EXPECT_THAT(words_, Not(HasSubstr("was there already")));
+  ASSERT_EQ(run({"profile", path("tiny.einet"), "--rounds", "10"}), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  EXPECT_THAT(words_, HasSubstr("tiny.einet was there already; gone with it: its measured times (cpu)\n"));
+}
+
+TEST_F(EinetModel, ChecksWhereItWritesBeforeItWorks) {
+  EXPECT_EQ(run(train("none/c")), 1);
+  EXPECT_THAT(words_, HasSubstr("cannot create: No such file or directory"));
+  EXPECT_THAT(words_, Not(HasSubstr("epoch 1")));
+  // Nothing else was looked at: there is no such package.
+  EXPECT_EQ(run({"profile", path("x.einet"), "--data", path("data"), "--out", path("none/x.profiles")}), 1);
+  EXPECT_THAT(words_, HasSubstr("cannot create: No such file or directory"));
+}
+
+TEST_F(EinetModel, SaysThatItsOutputIsLost) {
+  ASSERT_EQ(run(train("c", {"--epoch-images", "30"})), 0) << words_;
+  ASSERT_EQ(run({"export", path("c"), "--out", path("tiny.einet")}), 0) << words_;
+  Child child({"info", path("tiny.einet")}, "/dev/full");
+  EXPECT_EQ(child.wait(), 1);
+  EXPECT_EQ(child.words(), "einet-model: stdout: cannot write: No space left on device\n");
+}
+
+TEST_F(EinetModel, ShowsStepsThatMakeWhatTheNextOneReads) {
+  ASSERT_EQ(run({"--help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("  einet-model profile digits.einet --data digits\n"
+                              "  einet-model predictor digits.profiles --package digits.einet\n"));
 }
 
 TEST_F(EinetModel, SaysWhatIsWrongAndWhatToDo) {

@@ -12,6 +12,17 @@ void print_accuracies(const char* words, const CsProfile& answers) {
   std::fputc('\n', stderr);
 }
 
+// What the package that is there already has and a new one has not; "": nothing.
+std::string lost_with(const std::filesystem::path& package) {
+  const auto there = read_package_info(package);
+  if (!there) return "";
+  std::string lost;
+  for (const EtProfile& times : there->times) lost += (lost.empty() ? "" : ", ") + escape(times.device);
+  if (!lost.empty()) lost = "its measured times (" + lost + ")";
+  if (there->predictor) lost += (lost.empty() ? "its" : " and its") + std::string(" predictor");
+  return lost;
+}
+
 }  // namespace
 
 Result<void> run(const ExportCommand& command) {
@@ -42,7 +53,12 @@ Result<void> run(const ExportCommand& command) {
   print_accuracies("validation, into the CS-profile", *held_out);
   print_accuracies("test", *unseen);
   package->info.confidences = std::move(*held_out);
+  const std::string lost = lost_with(command.out);
   if (auto written = write_package(command.out, *package); !written) return written.error();
+  if (!lost.empty()) {
+    std::fprintf(stderr, "einet-model: %s was there already; gone with it: %s\n", command.out.c_str(),
+                 lost.c_str());
+  }
   std::fprintf(stderr, "%s is written; next: einet-model profile %s\n", command.out.c_str(),
                command.out.c_str());
   return {};

@@ -89,6 +89,7 @@ int run_command_line(int argc, char** argv) {
       "  einet-model export digits.checkpoint --out digits.einet\n"
       "  einet-model profile digits.einet && einet-model info digits.einet\n"
       "It predicts each sample's accuracy at later exits, once it has a predictor:\n"
+      "  einet-model profile digits.einet --data digits\n"
       "  einet-model predictor digits.profiles --package digits.einet");
   einet::TrainCommand train;
   bool resume = false;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "config/files.h"
 #include "config/text.h"
 #include "models/onednn/onednn_backend.h"
 #include "models/profiles.h"
@@ -129,6 +130,7 @@ Result<void> profile_times(const ProfileCommand& command) {
 Result<void> profile_answers(const ProfileCommand& command, const std::string& data) {
   const std::filesystem::path out =
       command.out.value_or(std::filesystem::path(command.package).replace_extension(".profiles"));
+  if (auto ok = check_can_write(out); !ok) return ok;
   auto package = read_package(command.package);
   if (!package) return package.error();
   if (package->info.times.empty()) {

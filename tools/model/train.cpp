@@ -118,6 +118,7 @@ Result<Training> start(const TrainCommand& command, const Recipe& recipe, const 
 // Trains to the end of the recipe.
 Result<void> train_all(const TrainCommand& command, const std::function<Recipe(const Images&)>& recipe_for,
                        const Begin& begin) {
+  if (auto ok = check_can_write(command.out); !ok) return ok;
   set_training_threads(command.threads);
   const auto train = load_images(command.data, ImageSplit::train);
   if (!train) return train.error();
@@ -129,9 +130,11 @@ Result<void> train_all(const TrainCommand& command, const std::function<Recipe(c
 
   const SystemClock clock;
   TimePoint saved_at = clock.now();
-  std::fprintf(stderr, "%s on %s: %zu images, %zu held out to validate; epoch %d of %d is next\n",
-               recipe.network.c_str(), escape(recipe.data).c_str(), images.learn.size(),
-               images.validate.size(), training->epochs_done() + 1, recipe.epochs);
+  if (training->epochs_done() < recipe.epochs) {
+    std::fprintf(stderr, "%s on %s: %zu images, %zu held out to validate; epoch %d of %d is next\n",
+                 recipe.network.c_str(), escape(recipe.data).c_str(), images.learn.size(),
+                 images.validate.size(), training->epochs_done() + 1, recipe.epochs);
+  }
   while (training->epochs_done() < recipe.epochs) {
     const TimePoint began = clock.now();
     const std::string title =
