@@ -54,9 +54,11 @@ std::vector<int> lane_cores(const DaemonConfig& config) {
 
 class Daemon {
  public:
-  Daemon(const DaemonConfig& config, std::filesystem::path worker, Catalog catalog,
-         std::unique_ptr<Arena> arena, std::unique_ptr<Trace> trace)
+  Daemon(const DaemonConfig& config, boost::asio::io_context& io, std::unique_ptr<Listener> listener,
+         std::filesystem::path worker, Catalog catalog, std::unique_ptr<Arena> arena,
+         std::unique_ptr<Trace> trace)
       : config_(config),
+        io_(io),
         log_(config.log_level),
         rank_(take_daemon_rank()),
         cores_(lane_cores(config)),
@@ -77,15 +79,11 @@ class Daemon {
         status_({clock_, config_, rank_, catalog_, tenants_, tasks_, *arena_, driver_, supervisor_,
                  [this] { return sessions_.size(); }}),
         desk_{io_, clock_, config_, tenants_, intake_, driver_, tasks_, status_, log_, Desk::Open::yes},
+        listener_(std::move(listener)),
         signals_(io_),
         drain_(io_) {}
 
-  Result<void> run() {
-    auto listener = Listener::open(
-        io_, config_.socket, config_.socket_mode,
-        [this](UniqueFd socket, uid_t user) { sessions_.add(desk_, std::move(socket), user); });
-    if (!listener) return listener.error();
-    listener_ = std::move(*listener);
+  void run() {
     if (trace_) {
       trace_->set_names(names_of(config_, catalog_));
       trace_->when_broken([this](const std::string& why) { log_.error("trace ended", {{"reason", why}}); });
@@ -112,7 +110,6 @@ class Daemon {
     io_.restart();
     io_.poll();
     log_.info("ended");
-    return {};
   }
 
  private:
@@ -137,7 +134,7 @@ class Daemon {
   void serve() {
     tasks_.open();
     if (!listener_) return;  // draining already
-    listener_->accept();
+    listener_->accept([this](UniqueFd socket, uid_t user) { sessions_.add(desk_, std::move(socket), user); });
     log_.info("ready", {{"socket", config_.socket.string()}});
   }
 
@@ -182,8 +179,8 @@ class Daemon {
   enum class Ending : std::uint8_t { no, yes };
 
   const DaemonConfig& config_;
+  boost::asio::io_context& io_;
   SystemClock clock_;
-  boost::asio::io_context io_{1};
   Log log_;
   Rank rank_;
   DaemonCores cores_;
@@ -209,6 +206,10 @@ class Daemon {
 }  // namespace
 
 Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path& worker) {
+  // The socket first: where another daemon listens on it, nothing that is that one's may be touched.
+  boost::asio::io_context io{1};
+  Result<std::unique_ptr<Listener>> listener = Listener::open(io, config.socket, config.socket_mode);
+  if (!listener) return listener.error();
   std::vector<int> in_flight;
   for (const DeviceConfig& device : config.devices) in_flight.push_back(device.in_flight);
   Result<Catalog> catalog = Catalog::scan(config.models, in_flight, config.planner.expect);
@@ -221,7 +222,9 @@ Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path&
     if (!opened) return opened.error();
     trace = std::move(*opened);
   }
-  return Daemon(config, worker, std::move(*catalog), std::move(*arena), std::move(trace)).run();
+  Daemon(config, io, std::move(*listener), worker, std::move(*catalog), std::move(*arena), std::move(trace))
+      .run();
+  return {};
 }
 
 }  // namespace einet

@@ -44,8 +44,7 @@ Result<void> make_room(const std::filesystem::path& path, const sockaddr_un& add
 }  // namespace
 
 Result<std::unique_ptr<Listener>> Listener::open(boost::asio::io_context& io,
-                                                 const std::filesystem::path& path, unsigned mode,
-                                                 OnClient on_client) {
+                                                 const std::filesystem::path& path, unsigned mode) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.native().size() >= sizeof address.sun_path)
@@ -67,16 +66,11 @@ Result<std::unique_ptr<Listener>> Listener::open(boost::asio::io_context& io,
   if (bound != 0)
     return failed("cannot create the socket (does its folder exist, and may this user write there?)");
   if (::listen(socket.get(), kBacklog) != 0) return failed("cannot listen");
-  return std::unique_ptr<Listener>(new Listener(io, std::move(socket), path, std::move(on_client)));
+  return std::unique_ptr<Listener>(new Listener(io, std::move(socket), path));
 }
 
-Listener::Listener(boost::asio::io_context& io, UniqueFd socket, std::filesystem::path path,
-                   OnClient on_client)
-    : socket_(std::move(socket)),
-      path_(std::move(path)),
-      on_client_(std::move(on_client)),
-      readable_(io, socket_.get()),
-      pause_(io) {
+Listener::Listener(boost::asio::io_context& io, UniqueFd socket, std::filesystem::path path)
+    : socket_(std::move(socket)), path_(std::move(path)), readable_(io, socket_.get()), pause_(io) {
   struct stat status {};
   if (::lstat(path_.c_str(), &status) == 0) {
     device_ = status.st_dev;
@@ -92,7 +86,12 @@ Listener::~Listener() {
   }
 }
 
-void Listener::accept() {
+void Listener::accept(OnClient on_client) {
+  on_client_ = std::move(on_client);
+  wait();
+}
+
+void Listener::wait() {
   readable_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
                        [this](boost::system::error_code ended) {
                          if (!ended) accept_all();
@@ -106,7 +105,7 @@ void Listener::accept_all() {
       if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         pause_.expires_after(kPause);
         pause_.async_wait([this](boost::system::error_code ended) {
-          if (!ended) accept();
+          if (!ended) wait();
         });
         return;
       }
@@ -117,7 +116,7 @@ void Listener::accept_all() {
     if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
     on_client_(std::move(client), peer.uid);
   }
-  accept();
+  wait();
 }
 
 }  // namespace einet

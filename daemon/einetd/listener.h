@@ -26,15 +26,16 @@ class Listener {
   // nobody listens on any more is replaced. Error: another daemon listens on it, the path is something else,
   // or the system's words.
   static Result<std::unique_ptr<Listener>> open(boost::asio::io_context&, const std::filesystem::path&,
-                                                unsigned mode, OnClient);
+                                                unsigned mode);
   // Removes the file, unless somebody else has replaced it.
   ~Listener();
 
   // Hands over who waits and who comes from now on.
-  void accept();
+  void accept(OnClient);
 
  private:
-  Listener(boost::asio::io_context&, UniqueFd socket, std::filesystem::path, OnClient);
+  Listener(boost::asio::io_context&, UniqueFd socket, std::filesystem::path);
+  void wait();
   void accept_all();
 
   UniqueFd socket_;

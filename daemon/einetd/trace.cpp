@@ -1,8 +1,10 @@
 #include "daemon/einetd/trace.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -14,9 +16,20 @@ namespace {
 // Long enough that a busy daemon writes in large pieces, short enough that `tail -f` feels alive.
 constexpr auto kWriteEvery = std::chrono::milliseconds(50);
 
+// What was traced before is wanted most after a crash.
+Result<void> keep_previous(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0) return {};
+  const std::string previous = path.string() + ".1";
+  if (::rename(path.c_str(), previous.c_str()) == 0) return {};
+  return error(path.string() + ": cannot keep the previous trace as " + previous + ": " +
+               std::strerror(errno) + "; move it away, or choose another path for the trace");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Trace>> Trace::open(const std::filesystem::path& path) {
+  if (auto ok = keep_previous(path); !ok) return ok.error();
   UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file) return error(path.string() + ": cannot write the trace: " + std::strerror(errno));
   return std::unique_ptr<Trace>(new Trace(std::move(file), path));

@@ -22,7 +22,8 @@ class Trace {
  public:
   static constexpr std::size_t kBufferedEvents = 1u << 16;
 
-  // Creates or empties the file. Error: names the path and the reason.
+  // Creates the file. One that has something in it becomes PATH.1 first, in the place of an older one; what
+  // is no plain file, such as a FIFO, is written as it is. Error: names the path and the reason.
   static Result<std::unique_ptr<Trace>> open(const std::filesystem::path&);
   // Writes what is buffered.
   ~Trace();

@@ -166,6 +166,26 @@ TEST(Trace, EveryEventIsWrittenOrCounted) {
   EXPECT_EQ(counted, kEvents);
 }
 
+TEST(Trace, KeepsThePreviousOneAndNoneBefore) {
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "trace", previous = folder.path() / "trace.1";
+  for (const char* run : {"one", "two"}) (*Trace::open(path))->add_line(run);
+  { const auto empty = Trace::open(path); }
+  ASSERT_TRUE(std::filesystem::exists(previous));
+  EXPECT_EQ(*read_file(previous, ByteCount{100}), "two\n");
+  EXPECT_EQ(*read_file(path, ByteCount{100}), "");
+  { const auto again = Trace::open(path); }
+  EXPECT_EQ(*read_file(previous, ByteCount{100}), "two\n") << "an empty one is none";
+
+  (*Trace::open(path))->add_line("three");
+  ASSERT_TRUE(std::filesystem::remove(previous));
+  std::filesystem::create_directory(previous);
+  const auto refused = Trace::open(path);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("cannot keep the previous trace as " + previous.string()));
+  EXPECT_EQ(*read_file(path, ByteCount{100}), "three\n");
+}
+
 TEST(Trace, AFileThatCannotBeWrittenIsNamed) {
   const auto trace = Trace::open("/nowhere/trace");
   ASSERT_FALSE(trace);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/files.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -188,16 +189,28 @@ TEST(Starting, ASocketFileThatNobodyListensOnIsReplacedAndALiveOneIsNot) {
   struct stat status {};
   ASSERT_EQ(::stat(daemon.socket().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0660u);
-  const Ran second = run_einetd({"--config", (daemon.folder() / "einetd.toml").string()});
+  const std::filesystem::path trace = daemon.folder() / "trace";
+  const Ran second =
+      run_einetd({"--config", (daemon.folder() / "einetd.toml").string(), "--trace", trace.string()});
   EXPECT_EQ(second.status, 1);
   EXPECT_THAT(second.output, HasSubstr("another daemon listens on this socket"));
+  client::Client client = daemon.connect();
+  ASSERT_TRUE(client.run(job_of(short_model()), {}, kPatience));
+  EXPECT_TRUE(daemon.eventually([&](const wire::Status&) {
+    return read_file(trace, ByteCount{1u << 20})->find("\"outcome\"") != std::string::npos;
+  }));
 
   daemon.signal(SIGKILL);
   EXPECT_EQ(daemon.wait_end(), -SIGKILL);
   EXPECT_TRUE(std::filesystem::exists(daemon.socket()));
+  const std::string crashed = *read_file(trace, ByteCount{1u << 20});
+  EXPECT_THAT(crashed, testing::StartsWith("{\"event\":\"header\"")) << "the refused start touched it";
   daemon.start();
   EXPECT_TRUE(daemon.wait_ready()) << daemon.log();
+  ASSERT_TRUE(std::filesystem::exists(trace.string() + ".1"));
+  EXPECT_EQ(*read_file(trace.string() + ".1", ByteCount{1u << 20}), crashed);
   EXPECT_EQ(daemon.stop(), 0);
+  EXPECT_EQ(daemon.trace().front()["event"], "header");
 }
 
 TEST(Starting, SaysWhatIsWrongWithACommandLineOrAConfiguration) {
