@@ -137,6 +137,13 @@ Objection check_arguments(const wire::Submit& s, const CatalogModel& model, JobS
                     "exits has exit " + std::to_string(63 - std::countl_zero(s.exits())) + "; model " +
                         model.name + " has exits 0 to " + std::to_string(blocks - 1));
     }
+    const int first = std::countr_zero(s.exits());
+    if (spec.task != TaskId{} && first != spec.mandatory_exit) {
+      return reject(Rejected::BAD_ARGUMENT,
+                    "the first of exits is " + std::to_string(first) +
+                        "; what is reserved for a job of a task executes the task's mandatory exit, " +
+                        std::to_string(spec.mandatory_exit) + ", and none before it: begin with that one");
+    }
     if (spec.mandatory_exit > 0 && s.exits() >> spec.mandatory_exit == 0) {
       return reject(Rejected::BAD_ARGUMENT,
                     "exits has none from mandatory_exit, " + std::to_string(spec.mandatory_exit) + ", on");
@@ -228,16 +235,16 @@ boost::system::result<Submission, Rejection> Intake::check(const wire::Submit& s
   job.spec.model = *id;
   job.spec.times = model.times;
   job.spec.priority = s.priority();
+  if (*task != nullptr) {
+    job.spec.task = (*task)->id;
+    job.spec.priority = (*task)->priority;
+    job.spec.mandatory_exit = (*task)->mandatory_exit;
+  }
   InputBytes input;
   if (Objection r = check_input(s, model, input)) return *r;
   if (Objection r = check_arguments(s, model, job.spec)) return *r;
   if (Objection r = check_times(s, received, job.spec)) return *r;
-  if (*task != nullptr) {
-    job.spec.task = (*task)->id;
-    job.spec.deadline = std::min(kNever, job.spec.release + (*task)->deadline);
-    job.spec.priority = (*task)->priority;
-    job.spec.mandatory_exit = (*task)->mandatory_exit;
-  }
+  if (*task != nullptr) job.spec.deadline = std::min(kNever, job.spec.release + (*task)->deadline);
   const TenantConfig& limits = tenants_.config(tenant);
   if (s.priority() > limits.max_priority || s.priority() < -kMaxPriority) {
     return reject(Rejected::PRIORITY_CEILING, "priority " + std::to_string(s.priority()) + "; tenant " +

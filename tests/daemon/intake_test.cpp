@@ -325,6 +325,21 @@ TEST_F(TaskIntakeTest, WhatTheTaskSaysTheJobMayNotSay) {
   refused([](auto& s) { s.set_task("a\nb"); }, Rejected::NO_SUCH_TASK, "a\\x0ab");
 }
 
+// Reserved work executes the mandatory exit and none before it.
+TEST_F(TaskIntakeTest, AStaticPlanBeginsWithTheMandatoryExitOfTheTask) {
+  good_.set_plan(wire::ALL);
+  for (const std::uint64_t exits : {1u, 3u}) {
+    refused(
+        [&](auto& s) { s.set_exits(exits); }, Rejected::BAD_ARGUMENT,
+        "the first of exits is 0; what is reserved for a job of a task executes the task's mandatory exit, "
+        "1, and none before it: begin with that one");
+  }
+  good_.set_exits(2);
+  const auto job = check(good_);
+  ASSERT_TRUE(job) << job.error().words;
+  EXPECT_EQ(job->spec.exits, 2u);
+}
+
 TEST_F(TaskIntakeTest, AJobOfASuspendedTaskIsToldWhy) {
   const auto before = catalog_->model(ModelId{1}).times;
   catalog_->refused(ModelId{1}, DeviceId{0}, "wrong checksum");

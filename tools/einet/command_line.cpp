@@ -127,8 +127,10 @@ Examples:
   submit.add_option("MODEL", said.submit.model, "Name of a model (see: einet models)")->required();
   submit.add_option("INPUT", said.submit.inputs, "Files; one job each")->required();
   submit
-      .add_option("--task", said.submit.task,
-                  "The jobs are of this task, and have deadline, priority and mandatory exit from it")
+      .add_option(
+          "--task", said.submit.task,
+          "The jobs are of this task, and have deadline, priority and mandatory exit from it; what is\n"
+          "reserved for them executes that exit and none before it, whatever the plan")
       ->type_name("NAME");
   duration_option(submit, "--deadline", "After the release; at it, the best answer so far counts [none]",
                   [&said](Duration d) { said.submit.deadline = d; });
