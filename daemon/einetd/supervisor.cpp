@@ -108,6 +108,8 @@ void Supervisor::start(Worker& w) {
     for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
       refuse(w, ModelId{m}, "the worker of device " + device_name(w) + " cannot be started");
     }
+    forget_evictions(w);
+    parts_.driver.pump();
     settle(w);
     return restart_later(w);
   }
@@ -268,6 +270,14 @@ void Supervisor::set_residence(Worker& w, ModelId model, Residence residence) {
   if (residence != Residence::out) parts_.tasks.residence_changed(model);
 }
 
+// Its worker is gone, and perhaps for long: what waits for a model to come back is answered now. The next
+// worker says anew what it holds.
+void Supervisor::forget_evictions(Worker& w) {
+  for (std::uint32_t m = 0; m < w.residence.size(); ++m) {
+    if (w.residence[m] == Residence::out) set_residence(w, ModelId{m}, Residence::in);
+  }
+}
+
 bool Supervisor::is_needed(ModelId model) const {
   return parts_.driver.use(model).jobs > 0 || parts_.tasks.need(model);
 }
@@ -319,7 +329,10 @@ void Supervisor::tend(Worker& w) {
     if (longest_so([&](ModelId m) { return w.holds[m.value] && is_needed(m); })) {
       // Tasks do not wait for other tasks, which stay.
       const auto ends = [&](ModelId m) { return w.holds[m.value] && parts_.driver.use(m).jobs > 0; };
-      if (!longest_so(ends)) parts_.tasks.no_room(*next, w.device);
+      if (!longest_so(ends)) {
+        parts_.tasks.no_room(*next, w.device);
+        parts_.driver.pump();
+      }
       return;
     }
     if (w.started_for != next) {
@@ -455,6 +468,7 @@ void Supervisor::died(Worker& w) {
   }
   if (w.state == State::starting) settle(w);
   w.state = State::down;
+  if (!done_ && !asked) forget_evictions(w);
   w.loads.reset();
   w.unloads.reset();
   w.lack.reset();

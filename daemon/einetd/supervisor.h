@@ -135,6 +135,7 @@ class Supervisor {
   void answered(Worker&, const lane::ModelUnloaded&);
   Result<void> accept(Worker&, ModelId, lane::ModelDescription);
   void set_residence(Worker&, ModelId, Residence);
+  void forget_evictions(Worker&);
   void refuse(Worker&, ModelId, const std::string& reason, Residence = Residence::lost);
   void went_up(Worker&);
   void died(Worker&);

@@ -122,19 +122,28 @@ void Tasks::residence_changed(ModelId model) {
 
 void Tasks::no_room(ModelId model, DeviceId device) {
   const std::vector<Waiting> refused = take_waiting(model);
-  if (refused.empty()) return;
+  const auto lives_there = [&](const Entry& entry) {
+    return entry.task.model == model && entry.kept && lanes_.at(entry.kept->home) == device;
+  };
+  const bool promised =
+      std::any_of(tasks_.begin(), tasks_.end(), [&](const auto& t) { return lives_there(t.second); });
+  if (refused.empty() && !promised) return;
   std::string needed;
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& other = parts_.catalog.model(ModelId{m});
     if (!need(ModelId{m}) || !other.runs_on(device) || other.evicted[device.value]) continue;
     needed += (needed.empty() ? "" : ", ") + other.name;
   }
-  const TaskRefused why =
-      refuse(TaskRefused::MODEL_REFUSED,
-             "model " + parts_.catalog.model(model).name + " does not fit into the memory of device " +
-                 parts_.config.devices[device.value].name + " beside the models of tasks there (" + needed +
-                 "); remove such a task, or give the device more `memory`");
-  for (const Waiting& w : refused) w.answer(why);
+  const std::string words = "model " + parts_.catalog.model(model).name +
+                            " does not fit into the memory of device " +
+                            parts_.config.devices[device.value].name + " beside the models of tasks there (" +
+                            needed + "); remove such a task, or give the device more `memory`";
+  for (const Waiting& w : refused) w.answer(refuse(TaskRefused::MODEL_REFUSED, words));
+  // Accepted while the device was down.
+  for (auto& [id, entry] : tasks_) {
+    if (lives_there(entry)) suspend(entry, words);
+  }
+  keep_in_step();
   parts_.use_changed();
 }
 

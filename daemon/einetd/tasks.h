@@ -69,7 +69,8 @@ class Tasks {
 
   using Reply = std::variant<wire::TaskAdded, wire::TaskRefused>;
   using Answer = std::function<void(const Reply&)>;
-  // Answers at once, unless the model is evicted from a device: then once it is back or cannot come back.
+  // Answers at once, unless the model is evicted from a device: then once it is back, cannot come back, or the
+  // device is down.
   void add(const wire::AddTask&, TenantId, SessionId, Answer);
   // The session has ended: what it still waits for is not added.
   void forget(SessionId);
@@ -96,7 +97,8 @@ class Tasks {
 
   // A device has the model again, or is not going to; the catalog says so already.
   void residence_changed(ModelId);
-  // It cannot be brought back to the device, for models of tasks fill that.
+  // It cannot be brought back to the device, for models of tasks fill that: tasks that wait for it are
+  // refused, those that were promised something there are suspended. Call the driver's pump() after.
   void no_room(ModelId, DeviceId);
 
   // --- Looking. ---

@@ -380,5 +380,24 @@ TEST_F(TasksTest, WhereTasksFillTheMemoryOrTheModelIsRefusedMeanwhileTheTaskIsRe
   EXPECT_EQ(refusal(waits), "model a is not loaded: wrong checksum");
 }
 
+// As one can be while its device is down: what else is promised there is not asked of memory.
+TEST_F(TasksTest, AnAcceptedTaskWhoseModelFindsNoRoomIsSuspended) {
+  const TaskId id{accepted(ask("x")).task()};
+  wire::AddTask other = ask("of-b", milliseconds(50), 1);
+  other.set_model("b");
+  accepted(other);
+  catalog_->set_evicted(kA, kCpu, true);
+  tasks_->no_room(kA, kCpu);
+  EXPECT_EQ(tasks_->find("x", kCamera)->suspended,
+            "model a does not fit into the memory of device cpu beside the models of tasks there (b); remove "
+            "such a task, or give the device more `memory`");
+  EXPECT_FALSE(core_.tasks.contains(id));
+  EXPECT_FALSE(tasks_->need(kA));
+  EXPECT_EQ(tasks_->find("of-b", kCamera)->suspended, "");
+  ASSERT_TRUE(load(kA, network(4, milliseconds(1))));
+  EXPECT_EQ(tasks_->find("x", kCamera)->suspended, "");
+  EXPECT_TRUE(core_.tasks.contains(id));
+}
+
 }  // namespace
 }  // namespace einet

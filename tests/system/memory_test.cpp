@@ -6,6 +6,7 @@
 
 #include "config/files.h"
 #include "models/package.h"
+#include "raw_client.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -233,6 +234,50 @@ TEST_F(MemoryForOne, AClientThatLeavesGetsNoTask) {
   const auto tasks = client.tasks(kPatience);
   EXPECT_TRUE(tasks && tasks->tasks().empty());
   expect_good_end();
+}
+
+// Its device has evicted the model and is busy; then its worker cannot be started any more.
+struct AWaitingTask : testing::Test {
+  AWaitingTask() {
+    std::filesystem::create_symlink(EINET_WORKER_PROGRAM, worker);
+    daemon.emplace(
+        DaemonSetup{.models = {model("a"), busy}, .device = memory_for(1, 8), .worker = worker.string()});
+    client.emplace(daemon->connect());
+    const auto count = [&](JobId, const client::Answer&) { ++answers; };
+    EXPECT_TRUE(client->post(whole(busy), {.exit = count, .ended = {}}));
+    while (answers == 0 && client->wait_any(kPatience)) {
+    }
+    asks.emplace(daemon->socket());
+    asks->send(frame(1, hello_as("camera")));
+    wire::AddTask task;
+    task.set_name("t");
+    task.set_model("a");
+    task.set_period_ns(Duration(10s).count());
+    asks->send(frame(2, task));
+    EXPECT_TRUE(asks->next_as<wire::HelloReply>());
+    EXPECT_TRUE(daemon->wait_log("task waits for its model"));
+    std::filesystem::remove(worker);
+  }
+
+  const SyntheticPackage busy = model_of("busy", 20, 300ms, 20us);
+  const TemporaryFolder folder;
+  const std::filesystem::path worker = folder.path() / "worker";
+  int answers = 0;
+  std::optional<RunningDaemon> daemon;
+  std::optional<client::Client> client;
+  std::optional<RawClient> asks;
+};
+
+TEST_F(AWaitingTask, IsAnsweredWhenTheWorkerDies) {
+  ::kill(static_cast<pid_t>(daemon->status().lanes(0).worker_pid()), SIGKILL);
+  EXPECT_TRUE(asks->next_as<wire::TaskAdded>()) << "its lane may come back";
+}
+
+TEST_F(AWaitingTask, IsAnsweredWhenTheWorkerCannotBeStarted) {
+  daemon->signal(SIGHUP);
+  const auto refused = asks->next_as<wire::TaskRefused>();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->words(), "model a is not loaded: the worker of device cpu cannot be started");
 }
 
 // A worker keeps the room of a job's state for the next job. Here the large model needs it back.
