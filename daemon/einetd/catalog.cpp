@@ -98,7 +98,10 @@ Result<ModelId> Catalog::find(std::string_view name) const {
 }
 
 std::vector<std::filesystem::path> Catalog::reload() {
-  for (CatalogModel& model : models_) model.description.digest.clear();
+  for (CatalogModel& model : models_) {
+    model.description.digest.clear();
+    model.doubt.clear();
+  }
   std::error_code ignored;  // what cannot be read now has nothing new to tell
   std::vector<std::filesystem::path> found = packages_in(folder_, ignored);
   std::erase_if(found,
@@ -157,6 +160,7 @@ void Catalog::loaded(ModelId id, lane::ModelDescription description,
   if (description.predictor) {
     model.predictor = std::make_shared<const Predictor>(Predictor::make(*description.predictor).value());
   }
+  if (!description.doubt.empty()) model.doubt = description.doubt;
   if (model.description.digest.empty()) model.description = std::move(description);
   model.times = std::move(times);
   model.reason.clear();

@@ -20,9 +20,10 @@ namespace einet {
 struct CatalogModel {
   std::string name;
   bool well_named = true;
-  std::string reason;                          // why no device runs it; empty when one does
-  lane::ModelDescription description;          // of the device that loaded it first since the last reload
-  std::shared_ptr<const ModelTimes> times;     // null until a device runs it
+  std::string reason;                       // why no device runs it; empty when one does
+  lane::ModelDescription description;       // of the device that loaded it first since the last reload
+  std::shared_ptr<const ModelTimes> times;  // null until a device runs it
+  std::string doubt;                        // lane::ModelDescription::doubt of any of its devices; or empty
   std::shared_ptr<const Predictor> predictor;  // judges its answers; null: the package has none
   std::vector<bool> evicted;                   // by DeviceId: from its memory, until a job needs it there
 

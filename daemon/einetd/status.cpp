@@ -230,6 +230,8 @@ void StatusView::add_warnings(wire::Status& s) const {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});
     if (!model.loaded())
       s.add_warnings("model " + model.name + " is not loaded: " + printable(model.reason, 500));
+    else if (!model.doubt.empty())
+      s.add_warnings(printable(model.doubt));
   }
 }
 

@@ -243,6 +243,11 @@ Result<void> Supervisor::accept(Worker& w, ModelId model, lane::ModelDescription
         "jobs stay on this device: their states have another form than on the one that loaded it first",
         {{"model", parts_.catalog.model(model).name}, {"device", device_name(w)}});
   }
+  if (!description.doubt.empty()) {
+    parts_.log.warn("block times may not hold", {{"model", parts_.catalog.model(model).name},
+                                                 {"device", device_name(w)},
+                                                 {"reason", description.doubt}});
+  }
   parts_.catalog.loaded(model, std::move(description), std::move(*times));
   return {};
 }

@@ -164,6 +164,8 @@ Tasks::Reply Tasks::promise(Task task) {
   added.set_task(id.value);
   *added.mutable_bound() = *bound(id);
   const Task& kept = tasks_.at(id).task;
+  const std::string& doubt = parts_.catalog.model(kept.model).doubt;
+  if (!doubt.empty()) added.add_warnings(printable(doubt));
   parts_.log.info("task accepted", {{"task", kept.name},
                                     {"id", id},
                                     {"tenant", tenant_name(kept.tenant)},

@@ -159,6 +159,7 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
     pack_part(block.trunk, *times.mutable_trunk());
     pack_part(block.exit, *times.mutable_exit());
   }
+  to.set_doubt(from.doubt.substr(0, kMaxText));
   for (double accuracy : from.accuracy) to.add_accuracy(accuracy);
   to.set_weight_bytes(from.weights.value);
   to.set_state_bytes(from.state.value);
@@ -234,6 +235,7 @@ Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
     if (!exit) return exit.error();
     to.times.push_back({*trunk, *exit});
   }
+  to.doubt = from.doubt().substr(0, kMaxText);
   if (from.accuracy_size() != 0 && from.accuracy_size() != to.blocks) {
     return bad_length("accuracy", from.accuracy_size(), "block", to.blocks);
   }

@@ -131,9 +131,10 @@ struct ModelDescription {
   int classes = 0;         // 1 … kMaxClasses
   std::vector<std::string> labels;  // one per class, or none; like version
   std::vector<BlockTimes> times;    // ET-profile of this device: one per block, or none
-  std::vector<double> accuracy;     // of each exit on held-out samples, in [0, 1]: one per block, or none
-  ByteCount weights{};              // memory of the model in the worker, at most 1 TiB
-  ByteCount state{};                // memory of one job's state there; the same
+  std::string doubt{};  // why they may not hold here, and what to do; "": no reason is known. Like version
+  std::vector<double> accuracy;  // of each exit on held-out samples, in [0, 1]: one per block, or none
+  ByteCount weights{};           // memory of the model in the worker, at most 1 TiB
+  ByteCount state{};             // memory of one job's state there; the same
   // One per block, entry b at the boundary before block b, so the first is all zero; or none: not measured.
   std::vector<MoveTime> moves{};
   // Entry n - 1: how many times as long a block takes for n jobs at once as for one. At most kMaxBatch, from

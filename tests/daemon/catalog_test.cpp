@@ -88,6 +88,21 @@ TEST(Catalog, APackageThatChangedOrHasNoProfileIsRefused) {
   EXPECT_TRUE(catalog.model(a).loaded());
 }
 
+TEST(Catalog, ADoubtAboutBlockTimesStaysUntilAReload) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1}, "lookalikes");
+  const ModelId a{0};
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, description("x")));
+  lane::ModelDescription elsewhere = description("x");
+  elsewhere.doubt = "measured elsewhere";
+  ASSERT_TRUE(load(catalog, a, DeviceId{1}, elsewhere));
+  EXPECT_EQ(catalog.model(a).doubt, "measured elsewhere");
+  catalog.reload();
+  ASSERT_TRUE(load(catalog, a, DeviceId{0}, description("y")));
+  EXPECT_EQ(catalog.model(a).doubt, "");
+}
+
 TEST(Catalog, AReloadNamesPackagesThatItDoesNotTakeUp) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "b.einet");

@@ -26,6 +26,7 @@ ModelDescription some_model() {
   model.labels = {"a", "b", "c"};
   const PartTime part{Duration{1}, Duration{2}, Duration{3}};
   model.times = {{part, part}, {part, part}};
+  model.doubt = "measured elsewhere";
   model.accuracy = {0.5, 1.0};
   model.weights = ByteCount{1u << 20};
   model.state = ByteCount{4096};
@@ -163,6 +164,7 @@ TEST(Control, EveryOtherMessageArrivesAsItWasSent) {
   EXPECT_EQ(model.name, "b-alexnet");
   EXPECT_EQ(model.input, (std::vector<int>{1, 28, 28}));
   EXPECT_EQ(model.labels, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(model.doubt, "measured elsewhere");
   EXPECT_EQ(model.times[1].exit.p99, Duration{2});
   EXPECT_EQ(model.accuracy, (std::vector<double>{0.5, 1.0}));
   EXPECT_EQ(model.state, ByteCount{4096});

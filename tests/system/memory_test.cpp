@@ -244,7 +244,7 @@ struct AWaitingTask : testing::Test {
         DaemonSetup{.models = {model("a"), busy}, .device = memory_for(1, 8), .worker = worker.string()});
     client.emplace(daemon->connect());
     const auto count = [&](JobId, const client::Answer&) { ++answers; };
-    EXPECT_TRUE(client->post(whole(busy), {.exit = count, .ended = {}}));
+    for (int i = 0; i < 50; ++i) EXPECT_TRUE(client->post(whole(busy), {.exit = count, .ended = {}}));
     while (answers == 0 && client->wait_any(kPatience)) {
     }
     asks.emplace(daemon->socket());
@@ -259,7 +259,7 @@ struct AWaitingTask : testing::Test {
     std::filesystem::remove(worker);
   }
 
-  const SyntheticPackage busy = model_of("busy", 20, 300ms, 20us);
+  const SyntheticPackage busy = model_of("busy", 20, 20ms, 20us);
   const TemporaryFolder folder;
   const std::filesystem::path worker = folder.path() / "worker";
   int answers = 0;

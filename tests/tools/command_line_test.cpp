@@ -564,6 +564,7 @@ TEST_F(CommandLine, AnAcceptedTaskIsToldItsBound) {
     wire::TaskAdded added;
     added.set_task(3);
     *added.mutable_bound() = a_task().bound();
+    added.add_warnings("the block times are \x1b[31m");
     peer.reply(added);
   };
   std::vector<std::string> arguments{
@@ -571,7 +572,7 @@ TEST_F(CommandLine, AnAcceptedTaskIsToldItsBound) {
       "--deadline", "10ms", "--priority", "5",       "--mandatory-exit", "1"};
   Ran ran = with_daemon(accept, arguments);
   EXPECT_EQ(ran.code, 0);
-  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(ran.err, "warning: the block times are \\x1b[31m\n");
   EXPECT_EQ(ran.out,
             "task detector is accepted on lane cpu/0: every job has its mandatory answer within 8.20ms of "
             "its release\n"
@@ -588,7 +589,8 @@ TEST_F(CommandLine, AnAcceptedTaskIsToldItsBound) {
                                         {"response", "8.2ms"},
                                         {"blocking", "1.999999ms"},
                                         {"slack", "1.8ms"},
-                                        {"limit", "task \"lane-keeper\""}}));
+                                        {"limit", "task \"lane-keeper\""},
+                                        {"warnings", {"the block times are \x1b[31m"}}}));
 }
 
 TEST_F(CommandLine, ARefusedTaskIsFourAndSaysWhatWouldFit) {

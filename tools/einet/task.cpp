@@ -31,6 +31,8 @@ Json to_json(const wire::TaskBound& bound) {
 Json to_json(const std::string& task, const wire::TaskAdded& added) {
   Json out{{"task", task}, {"accepted", true}, {"id", added.task()}};
   out.update(to_json(added.bound()));
+  out["warnings"] = Json::array();
+  for (const std::string& warning : added.warnings()) out["warnings"].push_back(warning);
   return out;
 }
 
@@ -73,7 +75,8 @@ Json to_json(const wire::TaskInfo& task) {
   return out;
 }
 
-void show(const std::string& task, const wire::TaskAdded& added, std::ostream& out) {
+void show(const std::string& task, const wire::TaskAdded& added, std::ostream& out, std::ostream& err) {
+  for (const std::string& warning : added.warnings()) err << "warning: " << printable(warning) << "\n";
   const wire::TaskBound& bound = added.bound();
   out << "task " << escape(task) << " is accepted on lane " << escape(bound.device()) << "/" << bound.lane()
       << ": every job has its mandatory answer within " << about(bound.response_ns()) << " of its release\n"
@@ -123,7 +126,9 @@ int run_task_add(const Context& context, const client::TaskRequest& task) {
                       std::string(client::name(refused->reason())) + "): " + printable(refused->words())),
                 kRejected);
   }
-  if (context.output == Output::table) show(task.name, std::get<wire::TaskAdded>(*reply), context.out);
+  if (context.output == Output::table) {
+    show(task.name, std::get<wire::TaskAdded>(*reply), context.out, context.err);
+  }
   return kOk;
 }
 
