@@ -138,8 +138,8 @@ Result<std::shared_ptr<const ModelTimes>> Catalog::times_with(
   times.on_device.resize(in_flight_.size());
   times.on_device[device.value] = block_times(description);
   times.moves.resize(in_flight_.size());
-  // What is known is of the device that loaded it first; its own moves it has in any case.
-  const bool fits = known.moves.empty() || same_state(known.moves, description.moves);
+  // What is known is of the device that loaded it first since the last reload, whose moves are as they are.
+  const bool fits = known.digest.empty() || known.moves.empty() || same_state(known.moves, description.moves);
   times.moves[device.value] = fits ? move_times(description) : std::vector<MoveTime>();
   times.batch.resize(in_flight_.size());
   times.batch[device.value] = description.batch;

@@ -133,6 +133,24 @@ TEST(Catalog, JobsMoveOnlyBetweenDevicesThatHoldTheSameState) {
   EXPECT_EQ(moves[2].size(), 2u);
 }
 
+TEST(Catalog, AfterAReloadStatesMayHaveAnotherSize) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "a.einet");
+  Catalog catalog = *Catalog::scan(folder.path(), {1, 1}, "lookalikes");
+  const ModelId a{0};
+  lane::ModelDescription two_blocks = description("x");
+  two_blocks.blocks = 2;
+  two_blocks.times.resize(2);
+  two_blocks.moves = {{}, {.bytes = ByteCount{100}}};
+  for (const DeviceId device : {DeviceId{0}, DeviceId{1}}) ASSERT_TRUE(load(catalog, a, device, two_blocks));
+  catalog.reload();
+  two_blocks.digest = "y";
+  two_blocks.moves[1].bytes = ByteCount{200};
+  for (const DeviceId device : {DeviceId{1}, DeviceId{0}}) ASSERT_TRUE(load(catalog, a, device, two_blocks));
+  EXPECT_EQ(catalog.model(a).times->moves[0].size(), 2u);
+  EXPECT_EQ(catalog.model(a).times->moves[1].size(), 2u);
+}
+
 TEST(Catalog, AfterAReloadAPackageMayHaveChangedButNotItsShape) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");
