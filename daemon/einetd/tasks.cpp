@@ -62,25 +62,45 @@ Tasks::Tasks(Parts parts)
 // ---- what there is to promise from ----
 
 void Tasks::lane_up(LaneId lane, DeviceId device, Preemption preemption) {
-  if (lanes_.emplace(lane, device).second) admission_.add_lane(lane, device, preemption);
+  if (!lanes_.emplace(lane, device).second) return;
+  admission_.add_lane(lane, device, preemption);
+  for (const auto& [tenant, why] : std::exchange(refused_budgets_, {})) {
+    const std::optional<Budget> budget = add_budget(tenant);
+    if (!budget) continue;
+    parts_.log.info("budget accepted", {{"tenant", tenant_name(tenant)}, {"lane", budget->home}});
+    parts_.reservations.set_share(tenant, {parts_.config.tenants[tenant.value].weight, budget});
+  }
+  keep_in_step();
 }
 
 void Tasks::open() {
   for (std::uint32_t i = 0; i < parts_.config.tenants.size(); ++i) {
     const TenantConfig& tenant = parts_.config.tenants[i];
-    Share share{.weight = tenant.weight, .budget = std::nullopt};
-    if (tenant.budget) {
-      const auto budget = admission_.add_budget(TenantId{i}, "the budget of " + tenant.name,
-                                                tenant.budget->amount, tenant.budget->period);
-      if (budget) {
-        share.budget = *budget;
-      } else {
-        warnings_.push_back("tenant " + tenant.name + " has no budget: " + budget.error().words);
-        parts_.log.warn("budget refused", {{"tenant", tenant.name}, {"reason", budget.error().words}});
-      }
+    const auto budget = tenant.budget ? add_budget(TenantId{i}) : std::nullopt;
+    if (tenant.budget && !budget) {
+      parts_.log.warn("budget refused",
+                      {{"tenant", tenant.name}, {"reason", refused_budgets_.at(TenantId{i})}});
     }
-    parts_.reservations.set_share(TenantId{i}, share);
+    parts_.reservations.set_share(TenantId{i}, {tenant.weight, budget});
   }
+}
+
+// None: it does not fit, and is tried again when there are more lanes.
+std::optional<Budget> Tasks::add_budget(TenantId id) {
+  const TenantConfig& tenant = parts_.config.tenants[id.value];
+  const auto budget =
+      admission_.add_budget(id, "the budget of " + tenant.name, tenant.budget->amount, tenant.budget->period);
+  if (budget) return *budget;
+  refused_budgets_.insert_or_assign(id, budget.error().words);
+  return std::nullopt;
+}
+
+std::vector<std::string> Tasks::warnings() const {
+  std::vector<std::string> out;
+  for (const auto& [tenant, why] : refused_budgets_) {
+    out.push_back("tenant " + tenant_name(tenant) + " has no budget: " + why);
+  }
+  return out;
 }
 
 // ---- tenants' requests ----

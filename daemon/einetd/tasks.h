@@ -60,17 +60,17 @@ class Tasks {
   // --- What there is to promise from. ---
 
   // A base lane is up, with an urgent lane that may preempt so (boundary: without one). Only its first time
-  // counts.
+  // counts; budgets that did not fit before may fit then.
   void lane_up(LaneId, DeviceId, Preemption);
-  // Once, when the first lanes are up: tenants get their weights, and the budgets that fit.
+  // Once, when every device has been tried: tenants get their weights, and the budgets that fit.
   void open();
 
   // --- Tenants' requests. ---
 
   using Reply = std::variant<wire::TaskAdded, wire::TaskRefused>;
   using Answer = std::function<void(const Reply&)>;
-  // Answers at once, unless the model is evicted from a device: then once it is back, cannot come back, or the
-  // device is down.
+  // Answers at once, unless the model is evicted from a device: then once it is back, cannot come back, or
+  // the device is down.
   void add(const wire::AddTask&, TenantId, SessionId, Answer);
   // The session has ended: what it still waits for is not added.
   void forget(SessionId);
@@ -106,7 +106,7 @@ class Tasks {
   // Worst-case share of a lane that is promised, in [0, 1].
   double promised(LaneId lane) const { return admission_.utilisation(lane); }
   // What was configured and cannot be had. Sentences.
-  const std::vector<std::string>& warnings() const { return warnings_; }
+  std::vector<std::string> warnings() const;
 
  private:
   struct Entry {
@@ -123,6 +123,7 @@ class Tasks {
     ModelId model;
   };
 
+  std::optional<Budget> add_budget(TenantId);
   std::optional<wire::TaskRefused> check(const wire::AddTask&, TenantId, Task&) const;
   Reply promise(Task);
   std::vector<Waiting> take_waiting(const std::function<bool(const Waiting&)>&);
@@ -143,7 +144,7 @@ class Tasks {
   std::map<TaskId, Entry> tasks_;
   std::vector<Waiting> waiting_;
   TaskId newest_;
-  std::vector<std::string> warnings_;
+  std::map<TenantId, std::string> refused_budgets_;  // and why
 };
 
 }  // namespace einet

@@ -235,6 +235,17 @@ TEST_F(TasksTest, WeightsAndBudgetsGoToTheCoreAndABudgetThatDoesNotFitIsSaid) {
   EXPECT_EQ(refused(ask("x", milliseconds(7))).reason(), TaskRefused::NOT_SCHEDULABLE);
 }
 
+TEST_F(TasksTest, ABudgetThatIsRefusedIsTriedAgainOnTheNextLane) {
+  config_.tenants[0].budget = BudgetConfig{milliseconds(3), milliseconds(10)};
+  tasks_.emplace(Tasks::Parts{config_, *catalog_, core_, statistics_, log_});
+  tasks_->open();
+  EXPECT_FALSE(core_.shares.at(kCamera).budget);
+  EXPECT_THAT(tasks_->warnings(), testing::ElementsAre(HasSubstr("tenant camera has no budget: ")));
+  tasks_->lane_up(kLane, kCpu, Preemption::boundary);
+  EXPECT_EQ(core_.shares.at(kCamera).budget, (Budget{milliseconds(3), milliseconds(10), kLane}));
+  EXPECT_THAT(tasks_->warnings(), testing::IsEmpty());
+}
+
 TEST_F(TasksTest, AReloadWithOtherTimesKeepsTheTasksWhereTheyStillFit) {
   const wire::TaskAdded before = accepted(ask("x"));
   catalog_->reload();

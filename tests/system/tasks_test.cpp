@@ -1,5 +1,6 @@
 // Tasks on a real daemon: what is promised and refused, what becomes of senders that are too fast and of
 // promises when models are loaded again. The tasks are slack, so that a busy test machine breaks no promise.
+#include <algorithm>
 #include <csignal>
 #include <set>
 
@@ -265,6 +266,23 @@ TEST(Tasks, ABudgetThatDoesNotFitIsAWarning) {
   const wire::Status status = daemon.status();
   EXPECT_THAT(status.warnings(), testing::Not(testing::Contains(HasSubstr("tenant greedy has no budget"))));
   EXPECT_THAT(status.warnings(), testing::Contains(HasSubstr("tenant modest has no budget")));
+}
+
+TEST(Tasks, ABudgetIsHadWhenItsDeviceComesUpAfterTheStart) {
+  const TemporaryFolder folder;
+  const std::filesystem::path worker = folder.path() / "worker";
+  RunningDaemon daemon({.models = {short_model()},
+                        .tables = "[tenant.modest]\nuid = 12346\nbudget = \"5ms/100ms\"\n",
+                        .worker = worker.string()});
+  const auto warned = [](const wire::Status& status) {
+    return std::any_of(status.warnings().begin(), status.warnings().end(), [](const std::string& warning) {
+      return warning.find("tenant modest has no budget") != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(warned(daemon.status()));
+  std::filesystem::create_symlink(EINET_WORKER_PROGRAM, worker);
+  EXPECT_TRUE(daemon.eventually([&](const wire::Status& status) { return !warned(status); }));
+  EXPECT_GT(daemon.status().lanes(0).promised(), 0);
 }
 
 }  // namespace
