@@ -225,6 +225,13 @@ void StatusView::add_warnings(wire::Status& s) const {
   for (std::uint32_t d = 0; d < parts_.config.devices.size(); ++d) {
     for (const std::string& words : parts_.supervisor.view(DeviceId{d}).warnings) s.add_warnings(words);
   }
+  const std::vector<LaneView> lanes = parts_.driver.lanes();
+  for (std::uint32_t i = 0; i < lanes.size(); ++i) {
+    if (lanes[i].up || parts_.tasks.promised(LaneId{i}) == 0) continue;
+    s.add_warnings(
+        "lane " + parts_.config.devices[lanes[i].device.value].name + "/" + std::to_string(i) +
+        " is down until its worker has started again; jobs of tasks and budgets there may miss meanwhile");
+  }
   for (const std::string& words : parts_.tasks.warnings()) s.add_warnings(words);
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const CatalogModel& model = parts_.catalog.model(ModelId{m});

@@ -246,6 +246,23 @@ TEST(Tasks, AReloadWithLongerBlocksKeepsTasksThatFitAndSuspendsThoseThatDoNot) {
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 
+TEST(Tasks, WhileTheirLaneIsDownStatusWarns) {
+  RunningDaemon daemon({.models = {short_model()},
+                        .tables = "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n"
+                                  "path = \"" EINET_WORKER_PROGRAM "\"\n"});
+  client::Client client = daemon.connect();
+  const auto warning = testing::Contains(
+      "lane cpu/0 is down until its worker has started again; jobs of tasks and budgets there may miss "
+      "meanwhile");
+  add(client, task_of("x", 1s));
+  EXPECT_THAT(daemon.status().warnings(), testing::Not(warning));
+  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() == "down"; }));
+  EXPECT_THAT(daemon.status().warnings(), warning);
+  ASSERT_TRUE(client.remove_task("x", kPatience));
+  EXPECT_THAT(daemon.status().warnings(), testing::Not(warning)) << "nothing is promised";
+}
+
 TEST(Tasks, WhileDrainingNothingIsPromised) {
   const SyntheticPackage model = long_model();
   RunningDaemon daemon({.models = {model}, .config = "drain = \"60s\"\n"});

@@ -335,8 +335,10 @@ void add_task(CLI::App& app, Said& said) {
   CLI::App& task = add_command(
       app, "task", "Reserve lane time for recurring jobs: einet task add | remove | list",
       R"(An accepted task is a promise: every job that is submitted to it (einet submit --task NAME) has the
-answer of its mandatory exit by its deadline, whatever else runs, as long as blocks keep to their worst times.
-It stays until it is removed or the daemon ends.
+answer of its mandatory exit by its deadline, whatever else runs, as long as blocks keep to their worst times
+and its lane is up. A lane is down while its worker starts again, after it died or the daemon got a SIGHUP: for
+some tenths of a second, in which jobs may miss, and einet status warns. A promise stays until it is removed or
+the daemon ends.
 
 Examples:
   einet task add detector --model digits --period 20ms --deadline 10ms --priority 5 --mandatory-exit 2
