@@ -574,9 +574,10 @@ TEST_F(CommandLine, AnAcceptedTaskIsToldItsBound) {
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(ran.err, "warning: the block times are \\x1b[31m\n");
   EXPECT_EQ(ran.out,
-            "task detector is accepted on lane cpu/0: every job has its mandatory answer within 8.20ms of "
-            "its release\n"
-            "of this, 2.00ms is waiting for less urgent blocks; slack to the deadline 1.80ms\n"
+            "task detector is accepted on lane cpu/0: every job has its mandatory answer by its deadline, "
+            "10.0ms after its release\n"
+            "with the tasks of now, within 8.20ms, of which 2.00ms is waiting for less urgent blocks; slack "
+            "1.80ms\n"
             "limit: task \"lane-keeper\"\n");
   std::filesystem::remove(socket_);
   arguments.emplace_back("--json");

@@ -79,9 +79,11 @@ void show(const std::string& task, const wire::TaskAdded& added, std::ostream& o
   for (const std::string& warning : added.warnings()) err << "warning: " << printable(warning) << "\n";
   const wire::TaskBound& bound = added.bound();
   out << "task " << escape(task) << " is accepted on lane " << escape(bound.device()) << "/" << bound.lane()
-      << ": every job has its mandatory answer within " << about(bound.response_ns()) << " of its release\n"
-      << "of this, " << about(bound.blocking_ns())
-      << " is waiting for less urgent blocks; slack to the deadline " << about(bound.slack_ns()) << "\n";
+      << ": every job has its mandatory answer by its deadline, "
+      << about(bound.response_ns() + bound.slack_ns()) << " after its release\n"
+      << "with the tasks of now, within " << about(bound.response_ns()) << ", of which "
+      << about(bound.blocking_ns()) << " is waiting for less urgent blocks; slack " << about(bound.slack_ns())
+      << "\n";
   if (!bound.limit().empty()) out << "limit: " << printable(bound.limit()) << "\n";
 }
 
