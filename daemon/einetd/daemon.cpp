@@ -76,7 +76,7 @@ class Daemon {
         supervisor_({io_, clock_, config_, rank_, cores_, *arena_, catalog_, driver_, tasks_, log_,
                      std::move(worker)},
                     [this] { serve(); }),
-        status_({clock_, config_, rank_, catalog_, tenants_, tasks_, *arena_, driver_, supervisor_,
+        status_({clock_, config_, rank_, catalog_, tenants_, tasks_, intake_, *arena_, driver_, supervisor_,
                  [this] { return sessions_.size(); }}),
         desk_{io_, clock_, config_, tenants_, intake_, driver_, tasks_, status_, log_, Desk::Open::yes},
         listener_(std::move(listener)),

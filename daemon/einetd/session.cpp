@@ -225,6 +225,7 @@ void Session::take_submit(const Message& message) {
       desk_.log.debug("job rejected",
                       {{"tenant", tenant_name()}, {"model", body->model()}, {"reason", why.words}});
     }
+    desk_.intake.count_rejected(*tenant_, why.reason);
     wire::Rejected reply;
     reply.set_reason(why.reason);
     reply.set_words(why.words);

@@ -185,6 +185,11 @@ void StatusView::add_tenants(wire::Status& s, std::optional<TenantId> of) const 
     info.set_max_priority(config.max_priority);
     info.set_tasks(static_cast<std::uint32_t>(parts_.tasks.count(id)));
     info.set_max_tasks(static_cast<std::uint32_t>(config.max_tasks));
+    for (const auto& [reason, jobs] : parts_.intake.rejected(id)) {
+      wire::RejectedJobs& rejected = *info.add_rejected();
+      rejected.set_reason(reason);
+      rejected.set_jobs(jobs);
+    }
   }
 }
 

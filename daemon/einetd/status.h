@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "daemon/einetd/driver.h"
+#include "daemon/einetd/intake.h"
 #include "daemon/einetd/rank.h"
 #include "daemon/einetd/supervisor.h"
 #include "ipc/client/protocol.pb.h"
@@ -22,6 +23,7 @@ class StatusView {
     const Catalog& catalog;
     const Tenants& tenants;
     const Tasks& tasks;
+    const Intake& intake;
     const Arena& arena;
     const Driver& driver;
     const Supervisor& supervisor;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -279,6 +280,24 @@ TEST(Packages, DamagedOnesAreRefusedWithAReasonAndTheOthersRun) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->reason, "model_refused");
   EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(Rejections, AreCountedByTenantAndReason) {
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}});
+  client::Client client = daemon.connect();
+  client::JobRequest unknown = job_of(model);
+  unknown.model = "none";
+  for (const client::JobRequest& job : {job_of(model, 6), unknown, job_of(model, 9)}) {
+    const auto rejected = client.submit(job, {}, kPatience);
+    ASSERT_TRUE(rejected && rejected->rejected);
+  }
+  std::map<wire::Rejected::Reason, std::uint64_t> seen;
+  const wire::TenantInfo camera = daemon.tenant("camera");
+  for (const wire::RejectedJobs& r : camera.rejected()) seen[r.reason()] = r.jobs();
+  EXPECT_EQ(seen, (std::map<wire::Rejected::Reason, std::uint64_t>{{wire::Rejected::UNKNOWN_MODEL, 1},
+                                                                   {wire::Rejected::PRIORITY_CEILING, 2}}));
+  EXPECT_TRUE(daemon.tenant("batch").rejected().empty());
 }
 
 }  // namespace

@@ -494,6 +494,13 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
     tenant.set_max_tasks(16);
     tenant.set_max_jobs(8);
     tenant.set_max_bytes(1 << 20);
+    const auto rejected = [&](wire::Rejected::Reason reason, std::uint64_t jobs) {
+      wire::RejectedJobs& r = *tenant.add_rejected();
+      r.set_reason(reason);
+      r.set_jobs(jobs);
+    };
+    rejected(wire::Rejected::BAD_ARGUMENT, 1);
+    rejected(wire::Rejected::QUOTA_JOBS, 30);
     wire::Counter& counter = *s.add_counters();
     counter.set_name("blocks");
     counter.set_value(77);
@@ -509,8 +516,8 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
             "LANE   CORES  RANK    STATE  JOB  MODEL  BUSY   BLOCKS  WORKER  RESTARTS\n"
             "cpu/0  any    nice 5  idle   -    -      25.0%  0       0       0\n"
             "\n"
-            "TENANT  CONNECTIONS  JOBS  MEMORY   TASKS  MAX PRIORITY\n"
-            "camera  0/0          1/8   0B/1MiB  2/16   0\n"
+            "TENANT  CONNECTIONS  JOBS  MEMORY   TASKS  MAX PRIORITY  REJECTED\n"
+            "camera  0/0          1/8   0B/1MiB  2/16   0             1 bad_argument, 30 quota_jobs\n"
             "\n"
             "COUNTER  VALUE\n"
             "blocks   77\n");
@@ -525,6 +532,7 @@ TEST_F(CommandLine, StatusIsATableForPeopleAndADocumentForPrograms) {
   EXPECT_EQ(document["lanes"][0]["busy"], "500ms");
   EXPECT_EQ(document["lanes"][0]["promised"], 0.25);
   EXPECT_EQ(document["tenants"][0]["max_jobs"], 8);
+  EXPECT_EQ(document["tenants"][0]["rejected"], (json{{"bad_argument", 1}, {"quota_jobs", 30}}));
   EXPECT_EQ(document["counters"]["blocks"], 77);
   EXPECT_EQ(document["warnings"][0], "no real-time rank: run as root\n");
 }

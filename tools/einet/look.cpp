@@ -71,6 +71,9 @@ Json to_json(const wire::Status& status) {
     out["lanes"].push_back(row);
   }
   for (const wire::TenantInfo& tenant : status.tenants()) {
+    Json rejected = Json::object();
+    for (const wire::RejectedJobs& r : tenant.rejected())
+      rejected[std::string(client::name(r.reason()))] = r.jobs();
     out["tenants"].push_back({{"name", tenant.name()},
                               {"connections", tenant.connections()},
                               {"max_connections", tenant.max_connections()},
@@ -80,11 +83,21 @@ Json to_json(const wire::Status& status) {
                               {"max_bytes", tenant.max_bytes()},
                               {"max_priority", tenant.max_priority()},
                               {"tasks", tenant.tasks()},
-                              {"max_tasks", tenant.max_tasks()}});
+                              {"max_tasks", tenant.max_tasks()},
+                              {"rejected", rejected}});
   }
   for (const wire::Counter& counter : status.counters()) out["counters"][counter.name()] = counter.value();
   for (const std::string& warning : status.warnings()) out["warnings"].push_back(warning);
   return out;
+}
+
+// "3 quota_jobs, 1 bad_argument"
+std::string rejected_text(const wire::TenantInfo& tenant) {
+  std::string out;
+  for (const wire::RejectedJobs& r : tenant.rejected()) {
+    out += (out.empty() ? "" : ", ") + std::to_string(r.jobs()) + " " + std::string(client::name(r.reason()));
+  }
+  return out.empty() ? "-" : out;
 }
 
 void show(const wire::Status& status, std::ostream& out, std::ostream& err) {
@@ -105,12 +118,13 @@ void show(const wire::Status& status, std::ostream& out, std::ostream& err) {
   }
   lanes.print(out);
   out << "\n";
-  Table tenants({"TENANT", "CONNECTIONS", "JOBS", "MEMORY", "TASKS", "MAX PRIORITY"});
+  Table tenants({"TENANT", "CONNECTIONS", "JOBS", "MEMORY", "TASKS", "MAX PRIORITY", "REJECTED"});
   for (const wire::TenantInfo& tenant : status.tenants()) {
     tenants.add({escape(tenant.name()), share(tenant.connections(), tenant.max_connections()),
                  share(tenant.jobs(), tenant.max_jobs()),
                  format_bytes(ByteCount{tenant.bytes()}) + "/" + format_bytes(ByteCount{tenant.max_bytes()}),
-                 share(tenant.tasks(), tenant.max_tasks()), std::to_string(tenant.max_priority())});
+                 share(tenant.tasks(), tenant.max_tasks()), std::to_string(tenant.max_priority()),
+                 rejected_text(tenant)});
   }
   tenants.print(out);
   if (status.counters().empty()) return;
