@@ -278,9 +278,11 @@ bool Driver::end_unposted() {
       Unposted& next = lane.unposted.front();
       const JobId job = next.message.job;
       const GrantNumber number = next.message.number;
-      const bool failed = next.moves && moves_.progress(job) == StateMoves::Progress::failed;
-      if (failed && !next.end) {
-        next.end = GrantEnd::not_moved;
+      const StateMoves::Progress moved = next.moves ? moves_.progress(job) : StateMoves::Progress::none;
+      const bool no_memory = moved == StateMoves::Progress::no_memory;
+      if ((no_memory || moved == StateMoves::Progress::failed) && !next.end) {
+        const bool again = no_memory && calls_.make_room(lane.device, lane.find(number)->at);
+        next.end = again ? GrantEnd::not_begun : GrantEnd::not_moved;
         ++counters_.failed_moves;
       }
       // In the order of the lane's grants.

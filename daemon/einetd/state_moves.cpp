@@ -75,7 +75,8 @@ Result<std::string> StateMoves::answered(DeviceId device, const lane::StateMoved
   Move* const move = find(request);
   if (move == nullptr || move->progress != Progress::under_way) return answer.problem;
   if (!answer.problem.empty()) {
-    move->progress = Progress::failed;
+    const bool no_memory = answer.out_of_memory && request.what == Request::What::load;
+    move->progress = no_memory ? Progress::no_memory : Progress::failed;
   } else if (request.what == Request::What::load) {
     move->progress = Progress::arrived;
     move->memory = {};

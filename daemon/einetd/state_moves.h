@@ -19,7 +19,8 @@ namespace einet {
 class StateMoves {
  public:
   using Send = std::function<Result<void>(const lane::ToWorker&)>;
-  enum class Progress : std::uint8_t { none, under_way, arrived, failed };
+  // no_memory: failed, for the device that it was to come to had no memory left for it.
+  enum class Progress : std::uint8_t { none, under_way, arrived, failed, no_memory };
 
   StateMoves(const Clock& clock, std::size_t devices) : clock_(clock), workers_(devices) {}
 

@@ -82,6 +82,17 @@ TEST_F(Moves, FailWithTheWorkersWords) {
   EXPECT_TRUE(to.empty());
 }
 
+TEST_F(Moves, SayWhetherMemoryIsLackingWhereTheyGo) {
+  moves.begin(kOrder);
+  EXPECT_EQ(moves.answered(kFrom, {kOrder.job, "no room", true}).value(), "no room");
+  EXPECT_EQ(progress(), Progress::failed) << "it was not to stay there";
+  moves.forget(kOrder.job);
+  moves.begin(kOrder);
+  EXPECT_EQ(moves.answered(kFrom, {kOrder.job}).value(), "");
+  EXPECT_EQ(moves.answered(kTo, {kOrder.job, "no room", true}).value(), "no room");
+  EXPECT_EQ(progress(), Progress::no_memory);
+}
+
 TEST_F(Moves, FailWhereAWorkerCannotBeAskedOrGoes) {
   full = true;
   moves.begin(kOrder);

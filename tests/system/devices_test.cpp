@@ -21,10 +21,11 @@ SyntheticPackage huge_model() {
 }
 
 struct CpuAndGpu : testing::Test {
-  explicit CpuAndGpu(const std::string& policy = "fixed-priority")
-      : daemon({.models = {huge_model(), long_model()},
+  explicit CpuAndGpu(const std::string& policy = "fixed-priority", const std::string& faults = "")
+      : daemon({.models = {huge_model(), long_model(), short_model()},
                 .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n",
-                .arguments = {"--policy", policy}}),
+                .arguments = {"--policy", policy},
+                .faults = faults}),
         control(daemon.connect("control")),
         batch(daemon.connect("batch")) {}
 
@@ -76,6 +77,11 @@ struct CpuAndGpu : testing::Test {
   client::Client control, batch;
 };
 
+// Three models that are loaded take memory for a state, the first job the fourth.
+struct CpuAndFullGpu : CpuAndGpu {
+  CpuAndFullGpu() : CpuAndGpu("fixed-priority", "full-every=5") {}
+};
+
 struct CpuAndGpuUnderFifo : CpuAndGpu {
   CpuAndGpuUnderFifo() : CpuAndGpu("fifo") {}
 };
@@ -87,6 +93,17 @@ TEST_F(CpuAndGpu, AJobIsCalledOverWhenTheFasterDeviceHasNothingToDo) {
   wait(batch, job);
   EXPECT_EQ(daemon.counter("moves"), 1u);
   EXPECT_EQ(daemon.counter("failed_moves"), 0u);
+  expect_whole(job, {"cpu", "gpu"});
+}
+
+TEST_F(CpuAndFullGpu, AnIdleModelGoesForTheStateOfAJobThatIsCalledOver) {
+  const JobId huge = begin(control, huge_model(), 10, 1);
+  const JobId job = begin(batch, long_model(), 0, 2);
+  ASSERT_TRUE(control.cancel(huge));
+  wait(batch, job);
+  EXPECT_EQ(daemon.counter("failed_moves"), 1u);
+  EXPECT_EQ(daemon.counter("moves"), 2u);
+  EXPECT_EQ(daemon.counter("evictions"), 1u);
   expect_whole(job, {"cpu", "gpu"});
 }
 
