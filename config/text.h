@@ -1,5 +1,5 @@
 // Small text helpers that every folder needs: escaping what came from outside, naming what was probably
-// meant, and exits as people write them.
+// meant, names, and exits as people write them.
 #pragma once
 
 #include <span>
@@ -18,6 +18,9 @@ std::string escape(std::string_view text, std::size_t limit = 200);
 
 // The same for sentences that come from outside, such as a daemon's words: quotes and backslashes stay too.
 std::string printable(std::string_view text, std::size_t limit = 1000);
+
+// Whether models and tasks may be called so: [A-Za-z0-9_.-]{1,64}.
+bool is_plain_name(std::string_view text);
 
 // The candidate nearest to `word` (edit distance, swaps of neighbours included, <= 3 and at most half its
 // length), or "" if none is near.

@@ -10,14 +10,6 @@ namespace {
 
 constexpr std::string_view kSuffix = ".einet";
 
-bool is_model_name(std::string_view text) {
-  const auto ok = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  };
-  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), ok);
-}
-
 std::vector<std::filesystem::path> packages_in(const std::filesystem::path& folder, std::error_code& code) {
   std::vector<std::filesystem::path> paths;
   std::filesystem::directory_iterator entries(folder, code);
@@ -72,7 +64,7 @@ Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::vector<i
     CatalogModel model;
     model.evicted.resize(catalog.in_flight_.size());
     model.name = escape(path.stem().string(), 64);
-    model.well_named = is_model_name(path.stem().string());
+    model.well_named = is_plain_name(path.stem().string());
     model.reason =
         model.well_named ? "not loaded yet" : "the name of a model has 1 to 64 letters, digits or _-.";
     catalog.models_.push_back(std::move(model));

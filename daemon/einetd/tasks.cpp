@@ -16,14 +16,6 @@ constexpr std::size_t kMaxName = 64;
 // Beyond it (some 36 years) instants could not be added up.
 constexpr Duration kMostTime = kForever / 4;
 
-bool is_task_name(std::string_view text) {
-  const auto ok = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-  };
-  return !text.empty() && text.size() <= kMaxName && std::all_of(text.begin(), text.end(), ok);
-}
-
 TaskRefused refuse(TaskRefused::Reason reason, std::string words) {
   TaskRefused out;
   out.set_reason(reason);
@@ -202,7 +194,7 @@ std::optional<TaskRefused> Tasks::check(const wire::AddTask& asked, TenantId ten
   if (policy_named(parts_.config.policy) == Policy::fifo) {
     return refuse(TaskRefused::NO_PROMISES, "the policy \"fifo\" promises nothing: choose another policy");
   }
-  if (!is_task_name(asked.name())) {
+  if (!is_plain_name(asked.name())) {
     return refuse(TaskRefused::BAD_ARGUMENT, "the name \"" + escape(asked.name(), kMaxName) +
                                                  "\" is not allowed: 1 to 64 letters, digits or _-.");
   }

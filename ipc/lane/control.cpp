@@ -173,13 +173,6 @@ void pack_description(const ModelDescription& from, wire::ModelLoaded& to) {
   if (from.predictor) pack_predictor(*from.predictor, *to.mutable_predictor());
 }
 
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
-  });
-}
-
 bool is_digest(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
@@ -192,7 +185,8 @@ Error bad_length(const char* field, int size, const char* per, int expected) {
 
 Result<ModelDescription> read_description(const wire::ModelLoaded& from) {
   ModelDescription to;
-  if (!is_name(from.name())) return bad("name", "\"" + escape(from.name()) + "\"", "[A-Za-z0-9_.-]{1,64}");
+  if (!is_plain_name(from.name()))
+    return bad("name", "\"" + escape(from.name()) + "\"", "[A-Za-z0-9_.-]{1,64}");
   if (from.version().size() > kMaxText) return bad("version", "too long", "1000 bytes");
   if (!is_digest(from.digest())) return bad("digest", "\"" + escape(from.digest()) + "\"", "64 hex digits");
   to.name = from.name();

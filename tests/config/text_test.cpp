@@ -56,6 +56,15 @@ TEST(Printable, KeepsTheQuotesOfASentence) {
   EXPECT_EQ(printable("model \"x\" is\nnew \x1b[31m \\"), "model \"x\" is\\x0anew \\x1b[31m \\");
 }
 
+TEST(PlainName, HasOneTo64LettersDigitsOrThese) {
+  for (const std::string& name : {std::string("a"), std::string("Z9_.-"), std::string(64, 'x')})
+    EXPECT_TRUE(is_plain_name(name)) << name;
+  for (const std::string& name : {std::string(), std::string("a b"), std::string("a/b"), std::string("ü"),
+                                  std::string(65, 'x'), std::string("a\0b", 3)}) {
+    EXPECT_FALSE(is_plain_name(name)) << name;
+  }
+}
+
 TEST(Nearest, NamesOnlyWhatIsNear) {
   const std::string_view names[] = {"socket", "policy", "model_dir"};
   EXPECT_EQ(nearest("sokcet", names), "socket");
