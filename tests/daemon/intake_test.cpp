@@ -141,16 +141,23 @@ TEST_F(IntakeTest, TheInputMustFitTheModel) {
       wrong, "multiple of the element size");
 }
 
-TEST_F(IntakeTest, EveryElementMustBeFinite) {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    refused(
-        [&](auto& s) {
-          s.set_dtype(wire::F32);
-          const float values[6] = {0, 1, 2, bad, 4, 5};
-          s.set_inline_bytes(values, sizeof values);
-        },
-        Rejected::INPUT_NOT_FINITE, "element 3 of the input is");
+TEST_F(IntakeTest, EveryElementMustBeFiniteAndStaySo) {
+  const auto set = [](wire::Submit& s, float third) {
+    s.set_dtype(wire::F32);
+    const float values[6] = {0, 1, 2, third, 4, 5};
+    s.set_inline_bytes(values, sizeof values);
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const auto& [bad, words] :
+       {std::pair(std::numeric_limits<float>::quiet_NaN(), "is NaN; every"),
+        std::pair(kInfinity, "is infinite; every"), std::pair(-kInfinity, "is infinite; every"),
+        std::pair(1e38F, "is 1e+38; every"),
+        std::pair(-2e12F, "is -2e+12; every element must be from -1e12 to 1e12")}) {
+    refused([&, bad = bad](auto& s) { set(s, bad); }, Rejected::INPUT_NOT_FINITE,
+            (std::string("element 3 of the input ") + words).c_str());
   }
+  set(good_, -1e12F);
+  EXPECT_TRUE(check(good_));
 }
 
 TEST_F(IntakeTest, TimesMustMakeSense) {
