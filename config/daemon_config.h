@@ -89,7 +89,7 @@ struct LimitsConfig {
   ByteCount message{16u << 20};  // one message of a client
   ByteCount region{256u << 20};  // one memory region that a client registers
   int regions = 16;              // per connection
-  // Unsent answers per connection; a client that lets it grow over is dropped.
+  // Unsent answers per connection; a client that lets it grow over, other than by outcomes, is dropped.
   ByteCount write_queue{1u << 20};
   friend bool operator==(const LimitsConfig&, const LimitsConfig&) = default;
 };

@@ -317,14 +317,16 @@ void Session::exit_result(std::uint64_t request, const wire::ExitResult& result)
 
 void Session::outcome(std::uint64_t request, const wire::Outcome& outcome) {
   jobs_.erase(request);
-  send(request, outcome);
+  // Many jobs may end at once, before the client can read. These pass the queue's limit: each follows an
+  // acceptance that did not, so that the tenant's max_jobs bounds them.
+  queue(request, outcome);
 }
 
 void Session::event(TenantId tenant, const wire::Event& event) {
   if (!watches() || (scope_ && tenant != *scope_)) return;
   if (event.kind() == wire::Event::BLOCK && !watch_blocks_) return;
   // Events may be lost, outcomes may not: events use half of the queue.
-  if (channel_.unsent() > desk_.config.limits.write_queue.value / 2) {
+  if (unread(desk_.config.limits.write_queue.value / 2)) {
     ++lost_events_;
     return;
   }
@@ -350,17 +352,30 @@ void Session::refuse(std::uint64_t request, wire::Error::Code code, const std::s
 
 template <class Body>
 void Session::send(std::uint64_t request, const Body& body) {
+  // Checked before queueing: the queue holds at most its limit and one message, and outcomes.
+  const bool full = unread(desk_.config.limits.write_queue.value);
   if (ending_) return;
-  // Checked before queueing: the queue holds at most its limit and one message.
-  if (channel_.unsent() > desk_.config.limits.write_queue.value) {
+  if (full) {
     desk_.log.warn("client dropped: it does not read",
                    {{"session", id_}, {"tenant", tenant_name()}, {"unsent_bytes", channel_.unsent()}});
     return close("the client does not read");
   }
+  queue(request, body);
+}
+
+template <class Body>
+void Session::queue(std::uint64_t request, const Body& body) {
+  if (ending_) return;
   if (!channel_.queue(request, body)) {
     return refuse(request, wire::Error::INTERNAL, "the answer is larger than a message may be");
   }
   flush_soon();
+}
+
+bool Session::unread(std::uint64_t bytes) {
+  if (ending_ || channel_.unsent() <= bytes) return false;
+  if (auto ok = channel_.flush(); !ok) close(ok.error().message);
+  return channel_.unsent() > bytes;
 }
 
 void Session::flush_soon() {

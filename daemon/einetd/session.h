@@ -69,8 +69,13 @@ class Session : public std::enable_shared_from_this<Session> {
   template <class Body>
   std::optional<Body> parse(const Message&);
 
+  // Ends the connection instead, if the client does not read.
   template <class Body>
   void send(std::uint64_t request, const Body&);
+  template <class Body>
+  void queue(std::uint64_t request, const Body&);
+  // Whether more bytes than these wait for the client, although the socket was offered them.
+  bool unread(std::uint64_t bytes);
   void refuse(std::uint64_t request, wire::Error::Code, const std::string& words);
   void flush_soon();
   void flush();

@@ -248,6 +248,78 @@ TEST_F(BadInput, AKilledClientsJobStopsAtTheNextBoundary) {
   EXPECT_LT(daemon_.counter("blocks"), 80u);
 }
 
+TEST(WriteQueue, AClientThatReadsGetsTheOutcomesOfAllJobsThatEndAtOnce) {
+  const SyntheticPackage model = long_model();
+  RunningDaemon daemon(
+      {.models = {model}, .config = "drain = \"0s\"\n", .tables = "[limits]\nwrite_queue = \"1KiB\"\n"});
+  client::Client client = daemon.connect();
+  std::vector<client::Ticket> tickets;
+  for (int i = 0; i < 300; ++i) {
+    const auto submitted = client.submit(job_of(model), {}, kPatience);
+    ASSERT_TRUE(submitted) << submitted.error().message;
+    tickets.push_back(submitted->ticket);
+  }
+  daemon.signal(SIGTERM);
+  for (const client::Ticket ticket : tickets) {
+    const auto ended = client.wait(ticket, kPatience);
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_EQ(ended->outcome, wire::CANCELLED) << ended->words;
+  }
+  EXPECT_EQ(daemon.wait_end(), 0) << daemon.log();
+}
+
+// Under a policy without preemption, each job of two blocks has six events.
+TEST(WriteQueue, AWatcherThatDoesNotReadIsToldHowManyEventsItLostAndLosesNoOutcome) {
+  constexpr std::uint64_t kOwn = 300;
+  constexpr std::uint64_t kOthers = 1000;
+  const SyntheticPackage model = model_of("tiny", 2, 20us, 5us);
+  RunningDaemon daemon(
+      {.models = {model}, .config = "policy = \"fifo\"\n", .tables = "[limits]\nwrite_queue = \"32KiB\"\n"});
+  RawClient watcher(daemon.socket());
+  watcher.send(frame(1, hello_as("camera")) + frame(2, wire::Watch()));
+  ASSERT_TRUE(watcher.next_as<wire::HelloReply>());
+  ASSERT_TRUE(watcher.next_as<wire::Done>());
+
+  client::Client flood = daemon.connect("camera");
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  for (std::uint64_t done = 0; done < kOthers; done += 100) {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(flood.post(job, {}));
+    while (flood.pending() > 0) ASSERT_TRUE(flood.wait_any(kPatience));
+  }
+  wire::Submit submit = submit_of(model);
+  submit.set_plan(wire::ALL);
+  std::string own;
+  for (std::uint64_t i = 0; i < kOwn; ++i) own += frame(10 + i, submit);
+  ASSERT_TRUE(watcher.send(own));
+  ASSERT_TRUE(daemon.eventually([](const wire::Status& s) {
+    return std::any_of(s.counters().begin(), s.counters().end(), [](const auto& c) {
+      return c.name() == "jobs_completed" && c.value() == kOwn + kOthers;
+    });
+  }));
+
+  std::uint64_t events = 0;
+  std::uint64_t lost = 0;
+  std::map<std::uint64_t, int> outcomes;  // by request
+  while (events + lost < 6 * (kOwn + kOthers) || outcomes.size() < kOwn) {
+    const auto received = watcher.next();
+    ASSERT_TRUE(received) << events << " events, " << lost << " lost, " << outcomes.size() << " outcomes";
+    if (received->header.type == MessageType::outcome) ++outcomes[received->header.request];
+    if (received->header.type != MessageType::event) continue;
+    const auto event = parse_body<wire::Event>(received->header, received->body);
+    ASSERT_TRUE(event);
+    if (event->kind() == wire::Event::LOST) {
+      lost += event->lost();
+    } else {
+      ++events;
+    }
+  }
+  EXPECT_GT(lost, 0u);
+  EXPECT_EQ(events + lost, 6 * (kOwn + kOthers));
+  for (const auto& [request, count] : outcomes) EXPECT_EQ(count, 1) << "request " << request;
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 TEST(Packages, DamagedOnesAreRefusedWithAReasonAndTheOthersRun) {
   const SyntheticPackage model = short_model();
   RunningDaemon daemon({.models = {model, model_of("empty", 2, 1ms, 1us), model_of("cut", 2, 1ms, 1us),
