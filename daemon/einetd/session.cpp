@@ -15,6 +15,8 @@ using boost::system::error_code;
 
 // A client that connects must say HELLO within this time.
 constexpr auto kHelloPatience = std::chrono::seconds(10);
+// A client that has sent many messages at once waits after so long for the others, and for the lanes.
+constexpr auto kTurn = std::chrono::milliseconds(1);
 constexpr std::size_t kMaxClientName = 64;
 constexpr uid_t kRoot = 0;
 
@@ -63,18 +65,33 @@ void Session::on_readable() {
   const Result<FrameChannel::Receive> received = channel_.receive();
   if (!received) return end(wire::Error::BAD_REQUEST, received.error().message);
   if (*received == FrameChannel::Receive::closed) return close("the client left");
-  while (!ending_ && *received == FrameChannel::Receive::some) {
-    Result<std::optional<Message>> message = channel_.next();
-    if (!message) {
-      end(wire::Error::BAD_REQUEST, message.error().message);
-      break;
-    }
-    if (!*message) break;
-    take(**message);
-  }
-  // Once for all that came in: the lanes get their grants before the replies are sent.
+  take_messages();
+}
+
+void Session::take_messages() {
+  const TimePoint until = desk_.clock.now() + kTurn;
+  bool more = false;
+  do {
+    more = take_next();
+  } while (more && !ending_ && desk_.clock.now() < until);
+  // Once for all that was taken: the lanes get their grants before the replies are sent.
   if (std::exchange(changed_, false)) desk_.driver.pump();
-  if (!ending_) wait_readable();
+  if (ending_) return;
+  if (!more) return wait_readable();
+  boost::asio::post(desk_.io, [self = shared_from_this()] {
+    if (!self->ending_) self->take_messages();
+  });
+}
+
+bool Session::take_next() {
+  Result<std::optional<Message>> message = channel_.next();
+  if (!message) {
+    end(wire::Error::BAD_REQUEST, message.error().message);
+    return false;
+  }
+  if (!*message) return false;
+  take(**message);
+  return true;
 }
 
 template <class Body>

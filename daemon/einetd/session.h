@@ -55,6 +55,10 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   void wait_readable();
   void on_readable();
+  // What one receive brought, in turns with everybody else. Until all of it is taken nothing more is
+  // received.
+  void take_messages();
+  bool take_next();  // false: there is none left
   void take(Message&);
   void take_hello(const Message&);
   void take_register(Message&);

@@ -248,6 +248,38 @@ TEST_F(BadInput, AKilledClientsJobStopsAtTheNextBoundary) {
   EXPECT_LT(daemon_.counter("blocks"), 80u);
 }
 
+TEST(Turns, ManyRequestsOfOneClientAreTakenInTurnsWithThoseOfOthers) {
+  constexpr int kTasks = 200;
+  RunningDaemon daemon({.models = {short_model()},
+                        .tables = "[tenant.many]\nuid = " + std::to_string(::getuid()) +
+                                  "\nmax_tasks = " + std::to_string(kTasks) + "\n"});
+  RawClient many(daemon.socket());
+  RawClient other(daemon.socket());
+  for (RawClient* client : {&many, &other}) {
+    client->send(frame(1, hello_as("many")));
+    ASSERT_TRUE(client->next_as<wire::HelloReply>());
+  }
+  std::string requests;
+  for (int i = 0; i < kTasks; ++i) {
+    wire::AddTask task;
+    task.set_name("t" + std::to_string(i));
+    task.set_model("short");
+    task.set_period_ns(std::chrono::nanoseconds(1h).count());
+    requests += frame(static_cast<std::uint64_t>(2 + i), task);
+  }
+  ASSERT_LE(requests.size(), 16u << 10);  // what one receive takes
+  // It finds all of this when it goes on.
+  daemon.signal(SIGSTOP);
+  ASSERT_TRUE(many.send(requests));
+  ASSERT_TRUE(other.send(frame(2, wire::ListTasks())));
+  daemon.signal(SIGCONT);
+  const auto list = other.next_as<wire::TaskList>();
+  ASSERT_TRUE(list);
+  EXPECT_LT(list->tasks_size(), kTasks);
+  for (int i = 0; i < kTasks; ++i) ASSERT_TRUE(many.next_as<wire::TaskAdded>()) << i;
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 TEST(WriteQueue, AClientThatReadsGetsTheOutcomesOfAllJobsThatEndAtOnce) {
   const SyntheticPackage model = long_model();
   RunningDaemon daemon(
