@@ -26,7 +26,7 @@ namespace einet {
 inline constexpr std::string_view kFrameMagic = "EINT";
 inline constexpr std::uint16_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameHeaderBytes = 24;
-// No body is longer; a daemon may allow less (Limits.max_body_bytes).
+// No body is longer; a daemon may allow clients less (Limits.max_body_bytes).
 inline constexpr ByteCount kMaxBody{16u << 20};
 inline constexpr std::uint16_t kMaxFrameFds = 4;
 

@@ -18,7 +18,7 @@ constexpr std::size_t kCompactBytes = 64 << 10;
 }  // namespace
 
 FrameChannel::FrameChannel(UniqueFd socket, ByteCount max_body)
-    : socket_(std::move(socket)), max_sent_body_(max_body), decoder_(max_body) {
+    : socket_(std::move(socket)), decoder_(max_body) {
   EINET_CHECK(socket_, "a connected socket");
   const int flags = ::fcntl(socket_.get(), F_GETFL);
   EINET_CHECK(flags >= 0 && ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) == 0, "flags of a socket");

@@ -25,7 +25,7 @@ struct Message {
 // One thread.
 class FrameChannel {
  public:
-  // Takes the socket over and makes it non-blocking. `max_body` bounds both directions.
+  // Takes the socket over and makes it non-blocking. `max_body` bounds what is received.
   FrameChannel(UniqueFd socket, ByteCount max_body);
   // From here on, bodies to send are bounded by this (a limit that the other side named).
   void limit_sending(ByteCount max_body) { max_sent_body_ = max_body; }
@@ -38,7 +38,7 @@ class FrameChannel {
     closed,   // the other side ended the connection, at the end of a frame
   };
   // One recvmsg. Error: the connection broke, ended within a frame, or brought more descriptors than any
-  // frame may.
+  // frame may, or than this process has left.
   Result<Receive> receive();
 
   // The next whole message; nothing if more bytes are needed. Error: not the protocol (see decode_frame), or
@@ -67,7 +67,7 @@ class FrameChannel {
   };
 
   UniqueFd socket_;
-  ByteCount max_sent_body_;
+  ByteCount max_sent_body_ = kMaxBody;
   FrameDecoder decoder_;
   std::deque<UniqueFd> received_fds_;  // not yet claimed by a frame
   std::string unsent_;

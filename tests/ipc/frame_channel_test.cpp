@@ -134,6 +134,22 @@ TEST(FrameChannel, RefusesToQueueABodyOverTheLimit) {
   EXPECT_EQ(channel.unsent(), 0u);
 }
 
+TEST(FrameChannel, TheLimitOfWhatIsReceivedDoesNotBoundWhatIsSent) {
+  Pair pair;
+  FrameChannel channel(std::move(pair.near), ByteCount{1000});
+  FrameChannel other(std::move(pair.far), kMaxBody);
+  wire::Submit submit;
+  submit.set_inline_bytes(std::string(2000, 'x'));
+  ASSERT_TRUE(channel.queue(1, submit));
+  ASSERT_TRUE(channel.flush());
+  ASSERT_TRUE(other.receive());
+  EXPECT_TRUE(other.next().value());
+  ASSERT_TRUE(other.queue(1, submit));
+  ASSERT_TRUE(other.flush());
+  ASSERT_TRUE(channel.receive());
+  EXPECT_FALSE(channel.next());
+}
+
 TEST(FrameChannel, TellsAnEndFromACut) {
   for (const bool cut : {false, true}) {
     Pair pair;

@@ -47,6 +47,24 @@ TEST(EndToEnd, AJobGivesItsAnswersExitByExitAndThenOneOutcome) {
   EXPECT_GE(ended->lane_time, Duration(400us));
 }
 
+TEST(EndToEnd, AnswersMayBeLargerThanWhatAClientMaySend) {
+  SyntheticPackage model = short_model();
+  model.classes = 1000;
+  RunningDaemon daemon({.models = {model}, .tables = "[limits]\nmessage = \"1KiB\"\n"});
+  client::Client client = daemon.connect();
+  EXPECT_EQ(client.hello().limits().max_body_bytes(), 1024u);
+  int exits = 0;
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  const auto ended = client.run(
+      job, [&](JobId, const client::Answer&) { ++exits; }, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::COMPLETED) << ended->reason << ": " << ended->words;
+  EXPECT_EQ(exits, 2);
+  ASSERT_TRUE(ended->best);
+  EXPECT_THAT(ended->best->scores, SizeIs(1000));
+}
+
 TEST(EndToEnd, AnInputInARegionIsAsGoodAsOneInTheMessage) {
   const SyntheticPackage model = short_model();
   RunningDaemon daemon({.models = {model}});
