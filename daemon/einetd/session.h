@@ -47,6 +47,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // Dropped unless this session watches that tenant; counted if it reads too slowly.
   void event(TenantId, const wire::Event&);
   bool watches() const { return watch_request_ != 0 && !ending_; }
+  // HELLO was said, and answered.
+  bool greeted() const { return greeted_; }
+  bool ending() const { return ending_; }
 
   // Refuses or ends the connection: the words go to the client, then it is closed. May be called from within
   // the driver.

@@ -5,18 +5,32 @@
 namespace einet {
 
 void Sessions::add(Desk& desk, UniqueFd socket, uid_t user) {
+  const int limit = desk.config.limits.connections;
+  const std::string full =
+      "the daemon has " + std::to_string(limit) + " connections, as many as it may (limits.connections)";
+  const bool room = open() < limit || end_silent(full + ", and no hello came on this one");
   newest_ = SessionId{newest_.value + 1};
   const auto session = std::make_shared<Session>(desk, newest_, std::move(socket), user,
                                                  [this](SessionId id) { sessions_.erase(id); });
-  const bool full = sessions_.size() >= static_cast<std::size_t>(desk.config.limits.connections);
   sessions_.emplace(newest_, session);
-  if (full) {
-    session->end(wire::Error::LIMIT,
-                 "the daemon has " + std::to_string(sessions_.size() - 1) +
-                     " connections, as many as it may (limits.connections); try again later");
-  } else {
-    session->start();
+  if (room) return session->start();
+  session->end(wire::Error::LIMIT, full + "; try again later");
+}
+
+int Sessions::open() const {
+  return static_cast<int>(
+      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return !s.second->ending(); }));
+}
+
+bool Sessions::end_silent(const std::string& words) {
+  auto oldest = sessions_.end();
+  for (auto s = sessions_.begin(); s != sessions_.end(); ++s) {
+    if (s->second->greeted() || s->second->ending()) continue;
+    if (oldest == sessions_.end() || s->first < oldest->first) oldest = s;
   }
+  if (oldest == sessions_.end()) return false;
+  oldest->second->end(wire::Error::LIMIT, words);
+  return true;
 }
 
 void Sessions::end_all(const std::string& words) {

@@ -248,6 +248,28 @@ TEST_F(BadInput, AKilledClientsJobStopsAtTheNextBoundary) {
   EXPECT_LT(daemon_.counter("blocks"), 80u);
 }
 
+TEST(Connections, ThoseWithoutAHelloMakeRoomForNewOnesTheOldestFirst) {
+  RunningDaemon daemon({.models = {short_model()}, .tables = "[limits]\nconnections = 3\n"});
+  std::vector<std::unique_ptr<RawClient>> silent;
+  for (int i = 0; i < 3; ++i) silent.push_back(std::make_unique<RawClient>(daemon.socket()));
+  std::vector<client::Client> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(daemon.connect());
+    const auto error = silent[static_cast<std::size_t>(i)]->last_error();
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), wire::Error::LIMIT);
+    EXPECT_EQ(error->words(),
+              "the daemon has 3 connections, as many as it may (limits.connections), and no hello came on "
+              "this one");
+  }
+  const auto more =
+      client::Client::connect(daemon.socket(), {.name = "more", .tenant = "camera", .timeout = kPatience});
+  ASSERT_FALSE(more);
+  EXPECT_THAT(more.error().message, HasSubstr("(limits.connections); try again later"));
+  for (client::Client& client : clients) EXPECT_TRUE(client.status(kPatience));
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 TEST(Turns, ManyRequestsOfOneClientAreTakenInTurnsWithThoseOfOthers) {
   constexpr int kTasks = 200;
   RunningDaemon daemon({.models = {short_model()},

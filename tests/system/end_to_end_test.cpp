@@ -169,6 +169,21 @@ TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
       std::any_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::BLOCK; }));
 }
 
+TEST(Root, GetsInAlthoughATenantHasAllItsConnections) {
+  if (::geteuid() != 0) GTEST_SKIP() << "this user is not root";
+  RunningDaemon daemon({.models = {short_model()}});
+  std::vector<client::Client> clients;
+  for (int i = 0; i < 16; ++i) clients.push_back(daemon.connect("control"));
+  const client::Options as_control{.name = "test", .tenant = "control", .timeout = kPatience};
+  EXPECT_FALSE(client::Client::connect(daemon.socket(), as_control));
+  client::Client root = daemon.connect("");
+  EXPECT_EQ(root.hello().tenant(), "control");  // the first that it may be
+  const auto status = root.status(kPatience);
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->tenants_size(), 3);
+  EXPECT_EQ(status->tenants(0).connections(), 16u);
+}
+
 TEST(Ending, DrainingLetsRunningJobsFinishAndRefusesNewOnes) {
   const SyntheticPackage model = long_model();
   RunningDaemon daemon({.models = {model}, .config = "drain = \"60s\"\n"});
