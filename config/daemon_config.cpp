@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, 3> kExpectations{"lookalikes", "predictor
 constexpr std::array<std::string_view, 3> kSurvivalParts{"deadline", "demand", "lived"};
 constexpr int kMaxLanes = 64;
 constexpr double kLeastWeight = 1e-3;
+constexpr Duration kShortest = std::chrono::milliseconds(1);
 constexpr int kMaxCore = 4095;
 constexpr ByteCount kMaxMessage{16u << 20};  // of the protocol
 
@@ -122,6 +123,7 @@ class Reader {
 
   void read_limits(TomlTable table, LimitsConfig& l) {
     l.connections = read_int(table, "connections", 1, 4096, l.connections);
+    l.hello = table.duration("hello", kShortest, l.hello);
     l.jobs = read_int(table, "jobs", 1, 65536, l.jobs);
     l.arena = read_bytes(table, "arena", ByteCount{4096}, l.arena);
     l.message = read_bytes(table, "message", ByteCount{1024}, l.message);
@@ -136,16 +138,15 @@ class Reader {
   }
 
   void read_worker(TomlTable table, WorkerConfig& w) {
-    constexpr Duration kLeast = std::chrono::milliseconds(1);
     w.path = path(table, "path", w.path);
-    w.restart_delay = table.duration("restart_delay", kLeast, w.restart_delay);
-    w.restart_delay_max = table.duration("restart_delay_max", kLeast, w.restart_delay_max);
+    w.restart_delay = table.duration("restart_delay", kShortest, w.restart_delay);
+    w.restart_delay_max = table.duration("restart_delay_max", kShortest, w.restart_delay_max);
     if (w.restart_delay_max < w.restart_delay) {
       table.fail("restart_delay_max", "found " + format_duration(w.restart_delay_max) +
                                           "; expected at least restart_delay, " +
                                           format_duration(w.restart_delay));
     }
-    w.hang = table.duration("hang", kLeast, w.hang);
+    w.hang = table.duration("hang", kShortest, w.hang);
     table.close();
   }
 

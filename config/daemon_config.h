@@ -84,6 +84,8 @@ struct TenantConfig {
 
 struct LimitsConfig {
   int connections = 64;
+  // A client that connects must say HELLO within this time.
+  Duration hello = std::chrono::seconds(10);
   int jobs = 16384;              // accepted and not yet released, of all tenants together
   ByteCount arena{256u << 20};   // memory for the inputs of all jobs, shared with the workers
   ByteCount message{16u << 20};  // one message of a client

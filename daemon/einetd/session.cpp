@@ -13,8 +13,6 @@ namespace {
 using Wait = boost::asio::posix::stream_descriptor::wait_type;
 using boost::system::error_code;
 
-// A client that connects must say HELLO within this time.
-constexpr auto kHelloPatience = std::chrono::seconds(10);
 // A client that has sent many messages at once waits after so long for the others, and for the lanes.
 constexpr auto kTurn = std::chrono::milliseconds(1);
 constexpr std::size_t kMaxClientName = 64;
@@ -41,11 +39,12 @@ Session::~Session() {
 
 void Session::start() {
   wait_readable();
-  patience_.expires_after(kHelloPatience);
+  patience_.expires_after(desk_.config.limits.hello);
   patience_.async_wait([self = weak_from_this()](error_code cancelled) {
     const auto session = self.lock();
     if (cancelled || !session || session->greeted_) return;
-    session->end(wire::Error::BAD_REQUEST, "no hello came in " + format_duration(kHelloPatience));
+    session->end(wire::Error::BAD_REQUEST,
+                 "no hello came in " + format_duration(session->desk_.config.limits.hello));
   });
 }
 

@@ -84,6 +84,7 @@ drain = "1s"
 log_level = "debug"
 trace = "t.jsonl"
 [limits]
+hello = "3s"
 jobs = 5
 arena = "1MiB"
 [worker]
@@ -120,6 +121,7 @@ max_bytes = "1KiB"
   EXPECT_EQ(c->socket_mode, 0600u);
   EXPECT_EQ(c->models, "/m");
   EXPECT_EQ(c->trace, "/etc/einet/t.jsonl");
+  EXPECT_EQ(c->limits.hello, std::chrono::seconds(3));
   EXPECT_EQ(c->limits.jobs, 5);
   EXPECT_EQ(c->worker.hang, std::chrono::seconds(3));
   EXPECT_EQ(c->devices[0].backend, BackendKind::synthetic);

@@ -270,6 +270,16 @@ TEST(Connections, ThoseWithoutAHelloMakeRoomForNewOnesTheOldestFirst) {
   EXPECT_EQ(daemon.stop(), 0);
 }
 
+TEST(Connections, OneOnWhichNoHelloComesIsEnded) {
+  RunningDaemon daemon({.models = {short_model()}, .tables = "[limits]\nhello = \"20ms\"\n"});
+  RawClient silent(daemon.socket());
+  const auto error = silent.last_error();
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), wire::Error::BAD_REQUEST);
+  EXPECT_EQ(error->words(), "no hello came in 20ms");
+  EXPECT_EQ(daemon.stop(), 0);
+}
+
 TEST(Turns, ManyRequestsOfOneClientAreTakenInTurnsWithThoseOfOthers) {
   constexpr int kTasks = 200;
   RunningDaemon daemon({.models = {short_model()},
