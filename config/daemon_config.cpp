@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <set>
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include "config/device_name.h"
@@ -29,6 +30,7 @@ constexpr int kMaxLanes = 64;
 constexpr double kLeastWeight = 1e-3;
 constexpr Duration kShortest = std::chrono::milliseconds(1);
 constexpr int kMaxCore = 4095;
+constexpr std::uint64_t kOwnFiles = 256;     // for all but clients and their regions, generously
 constexpr ByteCount kMaxMessage{16u << 20};  // of the protocol
 
 bool is_name(std::string_view text) {
@@ -101,6 +103,7 @@ class Reader {
     c.log_level = root.choice("log_level", kLogLevels, c.log_level);
     c.trace = path(root, "trace", c.trace);
     read_limits(root.table("limits"), c.limits);
+    check_files(c);
     read_worker(root.table("worker"), c.worker);
     read_admission(root.table("admission"), c.admission);
     read_planner(root.table("planner"), c.planner);
@@ -135,6 +138,20 @@ class Reader {
     l.regions = read_int(table, "regions", 0, 1024, l.regions);
     l.write_queue = read_bytes(table, "write_queue", ByteCount{1024}, l.write_queue);
     table.close();
+  }
+
+  // A connection is a descriptor, and so is each of its regions.
+  void check_files(DaemonConfig& c) {
+    const LimitsConfig& l = c.limits;
+    const auto needed = static_cast<std::uint64_t>(l.connections) * static_cast<std::uint64_t>(1 + l.regions);
+    if (needed + kOwnFiles <= machine_.files) return;
+    c.warnings.push_back(
+        std::to_string(l.connections) + " connections with " + std::to_string(l.regions) +
+        " regions each are " + std::to_string(needed) + " file descriptors, and " +
+        std::to_string(kOwnFiles) + " are the daemon's own; this process may open " +
+        std::to_string(machine_.files) +
+        ": clients will be refused before their limits; raise it (LimitNOFILE=, `ulimit -n`), "
+        "or lower limits.connections or limits.regions");
   }
 
   void read_worker(TomlTable table, WorkerConfig& w) {
@@ -361,6 +378,8 @@ Machine Machine::here() {
     if (CPU_ISSET(i, &set)) m.cores.push_back(i);
   }
   m.no_real_time = why_no_real_time();
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) m.files = files.rlim_max;
   m.uid_of = [](const std::string& user) -> std::optional<uid_t> {
     passwd entry{};
     passwd* found_entry = nullptr;

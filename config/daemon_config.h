@@ -134,6 +134,7 @@ struct Machine {
   std::vector<int> cores;  // that this process may run on, ascending
   // Why this process cannot take a real-time rank, in the system's words; "": it can.
   std::string no_real_time{};
+  std::uint64_t files = ~std::uint64_t{0};  // descriptors that this process may open at once
   std::function<std::optional<uid_t>(const std::string& user)> uid_of;
   static Machine here();
 };

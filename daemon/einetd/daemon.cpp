@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <memory>
+#include <sys/resource.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -50,6 +51,14 @@ std::vector<int> lane_cores(const DaemonConfig& config) {
   std::vector<int> out;
   for (const DeviceConfig& d : config.devices) out.insert(out.end(), d.cores.begin(), d.cores.end());
   return out;
+}
+
+// Each region of a client is a descriptor, and the usual limit is for programs that use select().
+void allow_all_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
 class Daemon {
@@ -206,6 +215,7 @@ class Daemon {
 }  // namespace
 
 Result<void> run_daemon(const DaemonConfig& config, const std::filesystem::path& worker) {
+  allow_all_files();
   // The socket first: where another daemon listens on it, nothing that is that one's may be touched.
   boost::asio::io_context io{1};
   Result<std::unique_ptr<Listener>> listener = Listener::open(io, config.socket, config.socket_mode);

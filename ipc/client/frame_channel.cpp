@@ -40,6 +40,7 @@ Result<FrameChannel::Receive> FrameChannel::receive() {
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Receive::nothing;
   if (n < 0) return error(std::string("the connection broke: ") + std::strerror(errno));
 
+  const std::size_t before = received_fds_.size();
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -49,7 +50,14 @@ Result<FrameChannel::Receive> FrameChannel::receive() {
       received_fds_.emplace_back(fd);
     }
   }
-  if ((header.msg_flags & MSG_CTRUNC) != 0 || received_fds_.size() > kMaxFrameFds) {
+  const bool cut = (header.msg_flags & MSG_CTRUNC) != 0;
+  // The system gives as many as there is room for, or as the process may have.
+  if (cut && received_fds_.size() - before < kMaxFrameFds) {
+    return error(
+        "file descriptors came and the process that receives them may have no more; raise its limit "
+        "(LimitNOFILE=, `ulimit -n`), or close some");
+  }
+  if (cut || received_fds_.size() > kMaxFrameFds) {
     return error("more file descriptors came than the " + std::to_string(kMaxFrameFds) +
                  " that a frame may bring");
   }

@@ -295,6 +295,22 @@ TEST(DaemonConfig, WarnsWhereLanesWillWaitForEachOther) {
   EXPECT_THAT(same->warnings[0], HasSubstr("core 1 is given to two lanes"));
 }
 
+TEST(DaemonConfig, WarnsWhereClientsMayNeedMoreDescriptorsThanThereAre) {
+  Machine small = machine();
+  const std::string file =
+      std::string(kCpu) + "preemption = 'boundary'\n[limits]\nconnections = 100\nregions = 9\n";
+  for (const auto& [files, words] :
+       {std::pair<std::uint64_t, std::string>{1256, ""}, {1255, "may open 1255"}}) {
+    small.files = files;
+    const auto c = parse_daemon_config(file, "/etc/einet/einetd.toml", small);
+    ASSERT_TRUE(c) << c.error().message;
+    ASSERT_EQ(c->warnings.size(), words.empty() ? 0u : 1u);
+    if (words.empty()) continue;
+    EXPECT_THAT(c->warnings[0], HasSubstr("100 connections with 9 regions each are 1000 file descriptors"));
+    EXPECT_THAT(c->warnings[0], HasSubstr(words));
+  }
+}
+
 TEST(DaemonConfig, AFileThatCannotBeReadIsNamed) {
   const auto c = load_daemon_config("/nowhere/einetd.toml", machine());
   ASSERT_FALSE(c);

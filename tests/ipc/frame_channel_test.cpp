@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <gtest/gtest.h>
@@ -178,6 +179,23 @@ TEST(FrameChannel, DescriptorsMustMatchTheFrames) {
   EXPECT_EQ(error_of(none, 1), "1 file descriptors came that no frame announced");
   EXPECT_EQ(error_of(one, 2), "1 file descriptors came that no frame announced");
   EXPECT_EQ(error_of(one, 16), "more file descriptors came than the 4 that a frame may bring");
+}
+
+TEST(FrameChannel, SaysThatThisProcessMayHaveNoMoreDescriptors) {
+  Pair pair;
+  FrameChannel channel(std::move(pair.near), kMaxBody);
+  send_raw(pair.far.get(), header_of(MessageType::register_region, 1), 1);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next(::dup(pair.far.get()));  // whose number is the lowest that is free
+  const rlimit none{static_cast<rlim_t>(next.get()), before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto got = channel.receive();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().message,
+            "file descriptors came and the process that receives them may have no more; raise its limit "
+            "(LimitNOFILE=, `ulimit -n`), or close some");
 }
 
 TEST(FrameChannel, LeaksNoDescriptorOfARefusedMessage) {

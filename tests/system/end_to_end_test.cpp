@@ -1,6 +1,7 @@
 // The main road: submit, answers per exit, one outcome; looking at it; an orderly end.
 #include <csignal>
 #include <fstream>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -244,6 +245,19 @@ TEST(Starting, ASocketFileThatNobodyListensOnIsReplacedAndALiveOneIsNot) {
   EXPECT_EQ(*read_file(trace.string() + ".1", ByteCount{1u << 20}), crashed);
   EXPECT_EQ(daemon.stop(), 0);
   EXPECT_EQ(daemon.trace().front()["event"], "header");
+}
+
+TEST(Starting, TakesAllTheDescriptorsThatItMayHave) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{256, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  RunningDaemon daemon({.models = {short_model()}});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit its{};
+  ASSERT_EQ(::prlimit(daemon.pid(), RLIMIT_NOFILE, nullptr, &its), 0);
+  EXPECT_EQ(its.rlim_cur, before.rlim_max);
+  EXPECT_EQ(daemon.stop(), 0);
 }
 
 TEST(Starting, SaysWhatIsWrongWithACommandLineOrAConfiguration) {
