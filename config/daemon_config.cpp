@@ -91,6 +91,7 @@ class Reader {
   DaemonConfig read(TomlTable root) {
     DaemonConfig c;
     c.socket = path(root, "socket", c.socket);
+    if (c.socket.empty()) root.fail("socket", "found \"\"; expected the path of the socket");
     if (c.socket.native().size() >= sizeof(sockaddr_un::sun_path)) {
       root.fail("socket", "the path has " + std::to_string(c.socket.native().size()) + " bytes; at most " +
                               std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " are allowed");
@@ -199,7 +200,7 @@ class Reader {
           std::find(kBackends.begin(), kBackends.end(), table.choice("backend", kBackends, "onednn"));
       d.backend = static_cast<BackendKind>(backend - kBackends.begin());
       d.lanes = read_int(table, "lanes", 1, kMaxLanes, d.lanes);
-      d.threads = read_int(table, "threads", 1, kMaxCore, d.threads);
+      d.threads = read_int(table, "threads", 1, kMaxThreads, d.threads);
       d.memory = table.bytes("memory", d.memory);
       d.batch = read_int(table, "batch", 1, kMaxBatch, d.batch);
       d.in_flight = read_int(table, "in_flight", 1, kMaxInFlight, d.in_flight);

@@ -21,6 +21,9 @@ namespace einet {
 // Priorities of jobs and ceilings of tenants lie in [-kMaxPriority, kMaxPriority]; larger is more urgent.
 inline constexpr int kMaxPriority = 1'000'000;
 
+// A lane has at most this many threads.
+inline constexpr int kMaxThreads = 1024;
+
 enum class BackendKind : std::uint8_t { onednn, synthetic, synthetic_gpu, cuda };
 std::string_view name(BackendKind);
 
@@ -28,7 +31,7 @@ struct DeviceConfig {
   std::string name;
   BackendKind backend = BackendKind::onednn;
   int lanes = 1;
-  int threads = 1;  // per lane
+  int threads = 1;  // per lane; 1 … kMaxThreads
   // Lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned.
   std::vector<int> cores{};
   int batch = 1;       // of a GPU: as many jobs at most run a block at once; 1 … kMaxBatch

@@ -60,6 +60,11 @@ Result<Catalog> Catalog::scan(const std::filesystem::path& folder, std::vector<i
     return error(folder.string() + ": cannot read the model directory: " + code.message() +
                  "; create it, or set models in the configuration");
   }
+  if (catalog.paths_.size() > lane::kMaxModels) {
+    return error(folder.string() + ": found " + std::to_string(catalog.paths_.size()) +
+                 " packages; at most " + std::to_string(lane::kMaxModels) +
+                 " are allowed; keep the others in another folder");
+  }
   for (const std::filesystem::path& path : catalog.paths_) {
     CatalogModel model;
     model.evicted.resize(catalog.in_flight_.size());

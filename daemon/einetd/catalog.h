@@ -34,7 +34,8 @@ struct CatalogModel {
 
 class Catalog {
  public:
-  // Lists NAME.einet/ in the folder, sorted by name. Error: the folder cannot be read, names the path.
+  // Lists NAME.einet/ in the folder, sorted by name. Error: the folder cannot be read or holds more than
+  // lane::kMaxModels, names the path.
   // `in_flight`: DeviceConfig::in_flight of each device. `expect`: PlannerConfig::expect, what models' times
   // have a forecast for.
   static Result<Catalog> scan(const std::filesystem::path& folder, std::vector<int> in_flight,

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <sys/socket.h>
 
+#include "config/daemon_config.h"
 #include "config/text.h"
 #include "ipc/lane/control.pb.h"
 
@@ -280,8 +281,8 @@ Result<Configure> read_configure(const wire::Configure& from, std::vector<Unique
     return bad("lanes", std::to_string(from.lanes()), "1 to " + std::to_string(kMaxLanes));
   }
   to.lanes = static_cast<int>(from.lanes());
-  if (from.threads() < 1 || from.threads() > 1024) {
-    return bad("threads", std::to_string(from.threads()), "1 to 1024");
+  if (from.threads() < 1 || from.threads() > kMaxThreads) {
+    return bad("threads", std::to_string(from.threads()), "1 to " + std::to_string(kMaxThreads));
   }
   to.threads = static_cast<int>(from.threads());
   if (from.cores_size() != 0 && from.cores_size() != to.lanes * to.threads) {

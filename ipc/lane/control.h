@@ -37,8 +37,10 @@ namespace einet::lane {
 
 struct Configure {
   std::string backend;  // "onednn", "synthetic", "cuda:N"
-  int lanes = 1;    // 1 … kMaxLanes, urgent lanes not counted; with them all_lanes() is at most kMaxLanes
-  int threads = 1;  // per lane, 1 … 1024; OMP_NUM_THREADS of the worker's environment must say the same
+  int lanes = 1;  // 1 … kMaxLanes, urgent lanes not counted; with them all_lanes() is at most kMaxLanes
+  // Per lane, 1 … kMaxThreads (config/daemon_config.h); OMP_NUM_THREADS of the worker's environment must say
+  // the same.
+  int threads = 1;
   std::vector<int> cores;  // lane i is pinned to entries [i * threads, (i + 1) * threads); empty: not pinned
   int nice = 0;            // of the lanes while they do ordinary work: -20 … 19
   // SCHED_FIFO priority of a lane while it does reserved work or waits for work; 0: ordinary scheduling.

@@ -197,6 +197,9 @@ TEST(DaemonConfig, ErrorsNameThePlaceAndWhatIsAllowed) {
   EXPECT_EQ(error_of(with_cpu("[limits]\narena = '1B'")),
             "/etc/einet/einetd.toml:2:9: limits.arena: found 1B; expected at least 4KiB");
   EXPECT_THAT(error_of(with_cpu("socket = '/" + std::string(107, 'x') + "'")), HasSubstr("at most 107"));
+  EXPECT_THAT(error_of(with_cpu("socket = ''")), HasSubstr("1:10: socket: found \"\"; expected the path"));
+  EXPECT_THAT(error_of(std::string(kCpu) + "threads = " + std::to_string(kMaxThreads + 1)),
+              HasSubstr("device[0].threads: found 1025; expected"));
   EXPECT_THAT(error_of(with_cpu("[worker]\nrestart_delay_max = '1ms'")),
               HasSubstr("at least restart_delay, 100ms"));
   EXPECT_THAT(error_of(with_cpu("device = 3")), HasSubstr("not TOML"));

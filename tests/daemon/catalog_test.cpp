@@ -46,6 +46,17 @@ TEST(Catalog, ListsPackagesByNameAndNothingElse) {
               HasSubstr("/nowhere: cannot read the model directory"));
 }
 
+TEST(Catalog, AFolderHoldsAsManyPackagesAsAWorkerTakes) {
+  const test::TemporaryFolder folder;
+  for (std::uint32_t i = 0; i < lane::kMaxModels; ++i) {
+    std::filesystem::create_directory(folder.path() / (std::to_string(i) + ".einet"));
+  }
+  EXPECT_TRUE(Catalog::scan(folder.path(), {1}, "lookalikes"));
+  std::filesystem::create_directory(folder.path() / "more.einet");
+  EXPECT_THAT(Catalog::scan(folder.path(), {1}, "lookalikes").error().message,
+              HasSubstr(folder.path().string() + ": found 1025 packages; at most 1024 are allowed"));
+}
+
 TEST(Catalog, AModelIsLoadedWhileAnyDeviceRunsIt) {
   const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "a.einet");

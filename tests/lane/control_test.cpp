@@ -12,6 +12,8 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include "config/daemon_config.h"
+
 namespace einet::lane {
 namespace {
 
@@ -285,6 +287,7 @@ TEST(Control, ABadConfigurationIsRefused) {
       [](auto& c) { c.lanes = 0; },
       [](auto& c) { c.lanes = kMaxLanes + 1; },
       [](auto& c) { c.threads = 0; },
+      [](auto& c) { c.threads = kMaxThreads + 1; },
       [](auto& c) { c.cores.pop_back(); },
       [](auto& c) { c.nice = 20; },
       [](auto& c) { c.reserved_priority = 100; },
