@@ -1,12 +1,14 @@
 // einetd's command line: reads it and the configuration, then runs the daemon.
 //
 // Exit status: 0 after an orderly end, 1 when the daemon could not start, 2 for a wrong command line or
-// configuration.
+// configuration. With --check-config: 1 if something that the configuration names is missing, so that the
+// daemon would not start; 2 if it is wrong.
 #include <cstdlib>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
 
+#include "daemon/einetd/catalog.h"
 #include "daemon/einetd/daemon.h"
 #include "daemon/einetd/version.h"
 
@@ -31,8 +33,8 @@ std::filesystem::path worker_program(const einet::DaemonConfig& config) {
 
 // What the configuration names that is not there; empty: nothing.
 std::string what_is_missing(const einet::DaemonConfig& config) {
-  if (!std::filesystem::is_directory(config.models))
-    return "models: there is no directory " + config.models.string() + "; create it, or name another";
+  if (const auto models = einet::Catalog::scan(config.models, {}, config.planner.expect); !models)
+    return "models: " + models.error().message;
   if (!config.trace.empty() && !std::filesystem::is_directory(config.trace.parent_path()))
     return "trace: there is no directory " + config.trace.parent_path().string() +
            "; create it, or name another";
@@ -55,7 +57,9 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_file, "The configuration (docs/einetd.example.toml shows every key)")
       ->capture_default_str();
   app.add_option("--check-config", check_file,
-                 "Only check this configuration: print a summary, or what is wrong");
+                 "Only check this configuration: print a summary, or what is wrong.\n"
+                 "Exit status: 0: it is right; 1: something that it names is missing\n"
+                 "on this machine; 2: it is wrong");
   app.add_option("--socket", socket, "Instead of the configuration's `socket`");
   const std::vector<std::string> policies(policy_names().begin(), policy_names().end());
   app.add_option("--policy", policy, "Instead of the configuration's `policy`")
@@ -77,9 +81,9 @@ int main(int argc, char** argv) {
     return complain(config.error().message + (is_there ? "" : kHowToBegin), kBadInput);
   }
   if (check) {
-    std::cout << "ok\n" << summary(*config);
-    if (const std::string missing = what_is_missing(*config); !missing.empty())
-      std::cout << "warning: on this machine einetd would not start: " << missing << "\n";
+    const std::string missing = what_is_missing(*config);
+    std::cout << (missing.empty() ? "ok\n" : "") << summary(*config);
+    if (!missing.empty()) return complain("would not start on this machine: " + missing, kCannotStart);
     return 0;
   }
   if (!socket.empty()) config->socket = std::filesystem::absolute(socket);
