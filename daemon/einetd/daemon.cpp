@@ -142,16 +142,15 @@ class Daemon {
   // models.
   void serve() {
     tasks_.open();
-    if (!listener_) return;  // draining already
+    if (!listener_) return;  // it ends already
     listener_->accept([this](UniqueFd socket, uid_t user) { sessions_.add(desk_, std::move(socket), user); });
     log_.info("ready", {{"socket", config_.socket.string()}});
   }
 
-  // No new clients, no new jobs; those in progress may go on for a while.
+  // No new jobs; those in progress may go on for a while, and clients may still look at them.
   void drain(int signal) {
     log_.info("draining", {{"signal", signal}, {"jobs", driver_.jobs()}, {"for", config_.drain}});
     desk_.open = Desk::Open::draining;
-    listener_.reset();
     drain_until_ = clock_.now() + config_.drain;
     wait_for_jobs();
   }
@@ -176,6 +175,7 @@ class Daemon {
   void end() {
     if (ending_ == Ending::yes) return;
     ending_ = Ending::yes;
+    listener_.reset();
     drain_.cancel();
     supervisor_.shutdown([this] {
       sessions_.end_all("the daemon ends");

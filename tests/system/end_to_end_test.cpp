@@ -204,6 +204,30 @@ TEST(Ending, DrainingLetsRunningJobsFinishAndRefusesNewOnes) {
   EXPECT_FALSE(std::filesystem::exists(daemon.socket()));
 }
 
+TEST(Ending, WhileItDrainsClientsMayComeAndLook) {
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}, .config = "drain = \"3600s\"\n"});
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.release = Duration(1h);
+  const auto waiting = client.submit(job, {}, kPatience);
+  ASSERT_TRUE(waiting);
+  daemon.signal(SIGTERM);
+  ASSERT_TRUE(daemon.wait_log("draining"));
+  client::Client newcomer = daemon.connect();
+  const auto jobs = newcomer.jobs(kPatience);
+  ASSERT_TRUE(jobs);
+  EXPECT_EQ(jobs->jobs_size(), 1);
+  const auto late = newcomer.submit(job_of(model), {}, kPatience);
+  ASSERT_TRUE(late) << late.error().message;
+  ASSERT_TRUE(late->rejected);
+  EXPECT_EQ(late->rejected->reason, "shutting_down");
+  ASSERT_TRUE(client.cancel(waiting->job, kPatience));
+  EXPECT_EQ(client.wait(waiting->ticket, kPatience)->outcome, wire::CANCELLED);
+  EXPECT_EQ(daemon.wait_end(), 0) << daemon.log();
+  EXPECT_FALSE(std::filesystem::exists(daemon.socket()));
+}
+
 TEST(Ending, JobsThatOutlastTheDrainAreCancelled) {
   const SyntheticPackage model = model_of("endless", 64, 10ms, 1ms);
   RunningDaemon daemon({.models = {model}, .config = "drain = \"0s\"\n"});
