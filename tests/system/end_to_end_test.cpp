@@ -170,6 +170,63 @@ TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
       std::any_of(events.begin(), events.end(), [](auto& e) { return e.kind() == wire::Event::BLOCK; }));
 }
 
+TEST(Root, SeesAndCancelsAllUnlessItsHelloNamesATenant) {
+  if (::geteuid() != 0) GTEST_SKIP() << "this user is not root";
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}});
+  client::Client camera = daemon.connect("camera");
+  client::JobRequest job = job_of(model);
+  job.release = Duration(1h);
+  const auto submitted = camera.submit(job, {}, kPatience);
+  ASSERT_TRUE(submitted);
+  client::TaskRequest task;
+  task.name = "t";
+  task.model = model.name;
+  task.period = 1h;
+  ASSERT_TRUE(camera.add_task(task, kPatience));
+
+  client::Client batch = daemon.connect("batch");
+  EXPECT_EQ(batch.jobs(kPatience)->jobs_size(), 0);
+  EXPECT_EQ(batch.tasks(kPatience)->tasks_size(), 0);
+  EXPECT_EQ(batch.status(kPatience)->tenants_size(), 1);
+  EXPECT_FALSE(batch.cancel(submitted->job, kPatience));
+  EXPECT_FALSE(batch.remove_task("t", kPatience));
+
+  client::Client root = daemon.connect("");
+  int events = 0;
+  ASSERT_TRUE(root.watch(
+      client::Client::Watch::jobs, [&](const wire::Event& e) { events += e.tenant() == "camera"; },
+      kPatience));
+  const auto jobs = root.jobs(kPatience);
+  ASSERT_TRUE(jobs);
+  ASSERT_EQ(jobs->jobs_size(), 1);
+  EXPECT_EQ(jobs->jobs(0).tenant(), "camera");
+  EXPECT_EQ(root.tasks(kPatience)->tasks_size(), 1);
+  EXPECT_EQ(root.status(kPatience)->tenants_size(), 3);
+  EXPECT_TRUE(root.remove_task("t", kPatience));
+  EXPECT_TRUE(root.cancel(submitted->job, kPatience));
+  EXPECT_EQ(camera.wait(submitted->ticket, kPatience)->outcome, wire::CANCELLED);
+  while (events == 0) ASSERT_TRUE(root.wait_any(kPatience));
+}
+
+TEST(Root, IsNoTenantUnlessTheConfigurationSaysSo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "this user is not root";
+  const SyntheticPackage model = short_model();
+  RunningDaemon daemon({.models = {model}, .user = 12345});
+  const client::Options as_camera{.name = "test", .tenant = "camera", .timeout = kPatience};
+  EXPECT_FALSE(client::Client::connect(daemon.socket(), as_camera));
+  client::Client root = daemon.connect("");
+  EXPECT_EQ(root.hello().tenant(), "");
+  const auto ended = root.run(job_of(model), {}, kPatience);
+  ASSERT_TRUE(ended) << ended.error().message;
+  EXPECT_EQ(ended->outcome, wire::FAILED);
+  EXPECT_EQ(ended->words, "root is not a tenant here and submits no jobs");
+  const auto added = root.add_task({}, kPatience);
+  ASSERT_FALSE(added);
+  EXPECT_THAT(added.error().message, HasSubstr("root is not a tenant here; act as one to add its tasks"));
+  EXPECT_EQ(root.status(kPatience)->tenants_size(), 3);
+}
+
 TEST(Root, GetsInAlthoughATenantHasAllItsConnections) {
   if (::geteuid() != 0) GTEST_SKIP() << "this user is not root";
   RunningDaemon daemon({.models = {short_model()}});

@@ -47,7 +47,7 @@ int exit_status(int status) {
 }
 
 std::string configuration(const DaemonSetup& setup, const std::filesystem::path& folder) {
-  const std::string uid = "uid = " + std::to_string(::getuid()) + "\n";
+  const std::string uid = "uid = " + std::to_string(setup.user) + "\n";
   const std::string worker = setup.worker.empty() ? EINET_WORKER_PROGRAM : setup.worker;
   return "socket = \"" + (folder / "socket").string() + "\"\nmodels = \"" + (folder / "models").string() +
          "\"\n" + setup.config + "[[device]]\nname = \"cpu\"\nbackend = \"" + setup.backend + "\"\n" +

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -31,6 +32,7 @@ struct DaemonSetup {
   std::vector<std::string> arguments{};  // of einetd
   std::string worker{};                  // the program; empty: the real one
   std::string faults{};                  // of its synthetic GPUs (models/synthetic/synthetic_backend.h)
+  uid_t user = ::getuid();               // of the three tenants
   enum class Rights { as_this_process, no_real_time } rights = Rights::as_this_process;
 };
 
