@@ -426,7 +426,7 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   observer_.block_done(lane->id, job.spec.id, report.block, report.start, report.end);
   if (lane->is_urgent()) stand_still(report);
   const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
-  charge(job, report, now);
+  charge(grant, report, now);
   if (job.state != JobState::ended) after_block(job, report, now);
   if (reserved && job.used > job.reservation->budget) overran(job, now);
   if (job.state == JobState::ended) return true;
@@ -561,6 +561,7 @@ void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
 
 void Core::Impl::let_go(JobRecord& job, TimePoint now) {
   job.lane.reset();
+  settle(job);
   if (job.stranded && job.state != JobState::ended) forget_state(job);
   if (job.state == JobState::ended) {
     if (!job.departing.is_linked()) departing_.push_back(job);

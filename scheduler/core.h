@@ -105,6 +105,9 @@ class Observer {
   virtual void throttled(JobId, TaskId, TimePoint /*until*/, TimePoint) {}
   // A job has used more than its task reserved: it goes on without the reservation.
   virtual void overran(JobId, TaskId, Duration /*used*/, TimePoint) {}
+  // The budget of its tenant carries the job from now on; and no longer.
+  virtual void carried(JobId, TimePoint) {}
+  virtual void put_down(JobId, TimePoint) {}
   // From now on the task may count on what was last reserved for it.
   virtual void in_force(TaskId, TimePoint) {}
 };

@@ -156,7 +156,7 @@ class Core::Impl {
   void replan_behind(JobRecord&, const HeldGrant& runs, DeviceId, TimePoint start);
   ExitMask plan(const JobRecord&, DeviceId, TimePoint start);
   // Reservations and budgets.
-  void charge(JobRecord&, const BlockReport&, TimePoint now);
+  void charge(const HeldGrant&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
   void drop_reservation(JobRecord&);
   void carry(TimePoint now);                  // jobs that budgets have room for
@@ -165,6 +165,7 @@ class Core::Impl {
   bool promises_under_way(LaneId home, TimePoint now);
   void put_in_force(TimePoint now);  // what waits for an idle home, where it is
   void put_down(JobRecord&);         // its budget carries it no longer
+  void settle(JobRecord&);           // its lane runs nothing more that a budget has to pay for
   std::size_t base_lanes() const;
   void count_homes();
   Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it

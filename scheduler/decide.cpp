@@ -36,10 +36,13 @@ void Core::Impl::decide(TimePoint now) {
   // is posted too.
   projections_ = 0;
   do {
-    // A withdrawal that came too late, or that freed a lane, changes what the projection started from. Each
-    // can happen once per grant.
-    do project(now);
-    while (keep_off_too_slow() || withdraw_misplaced(now));
+    // A withdrawal that came too late, or that freed a lane or a budget, changes what the projection started
+    // from, and so does a device that is too slow for a job. Each can happen once, per grant and per device.
+    project(now);
+    while (keep_off_too_slow() || withdraw_misplaced(now)) {
+      carry(now);
+      project(now);
+    }
   } while (post_all(now));
   for (Lane& lane : lanes_) tell(lane);
   announce(now);
@@ -448,6 +451,7 @@ bool Core::Impl::withdraw_misplaced(TimePoint now) {
     if (lane->back && lane->back.job != lane->behind()) {
       // It has to begin again, or its state does not come: then it was placed for what no longer holds.
       changed |= lane->back.job->stranded || lane->back.moves;
+      changed |= lane->back.job->is_over() && shares_.payer(*lane->back.job) != nullptr;
       changed |= !withdraw(*lane, lane->back, now);
     }
     // A running job that has to make room may not have begun yet: then nothing needs to be waited for. One

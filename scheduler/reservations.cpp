@@ -129,14 +129,19 @@ Duration Core::Impl::longest_block(const JobRecord& job, DeviceId device, int bl
 }
 
 // A block has run: what its job may use shrinks by that.
-void Core::Impl::charge(JobRecord& job, const BlockReport& report, TimePoint now) {
+void Core::Impl::charge(const HeldGrant& grant, const BlockReport& report, TimePoint now) {
+  JobRecord& job = *grant.job;
   job.used += report.used;
-  if (Server* server = job.server) {
-    server->left -= report.used;
-    if (now >= server->window_end) {
-      server->window_end = now + server->budget.period;
-      server->left = server->budget.amount;
-    }
+  Server* const server = shares_.payer(job);
+  if (server == nullptr) return;
+  server->left -= report.used;
+  if (server->put_down == &job) {
+    const bool goes_on = job.state != JobState::ended && !grant.stop_told;
+    const bool all_paid = report.end > server->put_down_at && report.block >= server->in_flight;
+    if (goes_on && all_paid) settle(job);
+  } else if (now >= server->window_end) {
+    server->window_end = now + server->budget.period;
+    server->left = server->budget.amount;
   }
 }
 
@@ -175,6 +180,7 @@ void Core::Impl::carry(TimePoint now) {
       put_down(*job);
       if (ready) server->waiting.push_back(*job);
     }
+    if (server->put_down != nullptr) continue;
     const bool fresh = now >= server->window_end;
     const Duration left = fresh ? server->budget.amount : server->left;
     for (JobRecord& job : server->waiting) {
@@ -185,6 +191,7 @@ void Core::Impl::carry(TimePoint now) {
       server->carried = &job;
       job.by_server.unlink();
       rank(job, [&] { job.server = server; });
+      observer_.carried(job.spec.id, now);
       break;
     }
   }
@@ -201,8 +208,21 @@ void Core::Impl::abandon_home(LaneId home) {
 }
 
 void Core::Impl::put_down(JobRecord& job) {
-  job.server->carried = nullptr;
+  Server& server = *job.server;
+  server.carried = nullptr;
+  if (job.lane) {
+    const Lane& lane = lanes_[job.lane->value];
+    server.put_down = &job;
+    server.put_down_at = clock_;
+    server.in_flight = (lane.front.job == &job ? lane.front : lane.back).stops_after();
+  }
   rank(job, [&] { job.server = nullptr; });
+  observer_.put_down(job.spec.id, clock_);
+}
+
+void Core::Impl::settle(JobRecord& job) {
+  Server* const server = shares_.payer(job);
+  if (server != nullptr && server->put_down == &job) server->put_down = nullptr;
 }
 
 }  // namespace einet

@@ -19,6 +19,11 @@ Server* Shares::server(TenantId id) const {
   return id.value < tenants_.size() ? tenants_[id.value].server.get() : nullptr;
 }
 
+Server* Shares::payer(const JobRecord& job) const {
+  Server* const its = server(job.spec.tenant);
+  return its != nullptr && (its->carried == &job || its->put_down == &job) ? its : nullptr;
+}
+
 double Shares::weight(TenantId id) const {
   return id.value < tenants_.size() ? tenants_[id.value].weight : 1;
 }

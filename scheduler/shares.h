@@ -23,12 +23,19 @@ struct TaskState {
 };
 
 // A tenant's budget at work: a deferrable server. It carries one job at a time; within a window it may use
-// what is left at any moment, and a new window begins only when the one before has ended.
+// what is left at any moment, and a new window begins only when the one before has ended. It pays for every
+// block that a lane began of a job that it carried, though the job may have ended or been put down meanwhile;
+// until that is over it carries no other.
 struct Server {
   Budget budget;
   TimePoint window_end{};
   Duration left{};
   JobRecord* carried = nullptr;
+  // A lane may still run blocks of this job that are to be paid for: those that began before it was put down,
+  // and those that were in flight then.
+  JobRecord* put_down = nullptr;
+  TimePoint put_down_at{};
+  int in_flight = 0;  // the last of these
   // The tenant's other jobs that are ready, longest waiting first.
   boost::intrusive::list<
       JobRecord,
@@ -43,6 +50,8 @@ struct Server {
 class Shares {
  public:
   Server* server(TenantId) const;  // nullptr: no budget
+  // The budget that pays for the job's blocks; nullptr: none.
+  Server* payer(const JobRecord&) const;
   // Keeps the tenant's history. Precondition if it takes the budget away: nothing is carried and nothing
   // waits.
   void set(TenantId, const Share&);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "scheduler/exit_planner.h"
+
 namespace einet {
 
 std::string job_words(JobId id) {
@@ -47,7 +49,8 @@ Invariants::Invariants(const Scenario& scenario, const Core& core, std::vector<V
       strict_(nothing_surprises(scenario)),
       punctual_(scenario.late_reports == 0 && scenario.races == 0),
       jobs_(scenario.jobs.size()),
-      tasks_(scenario.tasks.size()) {
+      tasks_(scenario.tasks.size()),
+      budgets_(std::max<std::size_t>(1, scenario.tenants.size())) {
   for (const Scenario::Job& job : scenario.jobs) {
     if (job.task && job.overrun > Duration{}) tasks_[*job.task].overruns = true;
     longest_overrun_ = std::max(longest_overrun_, job.overrun);
@@ -193,8 +196,8 @@ void Invariants::unreserved(TaskId id, TimePoint now) {
   }
 }
 
-void Invariants::budgeted(const Budget& budget) {
-  budget_homes_.push_back(budget.home);
+void Invariants::budgeted(TenantId tenant, const Budget& budget) {
+  budgets_[tenant.value].budget = budget;
 }
 
 void Invariants::resides(ModelId model, DeviceId device, Residence residence) {
@@ -305,6 +308,11 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   // Those that ride tell first, each of its share.
   if (held->with) l.riders_used += block.used;
   const Duration whole = held->with ? Duration{} : block.used + std::exchange(l.riders_used, {});
+  if ((held->paid & exit_bit(block.block)) != 0) pay(*held, l, block, now);
+  if (has_budget(*held)) {
+    BudgetTruth& budget = budgets_[held->spec.tenant.value];
+    if (budget.carried == held->spec.id && now >= budget.window_end) begin_window(budget, now);
+  }
   Duration excess = whole - counted(*held, l, block.block);
   const bool was_within = held->reservation && held->used <= held->reservation->budget;
   held->used += block.used;
@@ -326,6 +334,28 @@ void Invariants::telling(LaneId lane, const LaneRecord& record, TimePoint now) {
   const bool ends_mandatory = has_exits ? block.answer && block.answer->exit >= held->spec.mandatory_exit
                                         : block.block == held->spec.times->blocks() - 1;
   if (ends_mandatory && !held->mandatory_at) held->mandatory_at = block.end;
+}
+
+void Invariants::begin_window(BudgetTruth& budget, TimePoint now) {
+  budget.window_end = now + budget.budget->period;
+  budget.used = budget.excess = {};
+}
+
+void Invariants::pay(const Truth& j, const LaneTruth& l, const BlockReport& report, TimePoint now) {
+  BudgetTruth& budget = budgets_[j.spec.tenant.value];
+  const auto block = static_cast<std::size_t>(report.block);
+  ++counts_.paid;
+  counts_.outlived += budget.carried != j.spec.id;
+  budget.used += report.used;
+  budget.excess +=
+      std::max(Duration{}, report.used - worst_of(j.spec.times->on_device[l.device.value][block]));
+  const bool promised = punctual_ && scenario_.losses.empty();
+  if (promised && budget.used > budget.budget->amount + budget.excess) {
+    violation("budget", now,
+              "the budget of tenant " + std::to_string(j.spec.tenant.value) + " has paid " +
+                  format_duration(budget.used) + " in this window, the last of it for " +
+                  job_words(j.spec.id));
+  }
 }
 
 void Invariants::told(LaneId lane, const LaneRecord& record, bool known, TimePoint now) {
@@ -373,6 +403,7 @@ void Invariants::granted(const Grant& g, TimePoint now) {
   j.told_exits = g.exits;
   j.reported = j.committed = g.first_block - 1;
   j.reserved_blocks = g.reserved_blocks;
+  j.paid = 0;
   j.decided = j.executes = 0;
   j.stop_told = false;
   j.unclear_since = kNever;
@@ -519,6 +550,27 @@ void Invariants::overran(JobId id, TaskId task, TimePoint now) {
   j.reservation.reset();
 }
 
+void Invariants::carried(JobId id, TimePoint now) {
+  const Truth& j = truth(id);
+  BudgetTruth& budget = budgets_[j.spec.tenant.value];
+  const std::string what = "a budget carries " + job_words(id);
+  if (!budget.budget || j.spec.task != TaskId{}) violation("budget", now, what + ", and must not");
+  if (budget.carried != JobId{}) violation("budget", now, what + " beside " + job_words(budget.carried));
+  for (const std::size_t i : present_) {
+    const Truth& other = jobs_[i];
+    const bool runs = other.holder && (other.paid & from_block(other.reported + 1)) != 0;
+    if (runs && other.spec.tenant == j.spec.tenant) {
+      violation("budget", now, what + " before the block of " + job_words(other.spec.id) + " has ended");
+    }
+  }
+  budget.carried = id;
+  if (now >= budget.window_end) begin_window(budget, now);
+}
+
+void Invariants::put_down(JobId id) {
+  budgets_[truth(id).spec.tenant.value].carried = {};
+}
+
 // --- On the lanes ---
 
 Invariants::Truth& Invariants::begins(LaneId lane, JobId id, int block, TimePoint now) {
@@ -551,6 +603,7 @@ void Invariants::committed(LaneId lane, JobId id, int block, TimePoint now) {
     violation("order", now, what + " begun too early");
   }
   counts_.enqueued += block > oldest;
+  if (has_budget(j) && budgets_[j.spec.tenant.value].carried == id) j.paid |= exit_bit(block);
   if (in_flight > 1) {
     j.decided |= exit_bit(block);
     const bool last = block == j.spec.times->blocks() - 1;

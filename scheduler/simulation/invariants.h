@@ -17,6 +17,9 @@
 //   urgent      an urgent lane runs only what may use it, and what cannot wait is not kept waiting
 //   home        while reserved work is away, its home lane starts nothing less urgent
 //   guarantee   accepted tasks miss nothing while blocks keep to their worst times
+//   budget      a budget carries one job at a time, and pays for all that begins while it does: within each
+//   of
+//               its windows no more than its amount and what blocks exceed their worst times by
 //   overrun     a task that overruns or comes too early loses its rank or waits; others keep theirs
 //   quality     the best answer of a job never gets worse
 //   sums        what the core counts equals what can be counted; queues are bounded
@@ -55,7 +58,7 @@ class Invariants {
   void lane_up(LaneId, DeviceId, std::optional<LaneId> base, Preemption);
   void lane_lost(LaneId, LaneLoss);
   // A tenant has this budget from the start.
-  void budgeted(const Budget&);
+  void budgeted(TenantId, const Budget&);
   void resides(ModelId, DeviceId, Residence);
   // The models have these times now.
   void loaded(const std::vector<std::shared_ptr<const ModelTimes>>&);
@@ -73,6 +76,8 @@ class Invariants {
   void state_changed(JobId, JobState from, JobState to, TimePoint now);
   void overran(JobId, TaskId, TimePoint now);
   void in_force(TaskId, TimePoint now);
+  void carried(JobId, TimePoint now);
+  void put_down(JobId);
 
   // --- On the lanes. ---
   // From now on this block runs, whatever the lane is told. First of the job that leads.
@@ -110,6 +115,7 @@ class Invariants {
     // has been reported it may think that more is in flight, or less. kNever: it knows.
     TimePoint unclear_since = kNever;
     int reserved_blocks = 0;
+    ExitMask paid = 0;  // the blocks of its grant that began while a budget carried it
     // Of which blocks in flight it is decided whether the exit is executed, and of which it is.
     ExitMask decided = 0, executes = 0;
     int best_exit = -1;  // told to the core, in time
@@ -164,9 +170,18 @@ class Invariants {
     bool has_overrun = false;  // the core has said so
   };
 
+  struct BudgetTruth {
+    std::optional<Budget> budget;
+    TimePoint window_end{};
+    Duration used{}, excess{};  // told, in this window
+    JobId carried;              // 0: none
+  };
+
   void violation(std::string_view invariant, TimePoint now, const std::string& what);
   Truth& truth(JobId id) { return jobs_[id.value - 1]; }
   Truth* holder_of(LaneId, GrantNumber);
+  static void begin_window(BudgetTruth&, TimePoint now);
+  void pay(const Truth&, const LaneTruth&, const BlockReport&, TimePoint now);
   Truth& begins(LaneId, JobId, int block, TimePoint now);
   void block_ended(LaneTruth&, TimePoint now);
   void check_outcome(const Truth&, Outcome, const std::string& what, TimePoint now);
@@ -233,7 +248,7 @@ class Invariants {
   std::vector<LaneTruth> lanes_;
   std::vector<TaskTruth> tasks_;      // by number - 1
   std::vector<std::size_t> present_;  // accepted and not freed; indices into jobs_
-  std::vector<LaneId> budget_homes_;
+  std::vector<BudgetTruth> budgets_;  // by tenant
   std::vector<std::pair<ModelId, DeviceId>> evicted_;
   Duration excess_{};  // that was told
   TimePoint last_{};

@@ -210,8 +210,9 @@ bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane)
 }
 
 bool Invariants::has_home_work(std::size_t lane) const {
-  if (std::find(budget_homes_.begin(), budget_homes_.end(), id_of(lane)) != budget_homes_.end()) return true;
-  return std::any_of(tasks_.begin(), tasks_.end(),
+  return std::any_of(budgets_.begin(), budgets_.end(),
+                     [&](const BudgetTruth& b) { return b.budget && b.budget->home.value == lane; }) ||
+         std::any_of(tasks_.begin(), tasks_.end(),
                      [&](const TaskTruth& t) { return t.patience && t.reservation->home.value == lane; });
 }
 

@@ -60,7 +60,7 @@ class Run final : private Commands, private Observer, private Promises::Listener
       Share share{.weight = tenant.weight};
       if (tenant.budget) {
         share.budget = promises_.add_budget(TenantId{t}, *tenant.budget, tenant.window, now_);
-        if (check_ && share.budget) check_->budgeted(*share.budget);
+        if (check_ && share.budget) check_->budgeted(TenantId{t}, *share.budget);
       }
       ++result_.events;
       core_.set_share(TenantId{t}, share, now_);
@@ -598,6 +598,12 @@ class Run final : private Commands, private Observer, private Promises::Listener
   void in_force(TaskId task, TimePoint) override {
     if (check_) check_->in_force(task, now_);
   }
+  void carried(JobId id, TimePoint) override {
+    if (check_) check_->carried(id, now_);
+  }
+  void put_down(JobId id, TimePoint) override {
+    if (check_) check_->put_down(id);
+  }
 
   // Promises::Listener
   void reserved(TaskId task, const Reservation& reservation) override {
@@ -647,6 +653,8 @@ void ScenarioResult::Counts::add(const Counts& c) {
   accepted_tasks += c.accepted_tasks;
   refused_tasks += c.refused_tasks;
   guaranteed += c.guaranteed;
+  paid += c.paid;
+  outlived += c.outlived;
   compared += c.compared;
   for (const auto& [outcome, n] : c.outcomes) outcomes[outcome] += n;
 }

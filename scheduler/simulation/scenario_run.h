@@ -42,6 +42,8 @@ struct ScenarioResult {
     std::uint64_t rejected_full = 0, replans = 0, suspended = 0, throttled = 0, overran = 0;
     std::uint64_t accepted_tasks = 0, refused_tasks = 0;
     std::uint64_t guaranteed = 0;  // jobs whose deadline had to be met
+    std::uint64_t paid = 0;        // blocks that began while a budget carried their job
+    std::uint64_t outlived = 0;    // of these, still running when it carried the job no longer
     std::uint64_t compared = 0;    // starts of blocks that the oracle looked at
     std::map<Outcome, std::uint64_t> outcomes;
     void add(const Counts&);

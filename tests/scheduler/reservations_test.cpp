@@ -310,5 +310,78 @@ TEST(Budget, CarriesNothingThatDoesNotFit) {
   EXPECT_EQ(s.decide(at(0)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
 }
 
+// The next job of the tenant with the budget: one block.
+void submit_short(Script& s, std::uint64_t id, int trunk_ns, TimePoint now) {
+  JobSpec spec = Script::spec(id, model(1, trunk_ns), kNever, now);
+  spec.tenant = TenantId{1};
+  ASSERT_TRUE(s.core.submit(spec, now));
+}
+
+// A block of 10 ns under the first grant of lane 0.
+bool ran(Script& s, int block, int end) {
+  return s.core.block_done({Script::lane(0), GrantNumber{1}, block, at(end - 10), at(end), {}, Duration{10}},
+                           at(end));
+}
+
+TEST(Budget, PaysForTheBlockInWhichItsJobIsCancelled) {
+  Script s(Policy::fixed_priority);
+  submit_loud_and_budgeted(s, Duration{20});
+  submit_short(s, 3, 15, at(0));
+  s.decide(at(0));
+  s.can_withdraw = false;
+  ASSERT_TRUE(s.core.cancel(JobId{2}, at(5)));
+  EXPECT_EQ(s.decide(at(5)),
+            "withdraw 0/1 (by_request); stop 0/1 (by_request); finish 2 cancelled (by_request)");
+  ASSERT_TRUE(ran(s, 0, 10));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(10)));
+  EXPECT_EQ(s.decide(at(10)), "grant 0/3: job 3 from 0; release 2") << "behind job 1: 10 ns are left";
+}
+
+TEST(Budget, PaysForTheBlockThatIsInProgressWhenNoMoreFits) {
+  Script s(Policy::fixed_priority);
+  submit_loud_and_budgeted(s, Duration{20});
+  submit_short(s, 3, 10, at(0));
+  s.decide(at(0));
+  ASSERT_TRUE(ran(s, 0, 10));
+  EXPECT_EQ(s.decide(at(10)), "stop 0/1 (more_urgent_work)") << "for job 1: job 3 is not carried";
+  ASSERT_TRUE(ran(s, 1, 20));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(20)));
+  EXPECT_EQ(s.decide(at(20)).find("withdraw"), std::string::npos) << "nor now";
+}
+
+TEST(Budget, PaysForNoMoreOfAJobThatGoesOnWithoutIt) {
+  Script s(Policy::fixed_priority);
+  submit_loud_and_budgeted(s, Duration{25});
+  ASSERT_TRUE(s.core.cancel(JobId{1}, at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(ran(s, 0, 10));
+  s.decide(at(10));
+  submit_short(s, 3, 5, at(11));
+  EXPECT_EQ(s.decide(at(11)), "grant 0/2: job 3 from 0") << "behind job 2, whose block is paid for";
+  ASSERT_TRUE(ran(s, 1, 20));
+  EXPECT_EQ(s.decide(at(20)), "stop 0/1 (more_urgent_work)") << "5 ns are left for job 3";
+}
+
+TEST(Budget, CarriesTheNextJobAtOnceWhereNoLaneHasBegunTheLast) {
+  Script s(Policy::fixed_priority);
+  JobSpec loud = Script::spec(1, model(4, 10), kNever);
+  loud.priority = 9;
+  ASSERT_TRUE(s.core.submit(loud, at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(ran(s, 0, 10));
+  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{20}, Duration{100}, Script::lane(0)}},
+                   at(11));
+  submit_short(s, 2, 10, at(11));
+  submit_short(s, 3, 10, at(11));
+  EXPECT_EQ(s.decide(at(11)), "grant 0/2: job 2 from 0; stop 0/1 (more_urgent_work)");
+  JobSpec rival = Script::spec(4, model(1, 10), kNever);
+  rival.priority = 8;
+  ASSERT_TRUE(s.core.submit(rival, at(12)));
+  ASSERT_TRUE(s.core.cancel(JobId{2}, at(12)));
+  const std::string then = s.decide(at(12));
+  EXPECT_EQ(then.find("withdraw 0/2 (by_request)"), 0u) << then;
+  EXPECT_NE(then.find("job 3 from 0"), std::string::npos) << then;
+}
+
 }  // namespace
 }  // namespace einet

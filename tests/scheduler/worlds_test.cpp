@@ -34,6 +34,8 @@ TEST(Core, KeepsItsGuaranteesInRandomWorlds) {
   EXPECT_GT(total.accepted_tasks, 1000u);
   EXPECT_GT(total.refused_tasks, 500u);
   EXPECT_GT(total.guaranteed, 1000u);
+  EXPECT_GT(total.paid, 1000u);
+  EXPECT_GT(total.outlived, 200u);
   EXPECT_GT(total.throttled, 200u);
   EXPECT_GT(total.overran, 50u);
   EXPECT_GT(total.rejected_full, 500u);
@@ -66,6 +68,8 @@ TEST(Core, KeepsItsGuaranteesInWorldsThatOnceBrokeOne) {
            791248093ULL,  // a job kept a state that had died with its lane, for it was posted to another
            792453763ULL,  // no core was taken behind a job that waited for another device
            794345043ULL,  // exits told before a job's state arrived did not count for what it enqueued then
+           500099806ULL,  // a budget went on before blocks that it had to pay for, and heard of late, had
+                          // ended
            901339608ULL,  // behind a mandatory exit that its lane had passed a job wanted no other
        }) {
     const ScenarioResult result = run_scenario(random_scenario(seed), Checks::on);
