@@ -225,7 +225,7 @@ void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now)
   timers_.clear(job);
   if (job.server != nullptr) put_down(job);
   job.by_server.unlink();
-  if (options_.policy == Policy::imprecise && job.spec.task == TaskId{}) shares_.leave(job);
+  if (!job.lane) leave(job);
   if (job.lives != nullptr) note_life(job, why, now);
   set_state(job, JobState::ended, now);
   job.outcome = outcome;
@@ -321,7 +321,7 @@ void Core::Impl::lane_lost(LaneId id, LaneLoss loss, TimePoint now) {
     if (ran && ++job.lost_lanes > 1 && job.state != JobState::ended) {
       end(job, Outcome::failed, Reason::lane_lost, now);
     }
-    forget_state(job);
+    if (job.state != JobState::ended) forget_state(job);
     let_go(job, now);
   }
   jobs_.for_each([&](JobRecord& job) {
@@ -564,6 +564,7 @@ void Core::Impl::let_go(JobRecord& job, TimePoint now) {
   settle(job);
   if (job.stranded && job.state != JobState::ended) forget_state(job);
   if (job.state == JobState::ended) {
+    leave(job);
     if (!job.departing.is_linked()) departing_.push_back(job);
   } else if (job.leaving != Reason::none || job.stops_at(now)) {
     end_with_best(job, Reason::deadline_passed, now);

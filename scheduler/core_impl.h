@@ -165,7 +165,8 @@ class Core::Impl {
   bool promises_under_way(LaneId home, TimePoint now);
   void put_in_force(TimePoint now);  // what waits for an idle home, where it is
   void put_down(JobRecord&);         // its budget carries it no longer
-  void settle(JobRecord&);           // its lane runs nothing more that a budget has to pay for
+  void settle(JobRecord&);           // no lane runs anything more that its budget has to pay for
+  void leave(JobRecord&);            // it has ended, and no lane runs anything of it any more
   std::size_t base_lanes() const;
   void count_homes();
   Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it

@@ -225,4 +225,8 @@ void Core::Impl::settle(JobRecord& job) {
   if (server != nullptr && server->put_down == &job) server->put_down = nullptr;
 }
 
+void Core::Impl::leave(JobRecord& job) {
+  if (options_.policy == Policy::imprecise && job.spec.task == TaskId{}) shares_.leave(job);
+}
+
 }  // namespace einet

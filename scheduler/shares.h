@@ -64,14 +64,14 @@ class Shares {
   void join(JobRecord&, Duration cost, std::size_t lanes);
   // It begins.
   void begin(const JobRecord&);
-  // It has ended; what it used in excess of its cost counts for the tenant's next jobs.
+  // It has ended, and what it used is known: that in excess of its cost counts for the tenant's next jobs.
   void leave(const JobRecord&);
 
  private:
   struct Tenant {
     double weight = 1;
     double finish = 0;  // virtual time at which all of its jobs so far have had their share
-    int jobs = 0;       // in the core
+    int jobs = 0;       // that have not left
     std::unique_ptr<Server> server{};
   };
   Tenant& tenant(TenantId);

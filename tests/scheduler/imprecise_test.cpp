@@ -111,8 +111,10 @@ struct OneLane final : Script {
     Script::grant(g, why);
   }
   bool withdraw(LaneId l, GrantNumber n, Reason why) override {
+    Script::withdraw(l, n, why);
+    if (posted.front().number == n) return false;
     std::erase_if(posted, [&](const Grant& g) { return g.number == n; });
-    return Script::withdraw(l, n, why);
+    return true;
   }
   // Runs the only block of the job that has the lane. Its id.
   std::uint64_t run(TimePoint start, TimePoint end) {
@@ -154,6 +156,39 @@ TEST(Imprecise, SharesTheLanesByWeight) {
   }
   EXPECT_NEAR(served[1], 300, 12);
   EXPECT_NEAR(served[2], 100, 12);
+}
+
+// Two tenants of equal weight that always have eight jobs waiting; one cancels each as soon as it runs.
+TEST(Imprecise, SharesTheLanesWithATenantThatCancelsItsJobs) {
+  OneLane s(Policy::imprecise);
+  std::map<std::uint64_t, std::uint32_t> tenant_of;
+  std::uint64_t next_id = 1;
+  const auto submit = [&](std::uint32_t tenant, TimePoint now) {
+    JobSpec job = Script::spec(next_id, model(1, 1000), kNever, now);
+    job.tenant = TenantId{tenant};
+    tenant_of[next_id++] = tenant;
+    ASSERT_TRUE(s.core.submit(job, now));
+  };
+  for (int i = 0; i < 8; ++i) {
+    submit(1, at(0));
+    submit(2, at(0));
+  }
+  std::map<std::uint32_t, int> served;
+  s.decide(at(0));
+  for (int now = 0; now < 200'000; now += 1000) {
+    const JobId running = s.posted.front().job;
+    const std::uint32_t tenant = tenant_of[running.value];
+    if (tenant == 2) {
+      ASSERT_TRUE(s.core.cancel(running, at(now + 500)));
+      s.decide(at(now + 500));
+    }
+    s.run(at(now), at(now + 1000));
+    ++served[tenant];
+    submit(tenant, at(now + 1000));
+    s.decide(at(now + 1000));
+  }
+  EXPECT_NEAR(served[1], 100, 8);
+  EXPECT_NEAR(served[2], 100, 8);
 }
 
 TEST(Imprecise, PromotesAJobWhoseLaxityIsUsedUp) {
