@@ -148,7 +148,9 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
     task->next_release = release + task->reservation.period;
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
   } else if (options_.policy == Policy::imprecise) {
-    shares_.join(job, mandatory_time(job, job.usual_device()), base_lanes());
+    const DeviceSet on = usable(job);
+    const std::size_t lanes = std::max<std::size_t>(1, base_lanes(on));
+    shares_.join(job, mandatory_time(job, fastest(job, on)), lanes);
   }
   timers_.set(job, release);
   if (release <= now) advance(now);
@@ -185,7 +187,7 @@ void Core::Impl::set_timer(JobRecord& job, TimePoint now) {
                           job.reservation == nullptr && !job.promoted && job.spec.deadline < kNever;
   if (!promotable) return timers_.set(job, job.spec.deadline);
   const TimePoint promotion =
-      job.spec.deadline - mandatory_time(job, job.usual_device()) - options_.promote_at_laxity;
+      job.spec.deadline - mandatory_time(job, fastest(job, usable(job))) - options_.promote_at_laxity;
   if (promotion > now) return timers_.set(job, promotion);
   job.promoted = true;
   timers_.set(job, job.spec.deadline);
@@ -380,11 +382,11 @@ void Core::Impl::urgent_lane_up(LaneId id, LaneId base, Preemption preemption, T
   count_homes();
 }
 
-std::size_t Core::Impl::base_lanes() const {
-  const auto up = std::count_if(lanes_.begin(), lanes_.end(), [](const Lane& lane) {
-    return lane.status == Lane::Status::up && !lane.is_urgent();
+std::size_t Core::Impl::base_lanes(DeviceSet devices) const {
+  const auto up = std::count_if(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
+    return lane.status == Lane::Status::up && !lane.is_urgent() && (devices & device_bit(lane.device)) != 0;
   });
-  return std::max<std::size_t>(1, static_cast<std::size_t>(up));
+  return static_cast<std::size_t>(up);
 }
 
 HeldGrant* Core::Impl::find_grant(Lane& lane, GrantNumber number) {
@@ -616,10 +618,7 @@ Duration Core::Impl::time_before_others(const JobRecord& job, DeviceId device) c
 Duration Core::Impl::time_ahead(const JobRecord& job, DeviceId device, TimePoint start) const {
   constexpr int kLook = 16;
   const Duration slack = job.spec.deadline - start;
-  const auto up = std::count_if(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
-    return lane.status == Lane::Status::up && lane.device == device && !lane.is_urgent();
-  });
-  const std::int64_t lanes = std::max<std::int64_t>(1, up);
+  const auto lanes = std::max<std::int64_t>(1, static_cast<std::int64_t>(base_lanes(device_bit(device))));
   Duration ahead{};
   int looked = 0;
   ready_.for_each(device_bit(device), [&](const JobRecord& other) {

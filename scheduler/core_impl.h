@@ -163,11 +163,11 @@ class Core::Impl {
   void abandon_home(LaneId);                  // nobody can keep what was promised there
   bool takes_core(const Reservation&) const;  // at its home, at least from some blocks
   bool promises_under_way(LaneId home, TimePoint now);
-  void put_in_force(TimePoint now);  // what waits for an idle home, where it is
-  void put_down(JobRecord&);         // its budget carries it no longer
-  void settle(JobRecord&);           // no lane runs anything more that its budget has to pay for
-  void leave(JobRecord&);            // it has ended, and no lane runs anything of it any more
-  std::size_t base_lanes() const;
+  void put_in_force(TimePoint now);         // what waits for an idle home, where it is
+  void put_down(JobRecord&);                // its budget carries it no longer
+  void settle(JobRecord&);                  // no lane runs anything more that its budget has to pay for
+  void leave(JobRecord&);                   // it has ended, and no lane runs anything of it any more
+  std::size_t base_lanes(DeviceSet) const;  // of these devices, that are up
   void count_homes();
   Duration longest_block(const JobRecord&, DeviceId, int block) const;  // as admission counts it
   // How long it keeps a lane from less urgent jobs.
@@ -221,6 +221,8 @@ class Core::Impl {
   // Of these devices, at least one, the one that needs the least time for what the job is wanted for; the
   // first of equals.
   static DeviceId fastest(const JobRecord&, DeviceSet);
+  DeviceSet usable(
+      const JobRecord&) const;  // devices that it could begin on now; if none, that run its model
   DeviceSet open_to(const JobRecord&);
   bool can_move(const JobRecord&, DeviceId from, DeviceId to) const;
   bool lives(DeviceSet able, ModelId) const;  // some device that runs the model

@@ -63,6 +63,15 @@ DeviceSet Core::Impl::where_to_begin(const JobRecord& job) const {
   return job.able & ~missing(job.spec.model).now;
 }
 
+DeviceSet Core::Impl::usable(const JobRecord& job) const {
+  DeviceSet up = 0;
+  for (const Lane& lane : lanes_) {
+    if (lane.status == Lane::Status::up) up |= device_bit(lane.device);
+  }
+  const DeviceSet now = where_to_begin(job) & up;
+  return now != 0 ? now : job.able;
+}
+
 // Where the job, which has run a block, can go on.
 DeviceSet Core::Impl::where_to_go_on(const JobRecord& job) const {
   DeviceSet devices = device_bit(*job.at);

@@ -191,6 +191,41 @@ TEST(Imprecise, SharesTheLanesWithATenantThatCancelsItsJobs) {
   EXPECT_NEAR(served[2], 100, 8);
 }
 
+// One block, which takes so long on device 0 and on device 1; only the lane of the latter is up.
+std::shared_ptr<const ModelTimes> model_on_two(int trunk_0, int trunk_1) {
+  auto m = std::make_shared<ModelTimes>(*model(1, trunk_0));
+  m->on_device.push_back(model(1, trunk_1)->on_device[0]);
+  return m;
+}
+
+// How many jobs of a tenant, each due at 40 by its own deadline, run before one of another that is due at 50.
+int run_before_another(OneLane& s, int jobs, const std::shared_ptr<const ModelTimes>& times) {
+  for (int i = 1; i <= jobs; ++i) {
+    EXPECT_TRUE(s.core.submit(Script::spec(static_cast<std::uint64_t>(i), times, at(40)), at(0)));
+  }
+  JobSpec another = Script::spec(100, times, at(50));
+  another.tenant = TenantId{1};
+  EXPECT_TRUE(s.core.submit(another, at(0)));
+  for (int ran = 0;; ++ran) {
+    s.decide(at(ran));
+    if (s.run(at(ran), at(ran + 1)) == 100) return ran;
+  }
+}
+
+TEST(Imprecise, PutsAFloodOffByTheLanesThatItCanUse) {
+  for (const int others : {0, 14}) {
+    OneLane s(Policy::imprecise);
+    for (int i = 1; i <= others; ++i) s.core.lane_up(Script::lane(i), DeviceId{1}, at(0));
+    EXPECT_EQ(run_before_another(s, 8, model(1, 10)), 6) << others << " lanes of another device";
+  }
+}
+
+TEST(Imprecise, PutsATenantOffByWhatItsJobsTakeWhereTheyRun) {
+  OneLane s(Policy::imprecise, 0);
+  s.core.lane_up(Script::lane(0), DeviceId{1}, at(0));
+  EXPECT_EQ(run_before_another(s, 2, model_on_two(100, 10)), 2);
+}
+
 TEST(Imprecise, PromotesAJobWhoseLaxityIsUsedUp) {
   for (const int laxity : {0, 5}) {
     Script s({.policy = Policy::imprecise, .max_jobs = 10, .promote_at_laxity = Duration{laxity}});
@@ -208,6 +243,13 @@ TEST(Imprecise, PromotesAJobWhoseLaxityIsUsedUp) {
     const std::string then = s.decide(at(35));
     EXPECT_EQ(then.find("stop 0/1 (more_urgent_work)") != std::string::npos, laxity > 0) << then;
   }
+}
+
+TEST(Imprecise, ReckonsLaxityOnTheFastestDeviceThatIsUp) {
+  Script s({.policy = Policy::imprecise, .max_jobs = 10, .promote_at_laxity = Duration{5}}, 0);
+  s.core.lane_up(Script::lane(0), DeviceId{1}, at(0));
+  ASSERT_TRUE(s.core.submit(Script::spec(1, model_on_two(100, 10), at(60)), at(0)));
+  EXPECT_EQ(s.core.next_wakeup(), at(45));
 }
 
 }  // namespace
