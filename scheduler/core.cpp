@@ -280,6 +280,7 @@ void Core::Impl::forget_state(JobRecord& job) {
     job.stranded = job.stays = false;
     job.devices = where_to_begin(job);
   });
+  if (job.by_server.is_linked()) shares_.server(job.spec.tenant)->look_again();
 }
 
 // --- Lanes ---
@@ -367,6 +368,7 @@ void Core::Impl::set_residence(ModelId model, DeviceId device, Residence residen
     if (job.spec.model != model || job.state == JobState::ended) return;
     if (!lives(job.able, model)) return end(job, Outcome::failed, why, now);
     rank(job, [&] { job.devices = job.at ? where_to_go_on(job) : where_to_begin(job); });
+    if (job.by_server.is_linked()) shares_.server(job.spec.tenant)->look_again();
   });
 }
 
@@ -640,7 +642,7 @@ TimePoint Core::Impl::next_wakeup() {
   const JobRecord* job = timers_.first();
   TimePoint next = job == nullptr ? look_again_ : std::min(look_again_, job->timer);
   for (const Server* server : shares_.servers()) {
-    const bool waits = server->carried == nullptr && !server->waiting.empty() && server->window_end > clock_;
+    const bool waits = server->carried == nullptr && server->has_waiting() && server->window_end > clock_;
     if (waits) next = std::min(next, server->window_end);
   }
   return next;

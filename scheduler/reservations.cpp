@@ -102,6 +102,7 @@ void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
   move_clock(now);
   if (Server* old = shares_.server(tenant)) {
     if (old->carried != nullptr) put_down(*old->carried);
+    old->passed.clear();
     old->waiting.clear();
   }
   shares_.set(tenant, share);
@@ -183,9 +184,14 @@ void Core::Impl::carry(TimePoint now) {
     if (server->put_down != nullptr) continue;
     const bool fresh = now >= server->window_end;
     const Duration left = fresh ? server->budget.amount : server->left;
-    for (JobRecord& job : server->waiting) {
-      const bool could_begin = job.state == JobState::ready || job.state == JobState::granted;
-      if (!could_begin || (job.devices & device_bit(device)) == 0 || needs(job) > left) continue;
+    if (left > server->passed_with) server->look_again();
+    server->passed_with = left;
+    while (!server->waiting.empty()) {
+      JobRecord& job = server->waiting.front();
+      if ((job.devices & device_bit(device)) == 0 || needs(job) > left) {
+        server->passed.splice(server->passed.end(), server->waiting, server->waiting.begin());
+        continue;
+      }
       if (fresh) server->window_end = now + server->budget.period;
       server->left = left;
       server->carried = &job;

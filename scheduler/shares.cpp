@@ -34,7 +34,7 @@ void Shares::set(TenantId id, const Share& share) {
   if (t.jobs > 0) active_weight_ += share.weight - t.weight;
   t.weight = share.weight;
   if (t.server) {
-    EINET_CHECK(t.server->carried == nullptr && t.server->waiting.empty(), "the old budget holds no job");
+    EINET_CHECK(t.server->carried == nullptr && !t.server->has_waiting(), "the old budget holds no job");
     std::erase(servers_, t.server.get());
     t.server.reset();
   }

@@ -36,12 +36,17 @@ struct Server {
   JobRecord* put_down = nullptr;
   TimePoint put_down_at{};
   int in_flight = 0;  // the last of these
-  // The tenant's other jobs that are ready, longest waiting first.
-  boost::intrusive::list<
+  // The tenant's other jobs that are ready, longest waiting first: those that were looked at and cannot be
+  // carried with what is left, if that is no more than `passed_with`; and those that came after them.
+  using Jobs = boost::intrusive::list<
       JobRecord,
       boost::intrusive::member_hook<JobRecord, decltype(JobRecord::by_server), &JobRecord::by_server>,
-      boost::intrusive::constant_time_size<false>>
-      waiting{};
+      boost::intrusive::constant_time_size<false>>;
+  Jobs passed{}, waiting{};
+  Duration passed_with{};
+
+  bool has_waiting() const { return !passed.empty() || !waiting.empty(); }
+  void look_again() { waiting.splice(waiting.begin(), passed); }
 };
 
 // Start-time fair queueing of best-effort jobs (Goyal, Vin, Cheng 1996), in lane time divided by weight. A

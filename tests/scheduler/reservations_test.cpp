@@ -383,5 +383,23 @@ TEST(Budget, CarriesTheNextJobAtOnceWhereNoLaneHasBegunTheLast) {
   EXPECT_NE(then.find("job 3 from 0"), std::string::npos) << then;
 }
 
+TEST(Budget, LooksAgainAtAJobWhoseModelHasComeBack) {
+  Script s(Policy::fixed_priority);
+  constexpr ModelId kModel{5};
+  s.core.set_share(TenantId{1}, {.weight = 1, .budget = Budget{Duration{20}, Duration{100}, Script::lane(0)}},
+                   at(0));
+  s.core.set_residence(kModel, DeviceId{0}, Residence::out, at(0));
+  JobSpec budgeted = Script::spec(1, model(1, 10), kNever);
+  budgeted.tenant = TenantId{1};
+  budgeted.model = kModel;
+  ASSERT_TRUE(s.core.submit(budgeted, at(0)));
+  EXPECT_EQ(s.decide(at(0)), "");
+  JobSpec loud = Script::spec(2, model(4, 10), kNever);
+  loud.priority = 9;
+  ASSERT_TRUE(s.core.submit(loud, at(1)));
+  s.core.set_residence(kModel, DeviceId{0}, Residence::in, at(1));
+  EXPECT_EQ(s.decide(at(1)), "grant 0/1: job 1 from 0; grant 0/2: job 2 from 0");
+}
+
 }  // namespace
 }  // namespace einet
