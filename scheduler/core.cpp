@@ -145,7 +145,9 @@ boost::system::result<Accepted, Reason> Core::Impl::submit(const JobSpec& spec, 
     const bool has_home = lanes_[task->reservation.home.value].status != Lane::Status::gone;
     if (task->in_force && has_home) job.reservation = &task->reservation;
     job.weight = shares_.weight(spec.tenant);
-    task->next_release = release + task->reservation.period;
+    const TimePoint next_release = release + task->reservation.period;
+    job.puts_off = next_release - std::exchange(task->next_release, next_release);
+    task->coming.push_back(job);
     if (release > spec.release) observer_.throttled(spec.id, spec.task, release, now);
   } else if (options_.policy == Policy::imprecise) {
     const DeviceSet on = usable(job);
@@ -169,6 +171,7 @@ void Core::Impl::advance(TimePoint now) {
   move_clock(now);
   for (JobRecord* job = timers_.first(); job != nullptr && job->timer <= now; job = timers_.first()) {
     if (job->state == JobState::waiting) {
+      job->by_task.unlink();
       set_timer(*job, now);
       make_ready(*job, now);
     } else if (job->timer < job->spec.deadline) {
@@ -227,6 +230,7 @@ void Core::Impl::end(JobRecord& job, Outcome outcome, Reason why, TimePoint now)
   timers_.clear(job);
   if (job.server != nullptr) put_down(job);
   job.by_server.unlink();
+  if (job.by_task.is_linked()) give_back(job);
   if (!job.lane) leave(job);
   if (job.lives != nullptr) note_life(job, why, now);
   set_state(job, JobState::ended, now);

@@ -68,6 +68,7 @@ struct JobRecord {
   TimePoint due{};                           // its deadline, or what its tenant's share makes of it
   Duration cost{};                           // lane time that it was expected to use when it came
   Duration used{};                           // lane time of its blocks
+  Duration puts_off{};                       // of a task, before its release: the task's next one, by so much
   std::optional<LaneId> last_lane;           // ran its last block
   std::optional<DeviceId> at;                // holds its state: that lane's
   TimePoint arrives{};             // when its state is expected where it was granted, if it moves there
@@ -90,6 +91,8 @@ struct JobRecord {
   boost::intrusive::avl_set_member_hook<> by_timer;
   boost::intrusive::list_member_hook<> to_review;
   boost::intrusive::list_member_hook<> departing;
+  // Of a task, before its release.
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> by_task;
   // Waits for its tenant's budget.
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> by_server;
 

@@ -116,6 +116,19 @@ void Core::Impl::set_share(TenantId tenant, const Share& share, TimePoint now) {
   count_homes();
 }
 
+// A job that ends before its release puts off no other: what comes next may come as if it had not been. The
+// next one that has been accepted keeps its release, and gives back both if it ends so, too.
+void Core::Impl::give_back(JobRecord& job) {
+  TaskState& task = tasks_.find(job.spec.task)->second;
+  const auto next = std::next(task.coming.iterator_to(job));
+  if (next == task.coming.end()) {
+    task.next_release -= job.puts_off;
+  } else {
+    next->puts_off += job.puts_off;
+  }
+  job.by_task.unlink();
+}
+
 // From here on it is best-effort work, which may go where it is done soonest.
 void Core::Impl::drop_reservation(JobRecord& job) {
   rank(job, [&] {

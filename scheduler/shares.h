@@ -20,6 +20,11 @@ struct TaskState {
   bool in_force = false;     // its jobs may use it
   // What `patience` will be, once no job is under way that had counted on the other.
   std::optional<Duration> coming_patience{};
+  // Its jobs before their release, in that order.
+  boost::intrusive::list<
+      JobRecord, boost::intrusive::member_hook<JobRecord, decltype(JobRecord::by_task), &JobRecord::by_task>,
+      boost::intrusive::constant_time_size<false>>
+      coming{};
 };
 
 // A tenant's budget at work: a deferrable server. It carries one job at a time; within a window it may use

@@ -537,6 +537,20 @@ void Invariants::state_changed(JobId id, JobState from, JobState to, TimePoint n
                   "; it was " + std::string(name(j.state)));
   }
   j.state = to;
+  if (from != JobState::waiting || to != JobState::ended) return;
+  j.never_released = true;
+  if (j.spec.task != TaskId{}) given_back(j.spec.task);
+}
+
+// The next job of the task may come a period after the last one that was released, or will be.
+void Invariants::given_back(TaskId id) {
+  TaskTruth& task = tasks_[id.value - 1];
+  if (!task.reservation) return;
+  task.next_release = {};
+  for (const Truth& j : jobs_) {
+    if (j.spec.task != id || !j.accepted || j.never_released) continue;
+    task.next_release = std::max(task.next_release, j.spec.release + task.reservation->period);
+  }
 }
 
 void Invariants::overran(JobId id, TaskId task, TimePoint now) {

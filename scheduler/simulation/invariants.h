@@ -99,6 +99,7 @@ class Invariants {
     JobSpec spec;  // as accepted
     const Scenario::Job* job = nullptr;
     bool accepted = false, finished = false, freed = false, cancelled = false;
+    bool never_released = false;  // ended before
     JobState state = JobState::waiting;
     std::optional<std::size_t> holder;  // lane of its grant, until the core was told that it ended
     GrantNumber grant;
@@ -180,6 +181,7 @@ class Invariants {
   void violation(std::string_view invariant, TimePoint now, const std::string& what);
   Truth& truth(JobId id) { return jobs_[id.value - 1]; }
   Truth* holder_of(LaneId, GrantNumber);
+  void given_back(TaskId);
   static void begin_window(BudgetTruth&, TimePoint now);
   void pay(const Truth&, const LaneTruth&, const BlockReport&, TimePoint now);
   Truth& begins(LaneId, JobId, int block, TimePoint now);

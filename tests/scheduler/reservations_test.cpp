@@ -124,6 +124,27 @@ TEST(Reservation, IsNotChargedForTimeInWhichAnotherLaneHadTheCore) {
   EXPECT_TRUE(s.heard.empty());
 }
 
+TEST(Reservation, IsNotPutOffByJobsThatEndBeforeTheirRelease) {
+  for (const bool newest_first : {true, false}) {
+    Script s(Policy::edf);
+    s.core.reserve(kTask, reservation(20), at(0));
+    ASSERT_TRUE(s.core.submit(of_task(1, model(1, 10)), at(0)));
+    ASSERT_TRUE(s.core.submit(of_task(2, model(1, 10), at(1000)), at(0)));
+    ASSERT_TRUE(s.core.submit(of_task(3, model(1, 10), at(1000)), at(0)));
+    const auto next = [&](std::uint64_t id) {
+      const auto accepted = s.core.submit(of_task(id, model(1, 10), at(50)), at(10));
+      EXPECT_TRUE(s.core.cancel(JobId{id}, at(10)));
+      return accepted->release;
+    };
+    EXPECT_EQ(next(4), at(1200));
+    ASSERT_TRUE(s.core.cancel(JobId{newest_first ? 3U : 2U}, at(10)));
+    EXPECT_EQ(next(5), newest_first ? at(1100) : at(1200)) << "behind the one that is still to come";
+    ASSERT_TRUE(s.core.cancel(JobId{newest_first ? 2U : 3U}, at(10)));
+    EXPECT_EQ(next(6), at(100)) << "behind job 1";
+    s.decide(at(10));
+  }
+}
+
 TEST(Reservation, ExecutesNoExitBeforeTheMandatoryOne) {
   for (const PlanMode mode : {PlanMode::exact, PlanMode::all, PlanMode::last}) {
     Script s(Policy::imprecise);
