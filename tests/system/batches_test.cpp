@@ -1,7 +1,6 @@
 // Jobs that run together as one batch, on something that behaves like a GPU: what they answer, who rides with
 // whom, and that a batch makes room like a single job. Without batches, the negative control, nothing is
 // shared.
-#include <csignal>
 #include <deque>
 #include <map>
 #include <set>
@@ -155,7 +154,7 @@ TEST_F(Batches, OneThatIsCancelledLeavesAndTheOthersGoOn) {
 TEST_F(Batches, AreLostWithTheirWorkerAndBeginAgain) {
   post(8);
   ASSERT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.counter("batched_blocks") > 0; }));
-  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  daemon.kill_worker();
   wait();
   shared_blocks();
 }

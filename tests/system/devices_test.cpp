@@ -1,6 +1,5 @@
 // Jobs and several devices, with real processes: a CPU and something that behaves like a GPU. Which device a
 // job goes to, and that it goes on elsewhere with its state when it is done sooner there.
-#include <csignal>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -125,11 +124,8 @@ TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
     }
     return false;
   }));
-  const wire::Status status = daemon.status();
-  for (const wire::LaneInfo& lane : status.lanes()) {
-    if (lane.device() == "gpu" && lane.worker_pid() > 1)
-      ::kill(static_cast<pid_t>(lane.worker_pid()), SIGKILL);
-  }
+  ASSERT_EQ(daemon.status().lanes(1).device(), "gpu");
+  daemon.kill_worker(1);
   ASSERT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.counter("fallbacks") > 0; }));
   EXPECT_TRUE(daemon.wait_log("jobs run on another device while theirs is down"));
   wait(batch, job);
@@ -141,7 +137,8 @@ TEST(Gpu, WhenItIsLostItsJobGoesOnElsewhereAndStatusSaysWhy) {
   RunningDaemon daemon({.models = {long_model()},
                         .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n"
                                   "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n",
-                        .faults = "lost-after=60"});
+                        .faults = "lost-after=60",
+                        .worker_dies = true});
   client::Client client = daemon.connect();
   client::JobRequest job = job_of(long_model());
   job.plan = wire::ALL;
@@ -164,7 +161,8 @@ TEST(Gpu, WhenItIsLostItsJobGoesOnElsewhereAndStatusSaysWhy) {
 TEST(Gpu, FaultsThatNobodyKnowsAreNamed) {
   RunningDaemon daemon({.models = {long_model()},
                         .tables = "[[device]]\nname = \"gpu\"\nbackend = \"synthetic-gpu\"\n",
-                        .faults = "lost-after=soon"});
+                        .faults = "lost-after=soon",
+                        .worker_dies = true});
   EXPECT_THAT(daemon.status().warnings(),
               testing::Contains(testing::HasSubstr(
                   "cannot start: EINET_SYNTHETIC_GPU_FAULTS: found "

@@ -4,8 +4,10 @@
 #include <utility>
 
 #include <gmock/gmock.h>
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include "config/files.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -19,7 +21,7 @@ pid_t worker_of(const RunningDaemon& daemon) {
 }
 
 // A job that answers after every block, and kills its worker `kills` times, each time after an answer.
-client::Ended run_under_kills(const RunningDaemon& daemon, const SyntheticPackage& model, int kills) {
+client::Ended run_under_kills(RunningDaemon& daemon, const SyntheticPackage& model, int kills) {
   client::Client client = daemon.connect();
   client::JobRequest job = job_of(model);
   job.plan = wire::ALL;
@@ -34,7 +36,7 @@ client::Ended run_under_kills(const RunningDaemon& daemon, const SyntheticPackag
     if (kills == 0 || answers == killed_at_answers || answers == 0) continue;
     const pid_t worker = worker_of(daemon);
     if (worker == 0 || worker == last) continue;
-    ::kill(worker, SIGKILL);
+    daemon.kill_worker();
     last = worker;
     killed_at_answers = answers;
     --kills;
@@ -75,8 +77,8 @@ TEST(Faults, AHungWorkerIsKilledAndStartedAgain) {
   const SyntheticPackage model = model_of("steady", 20, 1ms, 20us);
   RunningDaemon daemon(
       {.models = {model},
-       .tables =
-           "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" EINET_WORKER_PROGRAM "\"\n"});
+       .tables = "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" EINET_WORKER_PROGRAM "\"\n",
+       .worker_dies = true});
   ::kill(worker_of(daemon), SIGSTOP);
   client::Client client = daemon.connect();
   const auto ended = client.run(job_of(model), {}, kPatience);
@@ -100,7 +102,7 @@ TEST(Faults, AWorkerThatDiesAgainAndAgainMakesItsDeviceUnhealthyUntilItRunsWell)
   std::uint32_t deaths = 0;
   while (deaths < 3) {
     EXPECT_FALSE(warns(daemon.status()));
-    ::kill(worker_of(daemon), SIGKILL);
+    daemon.kill_worker();
     ++deaths;
     ASSERT_TRUE(daemon.eventually(
         [&](const wire::Status& s) { return s.lanes(0).restarts() == deaths && up_again(s); }));
@@ -143,7 +145,7 @@ TEST(Faults, OneDevicesWorkerIsNotAnothers) {
       {.models = {model}, .tables = "[[device]]\nname = \"cpu2\"\nbackend = \"synthetic\"\n"});
   ASSERT_EQ(daemon.status().lanes_size(), 2);
   const std::uint32_t second = daemon.status().lanes(1).worker_pid();
-  ::kill(worker_of(daemon), SIGKILL);
+  daemon.kill_worker();
   ASSERT_TRUE(daemon.wait_log("worker died"));
   EXPECT_TRUE(daemon.eventually(
       [](const wire::Status& s) { return s.lanes(0).restarts() == 1 && s.lanes(0).state() == "idle"; }));
@@ -154,7 +156,8 @@ TEST(Faults, OneDevicesWorkerIsNotAnothers) {
 DaemonSetup mad(const std::string& model) {
   return {
       .models = {model_of(model, 2, 1ms, 1us), model_of("zzz", 2, 1ms, 1us)},
-      .tables = "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" MAD_WORKER_PROGRAM "\"\n"};
+      .tables = "[worker]\nhang = \"200ms\"\nrestart_delay = \"1ms\"\npath = \"" MAD_WORKER_PROGRAM "\"\n",
+      .worker_dies = true};
 }
 
 TEST(Faults, AWorkerThatLiesAboutItsBlocksIsKilledAndTheJobFails) {
@@ -213,10 +216,32 @@ TEST(Faults, AWorkerThatIsNotThereIsSaidSoAndTriedAgain) {
   EXPECT_EQ(daemon.stop(), 0);
 }
 
+// What these tests hold against the daemon's log: another worker takes over, so that nothing else would show.
+TEST(RunningDaemon, FailsTheTestInWhichAWorkerDiesUnasked) {
+  RunningDaemon daemon({.models = {short_model()}});
+  ::kill(worker_of(daemon), SIGKILL);
+  EXPECT_TRUE(daemon.wait_log("worker died"));
+  EXPECT_NONFATAL_FAILURE(daemon.stop(), "worker died");
+}
+
+TEST(RunningDaemon, FailsTheTestInWhichASanitizerReports) {
+  TemporaryFolder folder;
+  const std::filesystem::path worker = folder.path() / "worker";
+  ASSERT_TRUE(write_file(worker,
+                         "#!/bin/sh\n"
+                         "echo ==1==ERROR: AddressSanitizer: heap-use-after-free >&2\n"
+                         "exec " EINET_WORKER_PROGRAM " \"$@\"\n"));
+  std::filesystem::permissions(worker, std::filesystem::perms::owner_all);
+  RunningDaemon daemon({.models = {short_model()}, .worker = worker, .worker_dies = true});
+  EXPECT_NONFATAL_FAILURE(daemon.stop(), "AddressSanitizer");
+}
+
 // There is no such GPU on any machine; the build may have CUDA lanes or not.
 TEST(Faults, ADeviceThatIsNotThereIsNamedWithTheReasonAndTheOthersServe) {
   const SyntheticPackage model = short_model();
-  RunningDaemon daemon({.models = {model}, .tables = "[[device]]\nname = \"cuda:63\"\nbackend = \"cuda\"\n"});
+  RunningDaemon daemon({.models = {model},
+                        .tables = "[[device]]\nname = \"cuda:63\"\nbackend = \"cuda\"\n",
+                        .worker_dies = true});
   const auto is_named = [](const wire::Status& status) {
     return std::any_of(status.warnings().begin(), status.warnings().end(), [](const std::string& warning) {
       return warning.starts_with(

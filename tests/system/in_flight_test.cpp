@@ -1,6 +1,5 @@
 // Several blocks of a job in flight on something that behaves like a GPU: what a stop costs, and that
 // answers, batches and lost workers are as with one.
-#include <csignal>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -126,7 +125,7 @@ TEST(InFlight, IsLostWithItsWorkerAndBeginsAgain) {
       job, {.exit = [&](JobId, const client::Answer&) { ++exits; },
             .ended = [](const client::Ended& e) { EXPECT_EQ(e.outcome, wire::COMPLETED) << e.reason; }}));
   while (exits == 0) ASSERT_TRUE(client.wait_any(kPatience));
-  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  daemon.kill_worker();
   while (client.pending() > 0) ASSERT_TRUE(client.wait_any(kPatience));
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();
   EXPECT_EQ(broken_promises(daemon.trace(), 4), "");

@@ -170,7 +170,7 @@ TEST_F(MemoryForOne, AModelWithJobsStaysAndOthersWaitUntilItsLastIsGone) {
 TEST_F(MemoryForOne, JobsThatWaitOutliveTheWorker) {
   const client::Ticket runs = begin(c), waits_for_it = post(whole(a));
   ASSERT_TRUE(waits());
-  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  daemon.kill_worker();
   EXPECT_EQ(wait(runs).outcome, wire::COMPLETED);
   EXPECT_EQ(wait(waits_for_it).outcome, wire::COMPLETED);
   EXPECT_EQ(daemon.stop(), 0) << daemon.log();

@@ -87,7 +87,7 @@ RunningDaemon::RunningDaemon(const DaemonSetup& setup) : RunningDaemon(setup, St
   EINET_CHECK(wait_ready(), log_.c_str());
 }
 
-RunningDaemon::RunningDaemon(const DaemonSetup& setup, Start) {
+RunningDaemon::RunningDaemon(const DaemonSetup& setup, Start) : workers_may_die_(setup.worker_dies) {
   std::filesystem::create_directories(models());
   for (const SyntheticPackage& model : setup.models) write_synthetic_package(models(), model);
   const std::filesystem::path file = folder() / "einetd.toml";
@@ -202,6 +202,13 @@ bool RunningDaemon::is_idle() const {
   });
 }
 
+void RunningDaemon::kill_worker(int lane) {
+  const auto worker = static_cast<pid_t>(status().lanes(lane).worker_pid());
+  EINET_CHECK(worker > 0, "the lane has a worker");
+  workers_may_die_ = true;
+  ::kill(worker, SIGKILL);
+}
+
 void RunningDaemon::signal(int number) const {
   ::kill(pid_, number);
 }
@@ -209,6 +216,8 @@ void RunningDaemon::signal(int number) const {
 int RunningDaemon::wait_end() {
   while (read_log(Clock::now() + kPatience)) {
   }
+  EXPECT_EQ(log_.find("Sanitizer"), std::string::npos) << log_;
+  EXPECT_TRUE(workers_may_die_ || log_.find("worker died") == std::string::npos) << log_;
   int status = 0;
   ::waitpid(pid_, &status, 0);
   pid_ = 0;

@@ -33,6 +33,7 @@ struct DaemonSetup {
   std::string worker{};                  // the program; empty: the real one
   std::string faults{};                  // of its synthetic GPUs (models/synthetic/synthetic_backend.h)
   uid_t user = ::getuid();               // of the three tenants
+  bool worker_dies = false;              // by itself; a test in which one does that otherwise fails
   enum class Rights { as_this_process, no_real_time } rights = Rights::as_this_process;
 };
 
@@ -72,8 +73,11 @@ class RunningDaemon {
   // No job is held, no input, no connection but the one that asks.
   bool is_idle() const;
 
+  // Kills the worker of this lane, with which a test may go on.
+  void kill_worker(int lane = 0);
   void signal(int number) const;
-  // Exit status of the daemon, once it ends; negative: the signal that ended it.
+  // Exit status of the daemon, once it ends; negative: the signal that ended it. The test fails if a
+  // sanitizer wrote into the log, or a worker died that should not.
   int wait_end();
   int stop();
   // After the end: the trace's lines.
@@ -83,6 +87,7 @@ class RunningDaemon {
   bool read_log(std::chrono::steady_clock::time_point until);
   std::vector<std::string> command_;  // of einetd
   TemporaryFolder folder_;
+  bool workers_may_die_;
   pid_t pid_ = 0;
   UniqueFd log_pipe_;
   std::string log_;

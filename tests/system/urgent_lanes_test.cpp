@@ -2,7 +2,6 @@
 // on afterwards; under preemption = "boundary", the negative control, none does. On a GPU its stream has the
 // priority. Where no real-time rank is to be had, the daemon says so, works, and says how to allow it.
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -195,7 +194,7 @@ TEST(UrgentLanes, StatusShowsThemOnTheCoreOfTheirBaseLaneOrSaysWhyThereAreNone) 
 
 TEST(UrgentLanes, BothLanesComeBackWithTheirWorker) {
   RunningDaemon daemon({.models = {short_model()}, .device = pinned("instant")});
-  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  daemon.kill_worker();
   EXPECT_TRUE(daemon.eventually([](const wire::Status& s) {
     return std::all_of(s.lanes().begin(), s.lanes().end(), [](const wire::LaneInfo& lane) {
       return lane.restarts() == 1 && lane.state() == "idle";
