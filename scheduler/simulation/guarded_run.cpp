@@ -7,13 +7,14 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 namespace einet {
 namespace {
 
-constexpr unsigned kHungAfterSeconds = 3;
+constexpr int kHungAfterSeconds = 3;
 
 // What the child leaves behind, however it ends.
 struct Slate {
@@ -66,10 +67,11 @@ GuardedRuns run_guarded(const std::function<Scenario(std::uint64_t)>& make, std:
       const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
       ::dup2(nowhere, STDERR_FILENO);
     }
-    for (std::uint64_t i = 0; i < count && since(start) < seconds; ++i) {
+    const itimerval limit{.it_interval = {}, .it_value = {.tv_sec = kHungAfterSeconds, .tv_usec = 0}};
+    for (std::uint64_t i = 0; i < count && (i == 0 || since(start) < seconds); ++i) {
       slate->seed = first + i;
-      // The default action of SIGALRM ends the process.
-      ::alarm(kHungAfterSeconds);
+      // The default action of SIGPROF ends the process.
+      ::setitimer(ITIMER_PROF, &limit, nullptr);
       const ScenarioResult result = run_scenario(make(first + i), checks, fault);
       ++slate->worlds;
       slate->events += result.events;
@@ -89,10 +91,11 @@ GuardedRuns run_guarded(const std::function<Scenario(std::uint64_t)>& make, std:
   if (slate->broken) {
     runs.finding = Finding{slate->seed, slate->invariant, slate->words};
   } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    const bool hung = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
-    runs.finding = Finding{slate->seed, hung ? "hang" : "crash",
-                           hung ? "it did not end within " + std::to_string(kHungAfterSeconds) + " s\n"
-                                : "the run ended with status " + std::to_string(status) + "\n"};
+    const bool hung = WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF;
+    runs.finding =
+        Finding{slate->seed, hung ? "hang" : "crash",
+                hung ? "it did not end within " + std::to_string(kHungAfterSeconds) + " s of processor time\n"
+                     : "the run ended with status " + std::to_string(status) + "\n"};
   }
   return runs;
 }

@@ -26,8 +26,9 @@ struct GuardedRuns {
 
 enum class ChildErrors : std::uint8_t { shown, hidden };
 
-// Runs the scenarios make(first), make(first + 1), … up to `count` of them or `seconds` of time, and ends
-// with the first that breaks. One that runs for 3 s without an end is taken for hung.
+// Runs the scenarios make(first), make(first + 1), … up to `count` of them or `seconds` of time, one at
+// least, and ends with the first that breaks. One that runs for 3 s of processor time without an end is taken
+// for hung.
 GuardedRuns run_guarded(const std::function<Scenario(std::uint64_t)>& make, std::uint64_t first,
                         std::uint64_t count, double seconds, Checks, ChildErrors,
                         DriverFault = DriverFault::none);

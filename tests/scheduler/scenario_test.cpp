@@ -1,6 +1,9 @@
 // Scenarios: their text form, what it refuses, the checks' negative controls, and the shrinker.
 #include "scheduler/simulation/scenario.h"
 
+#include <chrono>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -223,6 +226,34 @@ TEST(GuardedRun, SaysWhichWorldCrashed) {
   EXPECT_EQ(runs.finding->invariant, "crash");
   EXPECT_EQ(runs.finding->seed, 5u);
   EXPECT_EQ(runs.worlds, 2u);
+}
+
+// However late it comes to run.
+TEST(GuardedRun, RunsOneWorldAtLeast) {
+  const GuardedRuns runs = run_guarded(random_scenario, 0, 10, 0, Checks::off, ChildErrors::hidden);
+  EXPECT_FALSE(runs.finding.has_value());
+  EXPECT_EQ(runs.worlds, 1u);
+}
+
+TEST(GuardedRun, CallsNoWorldHungThatHadNoProcessor) {
+  const auto make = [](std::uint64_t seed) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(3200));
+    return random_scenario(seed);
+  };
+  const GuardedRuns runs = run_guarded(make, 0, 1, 60, Checks::off, ChildErrors::hidden);
+  EXPECT_FALSE(runs.finding.has_value());
+}
+
+TEST(GuardedRun, CallsAWorldHungThatDoesNotEnd) {
+  const auto make = [](std::uint64_t seed) {
+    for (volatile bool ends = false; !ends;) {
+    }
+    return random_scenario(seed);
+  };
+  const GuardedRuns runs = run_guarded(make, 7, 1, 60, Checks::off, ChildErrors::hidden);
+  ASSERT_TRUE(runs.finding.has_value());
+  EXPECT_EQ(runs.finding->invariant, "hang");
+  EXPECT_EQ(runs.finding->seed, 7u);
 }
 
 TEST(GuardedRun, EndsWhenTheTimeIsOver) {
