@@ -47,6 +47,21 @@ struct CpuAndGpu : testing::Test {
     while (!ended.contains(job) && client.wait_any(kPatience)) {
     }
   }
+  // Returns when all is known that the daemon has said of the client's jobs.
+  static void hear(client::Client& client) { EXPECT_TRUE(client.status(kPatience)); }
+  // A job that runs on the CPU, for the GPU was busy, while that now has nothing to do. Tries again where
+  // this came too late for the job to gain much from it.
+  JobId begin_beside_a_gpu_that_becomes_idle() {
+    for (;;) {
+      const JobId huge = begin(control, huge_model(), 10, 1);
+      const JobId job = begin(batch, long_model(), 0, 2);
+      const bool was_busy = control.cancel(huge).has_value();
+      hear(batch);
+      if (was_busy && exits[job].size() < 20) return job;
+      wait(control, huge);
+      wait(batch, job);
+    }
+  }
   // It has answered once with each exit, and its blocks ran on these devices first, one after the other.
   void expect_whole(JobId job, const std::vector<std::string>& devices) {
     ASSERT_TRUE(ended.contains(job));
@@ -86,11 +101,9 @@ struct CpuAndGpuUnderFifo : CpuAndGpu {
 };
 
 TEST_F(CpuAndGpu, AJobIsCalledOverWhenTheFasterDeviceHasNothingToDo) {
-  const JobId huge = begin(control, huge_model(), 10, 1);
-  const JobId job = begin(batch, long_model(), 0, 2);
-  ASSERT_TRUE(control.cancel(huge));
+  const JobId job = begin_beside_a_gpu_that_becomes_idle();
   wait(batch, job);
-  EXPECT_EQ(daemon.counter("moves"), 1u);
+  EXPECT_GE(daemon.counter("moves"), 1u);
   EXPECT_EQ(daemon.counter("failed_moves"), 0u);
   expect_whole(job, {"cpu", "gpu"});
 }
@@ -107,25 +120,32 @@ TEST_F(CpuAndFullGpu, AnIdleModelGoesForTheStateOfAJobThatIsCalledOver) {
 }
 
 TEST_F(CpuAndGpuUnderFifo, AJobStaysWhereItHasBegun) {  // the negative control
-  const JobId huge = begin(control, huge_model(), 10, 1);
-  const JobId job = begin(batch, long_model(), 0, 2);
-  ASSERT_TRUE(control.cancel(huge));
+  const JobId job = begin_beside_a_gpu_that_becomes_idle();
   wait(batch, job);
   EXPECT_EQ(daemon.counter("moves"), 0u);
   expect_whole(job, {"cpu"});
 }
 
 TEST_F(CpuAndGpu, AJobThatMadeRoomGoesOnOnTheOtherDeviceAndOutlivesTheFirst) {
-  const JobId job = begin(batch, long_model(), 0, 2);
-  begin(control, huge_model(), 10, 1);
-  ASSERT_TRUE(daemon.eventually([](const wire::Status& s) {
-    for (const wire::LaneInfo& lane : s.lanes()) {
-      if (lane.device() == "cpu" && lane.blocks() > 0) return true;
+  ASSERT_EQ(daemon.status().lanes(0).device(), "cpu");
+  JobId job{};
+  for (;;) {
+    const std::uint64_t blocks = daemon.status().lanes(0).blocks();
+    job = begin(batch, long_model(), 0, 2);
+    const JobId huge = begin(control, huge_model(), 10, 1);
+    hear(batch);
+    bool in_time = !ended.contains(job);
+    if (in_time) {
+      ASSERT_TRUE(daemon.eventually([&](const wire::Status& s) { return s.lanes(0).blocks() > blocks; }));
+      daemon.kill_worker(1);
+      hear(control);
+      in_time = !ended.contains(huge);
     }
-    return false;
-  }));
-  ASSERT_EQ(daemon.status().lanes(1).device(), "gpu");
-  daemon.kill_worker(1);
+    if (in_time) break;
+    wait(control, huge);
+    wait(batch, job);
+    ASSERT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(1).state() == "idle"; }));
+  }
   ASSERT_TRUE(daemon.eventually([&](const wire::Status&) { return daemon.counter("fallbacks") > 0; }));
   EXPECT_TRUE(daemon.wait_log("jobs run on another device while theirs is down"));
   wait(batch, job);

@@ -20,6 +20,11 @@ pid_t worker_of(const RunningDaemon& daemon) {
   return static_cast<pid_t>(daemon.status().lanes(0).worker_pid());
 }
 
+// Long enough for two kills between its answers.
+SyntheticPackage steady_model() {
+  return model_of("steady", 10, 50ms, 20us);
+}
+
 // A job that answers after every block, and kills its worker `kills` times, each time after an answer.
 client::Ended run_under_kills(RunningDaemon& daemon, const SyntheticPackage& model, int kills) {
   client::Client client = daemon.connect();
@@ -47,7 +52,7 @@ client::Ended run_under_kills(RunningDaemon& daemon, const SyntheticPackage& mod
 }
 
 TEST(Faults, AJobWhoseWorkerIsKilledMidBlockRunsAgainOnTheNextOne) {
-  const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
+  const SyntheticPackage model = steady_model();
   RunningDaemon daemon({.models = {model}});
   const std::size_t files = daemon.open_files();
   const client::Ended ended = run_under_kills(daemon, model, 1);
@@ -61,7 +66,7 @@ TEST(Faults, AJobWhoseWorkerIsKilledMidBlockRunsAgainOnTheNextOne) {
 }
 
 TEST(Faults, AJobThatLosesItsWorkerTwiceFailsWithItsBestAnswerAndOthersGoOn) {
-  const SyntheticPackage model = model_of("steady", 40, 1ms, 20us);
+  const SyntheticPackage model = steady_model();
   RunningDaemon daemon({.models = {model}});
   const client::Ended ended = run_under_kills(daemon, model, 2);
   EXPECT_EQ(ended.outcome, wire::FAILED);

@@ -99,9 +99,9 @@ TEST(InFlight, EveryExitAnswersAsItDoesOneByOne) {
 }
 
 TEST(InFlight, AJobThatIsCancelledLeavesWhenWhatIsEnqueuedHasRun) {
-  RunningDaemon daemon(on_gpu(4, {long_model()}));
+  RunningDaemon daemon(on_gpu(4, {deep()}));
   client::Client client = daemon.connect("batch");
-  client::JobRequest job = job_of(long_model());
+  client::JobRequest job = job_of(deep());
   job.plan = wire::ALL;
   int exits = 0;
   const auto submitted = client.submit(
@@ -116,9 +116,9 @@ TEST(InFlight, AJobThatIsCancelledLeavesWhenWhatIsEnqueuedHasRun) {
 }
 
 TEST(InFlight, IsLostWithItsWorkerAndBeginsAgain) {
-  RunningDaemon daemon(on_gpu(4, {long_model()}));
+  RunningDaemon daemon(on_gpu(4, {deep()}));
   client::Client client = daemon.connect("batch");
-  client::JobRequest job = job_of(long_model());
+  client::JobRequest job = job_of(deep());
   job.plan = wire::ALL;
   int exits = 0;
   ASSERT_TRUE(client.post(
