@@ -1,5 +1,6 @@
 // Urgent lanes and ranks, on a real einet-worker: what takes a core from whom, and whose processor time that
-// is. Where this process may not take a real-time rank, the worker must say so instead.
+// is. Where this process may not take a real-time rank, the worker must say so instead, and what takes one is
+// skipped.
 #include <atomic>
 #include <csignal>
 #include <sched.h>
@@ -214,7 +215,7 @@ class UrgentLane : public testing::Test {
 };
 
 TEST_F(UrgentLane, TakesTheCoreFromTheBlockInProgressWhichGoesOnAfterwards) {
-  if (!start(configuration())) return;
+  if (!start(configuration())) GTEST_SKIP() << Machine::here().no_real_time;
   for (const Reserved reserved : {Reserved::no, Reserved::yes}) {
     const auto [base, urgent] = run_beside(kUrgent, reserved);
     EXPECT_EQ(base.finished, End::done);
@@ -243,7 +244,7 @@ Configure two_lanes_on_one_core() {
 }
 
 TEST_F(UrgentLane, OrdinaryWorkTakesNoCoreFromAReservedBlock) {
-  if (!start(two_lanes_on_one_core())) return;
+  if (!start(two_lanes_on_one_core())) GTEST_SKIP() << Machine::here().no_real_time;
   const auto [reserved, ordinary] = run_beside(1, Reserved::yes);
   EXPECT_GE(ordinary.end, reserved.end);
 }
@@ -255,7 +256,7 @@ TEST_F(UrgentLane, OrdinaryBlocksShareTheirCore) {  // the negative control
 }
 
 TEST_F(UrgentLane, ABaseLaneIsAtRealTimeRankOnlyForReservedWorkAndWhileItWaits) {
-  if (!start(configuration())) return;
+  if (!start(configuration())) GTEST_SKIP() << Machine::here().no_real_time;
   wait_for_policy(kBase, SCHED_FIFO);
   EXPECT_EQ(policy_during_block(Reserved::no), SCHED_OTHER);
   wait_for_policy(kBase, SCHED_FIFO);
@@ -264,7 +265,7 @@ TEST_F(UrgentLane, ABaseLaneIsAtRealTimeRankOnlyForReservedWorkAndWhileItWaits) 
 }
 
 TEST_F(UrgentLane, ARaisedBaseLaneIsOrdinaryAgainFromItsNextBoundaryOnUnlessReservedWorkWaits) {
-  if (!start(configuration())) return;
+  if (!start(configuration())) GTEST_SKIP() << Machine::here().no_real_time;
   for (const Reserved waits : {Reserved::no, Reserved::yes}) {
     EXPECT_EQ(policy_after_raised_block(waits), waits == Reserved::yes ? SCHED_FIFO : SCHED_OTHER);
   }

@@ -102,11 +102,11 @@ int run_inside_blocks(const std::string& preemption, bool on_gpu = false) {
 
 TEST(UrgentLanes, AnUrgentJobTakesTheCoreFromTheBlockInProgress) {
   const int inside = run_inside_blocks("instant");
-  if (has_real_time()) {
-    EXPECT_GT(inside, 0);
-  } else {
+  if (!has_real_time()) {
     EXPECT_EQ(inside, 0);
+    GTEST_SKIP() << here().no_real_time;
   }
+  EXPECT_GT(inside, 0);
 }
 
 TEST(UrgentLanes, AtBoundariesItWaitsForTheBlocksEnd) {  // the negative control
@@ -125,7 +125,7 @@ TEST(UrgentLanes, OnAGpuItWaitsForTheBlocksEndAtBoundaries) {  // the negative c
 // reserved work, so that no ordinary process makes the wait longer. Another best-effort job, the negative
 // control, raises nothing.
 TEST(UrgentLanes, TheBlockThatATasksJobWaitsForHoldsItsCoreAtRealTimeRank) {
-  if (!has_real_time()) return;
+  if (!has_real_time()) GTEST_SKIP() << here().no_real_time;
   const SyntheticPackage slow = model_of("slow", 1, 500ms, 0us);
   const RunningDaemon daemon({.models = {slow, short_model()}, .device = pinned("boundary")});
   client::Client batch = daemon.connect("batch");
@@ -179,7 +179,7 @@ TEST(UrgentLanes, StatusShowsThemOnTheCoreOfTheirBaseLaneOrSaysWhyThereAreNone) 
   if (!has_real_time()) {
     EXPECT_EQ(status.lanes_size(), 1);
     EXPECT_THAT(status.warnings(), Contains(says_why));
-    return;
+    GTEST_SKIP() << here().no_real_time;
   }
   EXPECT_THAT(status.warnings(), testing::Not(Contains(says_why)));
   ASSERT_EQ(status.lanes_size(), 2);
@@ -193,6 +193,7 @@ TEST(UrgentLanes, StatusShowsThemOnTheCoreOfTheirBaseLaneOrSaysWhyThereAreNone) 
 }
 
 TEST(UrgentLanes, BothLanesComeBackWithTheirWorker) {
+  if (!has_real_time()) GTEST_SKIP() << here().no_real_time;
   RunningDaemon daemon({.models = {short_model()}, .device = pinned("instant")});
   daemon.kill_worker();
   EXPECT_TRUE(daemon.eventually([](const wire::Status& s) {
@@ -206,6 +207,7 @@ TEST(UrgentLanes, BothLanesComeBackWithTheirWorker) {
 
 // Urgent jobs keep a block from its core for longer than any block may run.
 TEST(UrgentLanes, ALaneThatStandsStillForUrgentJobsDoesNotHang) {
+  if (!has_real_time()) GTEST_SKIP() << here().no_real_time;
   const SyntheticPackage heavy = model_of("heavy", 1, 50ms, 0us);
   const SyntheticPackage rush = model_of("rush", 1, 20ms, 0us);
   RunningDaemon daemon({.models = {heavy, rush},
