@@ -54,7 +54,7 @@ std::string configuration(const DaemonSetup& setup, const std::filesystem::path&
          setup.device + "[tenant.control]\n" + uid + "max_priority = 10\n[tenant.camera]\n" + uid +
          "max_priority = 5\n[tenant.batch]\n" + uid +
          (setup.tables.find("[worker]") == std::string::npos
-              ? "[worker]\nrestart_delay = \"1ms\"\npath = \"" + worker + "\"\n"
+              ? "[worker]\nhang = \"60s\"\nrestart_delay = \"1ms\"\npath = \"" + worker + "\"\n"
               : "") +
          setup.tables;
 }
