@@ -2,6 +2,7 @@
 // executor: the answers are PyTorch's, relative 1e-5. make_packages.py writes both before this program runs.
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -60,10 +61,12 @@ double difference(const Package& package, const Answers& answers, ExitMask exits
       double apart = 0, largest = 0;
       for (std::size_t c = 0; c < scores.size(); ++c) {
         const double log_score = static_cast<double>(expected[c]);
-        apart = std::max(apart, std::abs(std::log(static_cast<double>(scores[c])) - log_score));
+        const double of_this = std::abs(std::log(static_cast<double>(scores[c])) - log_score);
+        if (!std::isfinite(of_this)) return INFINITY;
+        apart = std::max(apart, of_this);
         largest = std::max(largest, std::abs(log_score));
       }
-      most = std::isfinite(apart) ? std::max(most, apart / largest) : INFINITY;
+      most = std::max(most, apart / largest);
     }
   }
   return most;
@@ -91,6 +94,12 @@ TEST_P(Exported, IsToldApartByAnyChangedTensor) {
     for (float& value : changed.weights.at(name).values) value = 1.1F * value + 0.05F;
     EXPECT_GT(difference(changed, answers_, ~ExitMask{0}), kTolerance) << name;
   }
+}
+
+TEST_P(Exported, IsToldApartFromWhatIsNoNumber) {
+  Answers changed = answers_;
+  changed.log_scores.back() = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(difference(package_, changed, ~ExitMask{0}), INFINITY);
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, Exported,

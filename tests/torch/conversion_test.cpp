@@ -3,6 +3,8 @@
 #include "models/torch/conversion.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -69,15 +71,25 @@ class ConvertedNetworks : public ::testing::Test {
     }
     return out;
   }
+  // No number, which is neither less nor greater than any, where one of them is none.
   static double difference(const std::vector<float>& a, const std::vector<float>& b) {
     double most = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(double{a[i]} - double{b[i]}));
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const double apart = std::abs(double{a[i]} - double{b[i]});
+      if (std::isnan(apart)) return apart;
+      most = std::max(most, apart);
+    }
     return most;
   }
 
   test::TemporaryFolder temporary_;
   Images images_;
 };
+
+TEST_F(ConvertedNetworks, ThatAnswerNoNumberAreToldFromOthers) {
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(difference({0.5F, 0.25F, 0.25F}, {0.5F, none, 0.25F})));
+}
 
 TEST_F(ConvertedNetworks, KeepTheAnswersOfTheirSourceWhileBranchesAreTrained) {
   const Package package = source("b-alexnet-single");

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <thread>
 
@@ -132,14 +133,23 @@ std::vector<float> softmax_of(const torch::Tensor& logits) {
 }
 
 // The largest difference of the logarithms (that is, of the logits), relative to the largest logarithm.
+// Infinite where one is not finite.
 double difference(const std::vector<float>& a, const std::vector<float>& b) {
   double most = 0, scale = 1;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    most =
-        std::max(most, std::abs(std::log(static_cast<double>(a[i])) - std::log(static_cast<double>(b[i]))));
-    scale = std::max(scale, std::abs(std::log(static_cast<double>(a[i]))));
+    const double expected = std::log(static_cast<double>(a[i]));
+    const double apart = std::abs(expected - std::log(static_cast<double>(b[i])));
+    if (!std::isfinite(apart)) return INFINITY;
+    most = std::max(most, apart);
+    scale = std::max(scale, std::abs(expected));
   }
-  return std::isnan(most) ? INFINITY : most / scale;
+  return most / scale;
+}
+
+TEST(Comparison, TellsNoNumbersFromNumbers) {
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(difference({0.5F, 0.25F, 0.25F}, {0.5F, none, 0.25F}), INFINITY);
+  EXPECT_EQ(difference({none, none}, {none, none}), INFINITY);
 }
 
 void expect_same(const Scores& expected, const Scores& found, const Backend& backend) {
