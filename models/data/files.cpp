@@ -29,40 +29,23 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-// gzip -> bytes, at most `limit`.
-Result<std::string> gunzip(const fs::path& path, std::string_view packed, ByteCount limit) {
-  z_stream stream{};
-  constexpr int kGzip = 16 + MAX_WBITS;
-  if (inflateInit2(&stream, kGzip) != Z_OK) return error(path.string() + ": zlib cannot start");
-  std::string input(packed);
-  stream.next_in = reinterpret_cast<Bytef*>(input.data());
-  stream.avail_in = static_cast<uInt>(input.size());
-  std::string out;
-  int status = Z_OK;
-  while (status == Z_OK && out.size() <= limit.value) {
-    const std::size_t done = out.size();
-    out.resize(done + (std::size_t{1} << 20));
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + done);
-    stream.avail_out = static_cast<uInt>(out.size() - done);
-    status = inflate(&stream, Z_NO_FLUSH);
-    out.resize(out.size() - stream.avail_out);
-  }
-  inflateEnd(&stream);
-  if (out.size() > limit.value) {
-    return error(path.string() + ": unpacks to more than " + format_bytes(limit));
-  }
-  if (status != Z_STREAM_END) return error(path.string() + ": is truncated or not a gzip file");
-  return out;
+Result<FileBytes> read_bytes(const fs::path& path) {
+  auto bytes = read_file(path, kMaxFile);
+  if (!bytes) return bytes.error();
+  return FileBytes{path, std::move(*bytes)};
 }
 
 // The file, or the unpacked file with .gz.
-Result<std::string> read_plain_or_gz(const fs::path& path) {
-  if (is_file(path)) return read_file(path, kMaxFile);
-  const fs::path packed = path.string() + ".gz";
-  if (!is_file(packed)) return error(path.string() + ": neither this file nor " + packed.filename().string());
-  const auto bytes = read_file(packed, kMaxFile);
+Result<FileBytes> read_plain_or_gz(const fs::path& path) {
+  if (is_file(path)) return read_bytes(path);
+  const fs::path with_gz = path.string() + ".gz";
+  if (!is_file(with_gz))
+    return error(path.string() + ": neither this file nor " + with_gz.filename().string());
+  const auto packed = read_bytes(with_gz);
+  if (!packed) return packed.error();
+  auto bytes = unpack_gzip(*packed, kMaxFile);
   if (!bytes) return bytes.error();
-  return gunzip(packed, *bytes, kMaxFile);
+  return FileBytes{path, std::move(*bytes)};
 }
 
 std::uint32_t big_endian(std::string_view bytes, std::size_t at) {
@@ -73,20 +56,18 @@ std::uint32_t big_endian(std::string_view bytes, std::size_t at) {
 
 // An IDX file of unsigned bytes: 00 00 08 <rank>, then the sizes, then the data.
 struct Idx {
-  std::string bytes;
   std::vector<std::uint32_t> sizes;
-  std::string_view data() const { return std::string_view(bytes).substr(4 + 4 * sizes.size()); }
+  std::string_view data;
 };
 
-Result<Idx> read_idx(const fs::path& path, std::size_t rank) {
-  auto bytes = read_plain_or_gz(path);
-  if (!bytes) return bytes.error();
+Result<Idx> parse_idx(const FileBytes& file, std::size_t rank) {
+  const auto& [path, bytes] = file;
   const std::size_t header = 4 + 4 * rank;
-  if (bytes->size() < header) {
-    return error(path.string() + ": has " + std::to_string(bytes->size()) +
+  if (bytes.size() < header) {
+    return error(path.string() + ": has " + std::to_string(bytes.size()) +
                  " bytes, less than its header of " + std::to_string(header));
   }
-  const std::uint32_t magic = big_endian(*bytes, 0), expected = 0x0800u + static_cast<std::uint32_t>(rank);
+  const std::uint32_t magic = big_endian(bytes, 0), expected = 0x0800u + static_cast<std::uint32_t>(rank);
   if (magic != expected) {
     return error(path.string() + ": its magic number is " + std::to_string(magic) + ", not " +
                  std::to_string(expected) + "; it is not an IDX file of the expected kind");
@@ -94,7 +75,7 @@ Result<Idx> read_idx(const fs::path& path, std::size_t rank) {
   Idx idx;
   std::uint64_t count = 1;
   for (std::size_t i = 0; i < rank; ++i) {
-    const std::uint32_t size = big_endian(*bytes, 4 + 4 * i);
+    const std::uint32_t size = big_endian(bytes, 4 + 4 * i);
     const std::uint32_t most = i == 0 ? static_cast<std::uint32_t>(kMaxImages) : kMaxSide;
     if (size == 0 || size > most) {
       return error(path.string() + ": size " + std::to_string(i) + " is " + std::to_string(size) +
@@ -103,46 +84,18 @@ Result<Idx> read_idx(const fs::path& path, std::size_t rank) {
     idx.sizes.push_back(size);
     count *= size;
   }
-  if (bytes->size() - header != count) {
-    return error(path.string() + ": has " + std::to_string(bytes->size() - header) +
+  if (bytes.size() - header != count) {
+    return error(path.string() + ": has " + std::to_string(bytes.size() - header) +
                  " bytes of data, its header says " + std::to_string(count));
   }
-  idx.bytes = std::move(*bytes);
+  idx.data = std::string_view(bytes).substr(header);
   return idx;
 }
 
-// Records of CIFAR's binary versions: `label_bytes` labels, then the pixels.
-struct CifarFile {
-  std::string name;
-  std::size_t records;
-  std::size_t label_bytes;
-  std::size_t bytes() const { return records * (label_bytes + kCifarPixels); }
-};
-
-// Appends the records; the last label byte is the label. Labels are not checked here.
-Result<void> read_cifar(const fs::path& directory, const CifarFile& file, Images& out) {
-  const fs::path path = directory / file.name;
-  const auto bytes = read_file(path, kMaxFile);
-  if (!bytes) return bytes.error();
-  if (bytes->size() != file.bytes()) {
-    return error(path.string() + ": has " + std::to_string(bytes->size()) +
-                 " bytes; the published file has " + std::to_string(file.bytes()) + " (" +
-                 std::to_string(file.records) + " images); it is " +
-                 (bytes->size() < file.bytes() ? "cut short or of another set" : "of another set") +
-                 ", fetch it again");
-  }
-  const std::size_t record = file.label_bytes + kCifarPixels;
-  for (std::size_t at = 0; at < bytes->size(); at += record) {
-    const auto* first = reinterpret_cast<const std::uint8_t*>(bytes->data()) + at;
-    out.labels.push_back(first[file.label_bytes - 1]);
-    out.pixels.insert(out.pixels.end(), first + file.label_bytes, first + record);
-    constexpr int kCoarse = 20;
-    if (file.label_bytes == 2 && first[0] >= kCoarse) {
-      return error(path.string() + ": the coarse label of image " + std::to_string(at / record) + " is " +
-                   std::to_string(first[0]) + "; allowed: 0 to " + std::to_string(kCoarse - 1));
-    }
-  }
-  return {};
+Result<void> read_cifar(const fs::path& path, CifarLabels labels, std::size_t count, Images& out) {
+  const auto file = read_bytes(path);
+  if (!file) return file.error();
+  return append_cifar(*file, labels, count, out);
 }
 
 Images no_images(std::string set, ImageShape shape, int classes) {
@@ -182,22 +135,11 @@ bool holds_cifar100(const fs::path& directory) {
 
 Result<Images> read_mnist(const fs::path& directory, ImageSplit split) {
   const std::string prefix = split == ImageSplit::train ? "train" : "t10k";
-  const fs::path image_path = directory / (prefix + "-images-idx3-ubyte");
-  const fs::path label_path = directory / (prefix + "-labels-idx1-ubyte");
-  const auto pixels = read_idx(image_path, 3);
-  if (!pixels) return pixels.error();
-  const auto labels = read_idx(label_path, 1);
+  const auto images = read_plain_or_gz(directory / (prefix + "-images-idx3-ubyte"));
+  if (!images) return images.error();
+  const auto labels = read_plain_or_gz(directory / (prefix + "-labels-idx1-ubyte"));
   if (!labels) return labels.error();
-  if (pixels->sizes[0] != labels->sizes[0]) {
-    return error(image_path.string() + ": has " + std::to_string(pixels->sizes[0]) + " images, " +
-                 label_path.filename().string() + " has " + std::to_string(labels->sizes[0]) + " labels");
-  }
-  Images out =
-      no_images("mnist", {1, static_cast<int>(pixels->sizes[1]), static_cast<int>(pixels->sizes[2])}, 10);
-  out.pixels = to_bytes(pixels->data());
-  out.labels = to_bytes(labels->data());
-  if (auto ok = check_labels(label_path, out); !ok) return ok.error();
-  return out;
+  return parse_mnist(*images, *labels);
 }
 
 Result<Images> read_cifar10(const fs::path& directory, ImageSplit split) {
@@ -208,19 +150,85 @@ Result<Images> read_cifar10(const fs::path& directory, ImageSplit split) {
   }
   Images out = no_images("cifar-10", {3, 32, 32}, 10);
   for (const std::string& name : names) {
-    if (auto ok = read_cifar(directory, {name, 10'000, 1}, out); !ok) return ok.error();
-    if (auto ok = check_labels(directory / name, out); !ok) return ok.error();
+    if (auto ok = read_cifar(directory / name, CifarLabels::ten, 10'000, out); !ok) return ok.error();
   }
   return out;
 }
 
 Result<Images> read_cifar100(const fs::path& directory, ImageSplit split) {
-  const CifarFile file =
-      split == ImageSplit::train ? CifarFile{"train.bin", 50'000, 2} : CifarFile{"test.bin", 10'000, 2};
+  const bool train = split == ImageSplit::train;
   Images out = no_images("cifar-100", {3, 32, 32}, 100);
-  if (auto ok = read_cifar(directory, file, out); !ok) return ok.error();
-  if (auto ok = check_labels(directory / file.name, out); !ok) return ok.error();
+  if (auto ok = read_cifar(directory / (train ? "train.bin" : "test.bin"), CifarLabels::coarse_and_hundred,
+                           train ? 50'000 : 10'000, out);
+      !ok) {
+    return ok.error();
+  }
   return out;
+}
+
+Result<std::string> unpack_gzip(const FileBytes& packed, ByteCount limit) {
+  z_stream stream{};
+  constexpr int kGzip = 16 + MAX_WBITS;
+  if (inflateInit2(&stream, kGzip) != Z_OK) return error(packed.path.string() + ": zlib cannot start");
+  std::string input(packed.bytes);
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  std::string out;
+  int status = Z_OK;
+  while (status == Z_OK && out.size() <= limit.value) {
+    const std::size_t done = out.size();
+    out.resize(done + (std::size_t{1} << 20));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + done);
+    stream.avail_out = static_cast<uInt>(out.size() - done);
+    status = inflate(&stream, Z_NO_FLUSH);
+    out.resize(out.size() - stream.avail_out);
+  }
+  inflateEnd(&stream);
+  if (out.size() > limit.value) {
+    return error(packed.path.string() + ": unpacks to more than " + format_bytes(limit));
+  }
+  if (status != Z_STREAM_END) return error(packed.path.string() + ": is truncated or not a gzip file");
+  return out;
+}
+
+Result<Images> parse_mnist(const FileBytes& images, const FileBytes& labels) {
+  const auto pixels = parse_idx(images, 3);
+  if (!pixels) return pixels.error();
+  const auto classes = parse_idx(labels, 1);
+  if (!classes) return classes.error();
+  if (pixels->sizes[0] != classes->sizes[0]) {
+    return error(images.path.string() + ": has " + std::to_string(pixels->sizes[0]) + " images, " +
+                 labels.path.filename().string() + " has " + std::to_string(classes->sizes[0]) + " labels");
+  }
+  Images out =
+      no_images("mnist", {1, static_cast<int>(pixels->sizes[1]), static_cast<int>(pixels->sizes[2])}, 10);
+  out.pixels = to_bytes(pixels->data);
+  out.labels = to_bytes(classes->data);
+  if (auto ok = check_labels(labels.path, out); !ok) return ok.error();
+  return out;
+}
+
+Result<void> append_cifar(const FileBytes& file, CifarLabels labels, std::size_t count, Images& out) {
+  const std::size_t label_bytes = labels == CifarLabels::ten ? 1 : 2;
+  const std::size_t record = label_bytes + kCifarPixels, expected = count * record;
+  if (file.bytes.size() != expected) {
+    return error(file.path.string() + ": has " + std::to_string(file.bytes.size()) +
+                 " bytes; the published file has " + std::to_string(expected) + " (" + std::to_string(count) +
+                 " images); it is " +
+                 (file.bytes.size() < expected ? "cut short or of another set" : "of another set") +
+                 ", fetch it again");
+  }
+  for (std::size_t at = 0; at < file.bytes.size(); at += record) {
+    const auto* first = reinterpret_cast<const std::uint8_t*>(file.bytes.data()) + at;
+    out.labels.push_back(first[label_bytes - 1]);
+    out.pixels.insert(out.pixels.end(), first + label_bytes, first + record);
+    constexpr int kCoarse = 20;
+    if (label_bytes == 2 && first[0] >= kCoarse) {
+      return error(file.path.string() + ": the coarse label of image " + std::to_string(at / record) +
+                   " is " + std::to_string(first[0]) + "; allowed: 0 to " + std::to_string(kCoarse - 1));
+    }
+  }
+  return check_labels(file.path, out);
 }
 
 }  // namespace einet

@@ -3,8 +3,11 @@
 // and every count is checked against the bytes that are there.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <string>
 
+#include "config/bytes.h"
 #include "config/result.h"
 #include "models/data/images.h"
 
@@ -29,5 +32,21 @@ Result<Images> read_cifar10(const std::filesystem::path& directory, ImageSplit s
 // train.bin (test.bin), 50,000 (10,000) records of a coarse label, which is checked and dropped, a fine label
 // and 3 x 32 x 32 pixel bytes. Error: as above; labels are at most 19 and 99.
 Result<Images> read_cifar100(const std::filesystem::path& directory, ImageSplit split);
+
+// --- What the readers make of a file's bytes. The path is for messages. ---
+
+struct FileBytes {
+  std::filesystem::path path;
+  std::string bytes;
+};
+
+// Of a .gz file. Error: it is not one, is truncated, or unpacks to more than `limit`.
+Result<std::string> unpack_gzip(const FileBytes& packed, ByteCount limit);
+
+Result<Images> parse_mnist(const FileBytes& images, const FileBytes& labels);
+
+enum class CifarLabels : std::uint8_t { ten, coarse_and_hundred };
+// Appends a file's images to `out`, whose classes bound the labels. Error: as above, or not `count` images.
+Result<void> append_cifar(const FileBytes& file, CifarLabels, std::size_t count, Images& out);
 
 }  // namespace einet
