@@ -292,7 +292,7 @@ class Core::Impl {
   std::vector<Lane*> order_;
   std::vector<Lane*> holders_;
   std::vector<Choice> chosen_;
-  std::vector<Choice> too_slow_;                 // a device on which the job would be late in any case
+  std::vector<Choice> too_slow_;  // a device where the job would be late, and that has a faster one
   std::vector<JobRecord*> candidates_, riders_;  // to ride
   // Jobs that a lane could have had, and that are expected to be done sooner elsewhere.
   struct Waiting {

@@ -162,28 +162,23 @@ bool Core::Impl::waits_for_better(JobRecord& job, DeviceSet free, TimePoint star
 }
 
 // Whether a job that is not worth running on this device, from some boundary on, could have an answer in time
-// on a faster one, if a lane there was free for it now; then it waits. Not reserved work: it belongs to its
-// home. Precondition: passed.
+// on a faster one, if a lane there was free for it now; then it waits for such a one. Not reserved work: it
+// belongs to its home.
 bool Core::Impl::waits_for_faster(JobRecord& job, DeviceId device) {
   if (job.urgency.tier == Tier::reserved || !may_improve(job)) return false;
-  const auto in_time = [&](DeviceId d) { return any_exit_in_time(job, d, could_begin(job, d, clock_)); };
   const auto soonest = [&](DeviceId d) { return soonest_exit(job, d, could_begin(job, d, clock_)); };
-  DeviceSet faster = 0;
+  const TimePoint here = soonest(device);
   for (DeviceSet rest = job.devices & ~dead_devices_; rest != 0; rest &= rest - 1) {
     const DeviceId other = first_of(rest);
-    if (soonest(other) < soonest(device) && in_time(other)) faster |= device_bit(other);
-  }
-  if (faster == 0) return false;
-  if (!in_time(device)) {
+    if (soonest(other) >= here || !any_exit_in_time(job, other, could_begin(job, other, clock_))) continue;
     too_slow_.push_back({&job, device});
-  } else if (waiting_.size() < kMostWaiting) {
-    waiting_.push_back({.job = &job, .not_on = ~faster});
+    return true;
   }
-  return true;
+  return false;
 }
 
-// A device that is too slow for a job will not be faster: it is not one of its devices any more, so that
-// nobody looks at it for the job again. Returns whether there was any.
+// A device that is too slow for a job is none of its devices any more: nobody looks at it for the job again.
+// Returns whether there was any.
 bool Core::Impl::keep_off_too_slow() {
   const bool any = !too_slow_.empty();
   for (const Choice& c : too_slow_) rank(*c.job, [&] { c.job->devices &= ~device_bit(c.device); });

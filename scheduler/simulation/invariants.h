@@ -214,7 +214,7 @@ class Invariants {
   Duration move_time(const Truth&, const LaneTruth& to) const;
   static void begin_again(Truth&);
   enum class Lane : std::uint8_t { free, busy };
-  bool any_exit_in_time(const Truth&, const LaneTruth&, TimePoint start) const;
+  TimePoint soonest_exit(const Truth&, const LaneTruth&, TimePoint start) const;
   bool may_await_device(const Truth&, const LaneTruth&, Lane) const;
   bool may_use_urgent(const Truth&, std::size_t base) const;
   bool may_interrupt(const Candidate& above, const Candidate& below) const;

@@ -166,17 +166,18 @@ Duration Invariants::move_time(const Truth& j, const LaneTruth& to) const {
          j.spec.times->moves[to.device.value][b].in;
 }
 
-// Whether an exit that the job may have would be ready before the deadline, if it went on there at `start`.
-bool Invariants::any_exit_in_time(const Truth& j, const LaneTruth& l, TimePoint start) const {
-  if (j.spec.times->accuracy.empty() || j.spec.on_miss == OnMiss::keep_on) return true;
+// When an exit that the job may have would be ready, if it went on there at `start`.
+TimePoint Invariants::soonest_exit(const Truth& j, const LaneTruth& l, TimePoint start) const {
   const auto& blocks = j.spec.times->on_device[l.device.value];
+  const bool last_only = j.spec.times->accuracy.empty() || j.spec.plan == PlanMode::last;
   TimePoint trunk = start + move_time(j, l);
+  TimePoint soonest = kNever;
   for (std::size_t b = static_cast<std::size_t>(j.next_block); b < blocks.size(); ++b) {
     trunk += blocks[b].trunk;
-    const bool wanted = j.spec.plan == PlanMode::last ? b + 1 == blocks.size() : (j.spec.exits >> b & 1) != 0;
-    if (wanted && trunk + blocks[b].exit < j.spec.deadline) return true;
+    const bool wanted = last_only ? b + 1 == blocks.size() : (j.spec.exits >> b & 1) != 0;
+    if (wanted) soonest = std::min(soonest, trunk + blocks[b].exit);
   }
-  return false;
+  return soonest;
 }
 
 // Whether the job may leave the lane to others, idle even, as it may be done sooner on another device: a
@@ -184,15 +185,17 @@ bool Invariants::any_exit_in_time(const Truth& j, const LaneTruth& l, TimePoint 
 // core's guess.
 bool Invariants::may_await_device(const Truth& j, const LaneTruth& l, Lane lane) const {
   const bool reserved = j.reservation && !mandatory_done(j, j.next_block, j.best_exit);
-  const TimePoint start = l.current == JobId{} ? last_ : std::max(last_, expected_end(l));
   if (reserved) return false;
-  if (!any_exit_in_time(j, l, start)) return true;  // it would be for nothing here
-  // As it may be by the more urgent work that is expected.
-  const bool may_be_late = scenario_.survival.demand && j.spec.deadline < kNever;
-  const bool in_time_elsewhere = std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
-    return !other.gone && other.device != l.device && may_run(j, other) && any_exit_in_time(j, other, last_);
+  // It may be too late here, at a boundary that was expected, or for what is expected to be more urgent.
+  const bool can_be_late =
+      j.spec.deadline < kNever && j.spec.on_miss == OnMiss::stop && !j.spec.times->accuracy.empty();
+  const TimePoint start = l.current == JobId{} ? last_ : std::max(last_, expected_end(l));
+  if (can_be_late && soonest_exit(j, l, start) >= j.spec.deadline) return true;
+  const bool faster_elsewhere = std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
+    if (other.gone || other.device == l.device || !may_run(j, other)) return false;
+    return soonest_exit(j, other, last_) < std::min(soonest_exit(j, l, last_), j.spec.deadline);
   });
-  if (may_be_late && in_time_elsewhere) return true;
+  if (can_be_late && faster_elsewhere) return true;
   if (scenario_.policy == Policy::fifo) return false;
   return std::any_of(lanes_.begin(), lanes_.end(), [&](const LaneTruth& other) {
     if (!other.up || other.base || other.urgent || other.device == l.device || !may_run(j, other))

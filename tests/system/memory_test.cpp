@@ -269,7 +269,7 @@ struct AWaitingTask : testing::Test {
 };
 
 TEST_F(AWaitingTask, IsAnsweredWhenTheWorkerDies) {
-  ::kill(static_cast<pid_t>(daemon->status().lanes(0).worker_pid()), SIGKILL);
+  daemon->kill_worker();
   EXPECT_TRUE(asks->next_as<wire::TaskAdded>()) << "its lane may come back";
 }
 

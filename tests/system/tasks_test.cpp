@@ -256,7 +256,7 @@ TEST(Tasks, WhileTheirLaneIsDownStatusWarns) {
       "meanwhile");
   add(client, task_of("x", 1s));
   EXPECT_THAT(daemon.status().warnings(), testing::Not(warning));
-  ::kill(static_cast<pid_t>(daemon.status().lanes(0).worker_pid()), SIGKILL);
+  daemon.kill_worker();
   EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() == "down"; }));
   EXPECT_THAT(daemon.status().warnings(), warning);
   ASSERT_TRUE(client.remove_task("x", kPatience));
