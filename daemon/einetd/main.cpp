@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "config/files.h"
 #include "daemon/einetd/catalog.h"
 #include "daemon/einetd/daemon.h"
 #include "daemon/einetd/version.h"
@@ -22,6 +23,12 @@ constexpr const char* kHowToBegin =
 int complain(const std::string& words, int status) {
   std::cerr << "einetd: " << words << "\n";
   return status;
+}
+
+// The status of what was asked for and printed.
+int printed() {
+  const auto ok = einet::flush_stdout();
+  return ok ? 0 : complain(ok.error().message, kCannotStart);
 }
 
 std::filesystem::path worker_program(const einet::DaemonConfig& config) {
@@ -71,7 +78,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : kBadInput;
+    return app.exit(e) == 0 ? printed() : kBadInput;
   }
 
   const bool check = !check_file.empty();
@@ -84,7 +91,7 @@ int main(int argc, char** argv) {
     const std::string missing = what_is_missing(*config);
     std::cout << (missing.empty() ? "ok\n" : "") << summary(*config);
     if (!missing.empty()) return complain("would not start on this machine: " + missing, kCannotStart);
-    return 0;
+    return printed();
   }
   if (!socket.empty()) config->socket = std::filesystem::absolute(socket);
   if (!policy.empty()) config->policy = policy;
