@@ -49,8 +49,8 @@ bool may_improve(const JobRecord& job);
 // at `start`. False if no exit is planned. True for every job without exits, and for OnMiss::keep_on.
 bool can_deliver(const JobRecord& job, DeviceId, TimePoint start);
 
-// When the first of the exits to come that the job may have would be ready, if it went on there at `start` and
-// executed that one alone.
+// When the first of the exits to come that the job may have would be ready, if it went on there at `start`
+// and executed that one alone.
 TimePoint soonest_exit(const JobRecord& job, DeviceId, TimePoint start);
 // Whether that is at or before the deadline. Always true of a job without exits.
 bool any_exit_in_time(const JobRecord& job, DeviceId, TimePoint start);

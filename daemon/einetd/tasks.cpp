@@ -357,24 +357,25 @@ TaskRequest Tasks::request(const Task& task, const std::shared_ptr<const ModelTi
           .mandatory_exit = task.mandatory_exit};
 }
 
-// Of all models on the device; `instead` with these times (null: with none).
-Duration Tasks::longest_stretch(DeviceId device, ModelId instead, const ModelTimes* times) const {
+// By all models on the device; `instead` with these times (null: with none).
+boost::system::result<void, Refusal> Tasks::set_longest_stretch(DeviceId device, ModelId instead,
+                                                                const ModelTimes* times) {
   Duration longest{};
   for (std::uint32_t m = 0; m < parts_.catalog.size(); ++m) {
     const ModelTimes* of = ModelId{m} == instead ? times : parts_.catalog.model(ModelId{m}).times.get();
     if (of != nullptr) longest = std::max(longest, of->longest_stretch(device));
   }
-  return longest;
+  return admission_.set_longest_stretch(device, longest, parts_.config.devices[device.value].in_flight);
 }
 
 boost::system::result<void, Refusal> Tasks::take_times(ModelId model, DeviceId device,
                                                        const std::shared_ptr<const ModelTimes>& times) {
   const std::shared_ptr<const ModelTimes>& before = parts_.catalog.model(model).times;
-  const auto longest = admission_.set_longest_stretch(device, longest_stretch(device, model, times.get()));
+  const auto longest = set_longest_stretch(device, model, times.get());
   if (!longest || before == nullptr) return longest;
   auto kept = admission_.replace_times(before, times);
   // What fitted before fits again.
-  if (!kept) (void)admission_.set_longest_stretch(device, longest_stretch(device, model, before.get()));
+  if (!kept) (void)set_longest_stretch(device, model, before.get());
   return kept;
 }
 
@@ -407,7 +408,7 @@ void Tasks::model_lost(ModelId model, DeviceId device, const std::shared_ptr<con
   }
   // Fewer tasks, and no block is longer than before: what is left fits. If the analysis could not say so with
   // the effort that it may spend, the longer blocks that it knows of are on the safe side.
-  (void)admission_.set_longest_stretch(device, longest_stretch(device, model, after.get()));
+  (void)set_longest_stretch(device, model, after.get());
   if (before != nullptr && after != nullptr && !admission_.replace_times(before, after)) {
     for (auto& [id, entry] : tasks_) {
       if (entry.task.model == model && entry.kept) suspend(entry, words);

@@ -130,7 +130,7 @@ class Tasks {
   std::vector<Waiting> take_waiting(ModelId);
   TaskRequest request(const Task&, const std::shared_ptr<const ModelTimes>&) const;
   std::optional<wire::TaskBound> bound(TaskId) const;
-  Duration longest_stretch(DeviceId, ModelId instead, const ModelTimes* times) const;
+  boost::system::result<void, Refusal> set_longest_stretch(DeviceId, ModelId instead, const ModelTimes*);
   boost::system::result<void, Refusal> take_times(ModelId, DeviceId,
                                                   const std::shared_ptr<const ModelTimes>&);
   void readmit(ModelId, const std::shared_ptr<const ModelTimes>&);

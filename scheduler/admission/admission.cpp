@@ -39,7 +39,11 @@ struct Server {
 // Everything that has been decided. Copied for every "what if": a refusal leaves no trace.
 struct State {
   std::vector<Lane> lanes;
-  std::map<DeviceId, Duration> longest_stretch;
+  struct Stretch {
+    Duration time{};
+    int blocks = 1;
+  };
+  std::map<DeviceId, Stretch> longest_stretch;
   std::map<TaskId, Task> tasks;
   std::map<TenantId, Server> servers;
 };
@@ -83,9 +87,9 @@ class Admission::Impl {
     results_ = analyse_all(state_, effort);
   }
 
-  boost::system::result<void, Refusal> set_longest_stretch(DeviceId device, Duration stretch) {
+  boost::system::result<void, Refusal> set_longest_stretch(DeviceId device, Duration stretch, int blocks) {
     State next = state_;
-    next.longest_stretch[device] = stretch;
+    next.longest_stretch[device] = {stretch, blocks};
     return keep_all(std::move(next));
   }
 
@@ -272,8 +276,9 @@ class Admission::Impl {
     LaneResult out;
     out.asked.policy = options_.policy;
     const auto longest = state.longest_stretch.find(state.lanes[lane].device);
-    if (longest != state.longest_stretch.end() && longest->second > Duration{}) {
-      out.asked.less_urgent_block = worst_case(longest->second);
+    if (longest != state.longest_stretch.end() && longest->second.time > Duration{}) {
+      const auto& [time, blocks] = longest->second;
+      out.asked.less_urgent_block = worst_case(time) + (blocks - 1) * options_.overhead;
     }
     for (const auto& [id, task] : state.tasks) {
       out.asked.less_urgent_block = std::max(out.asked.less_urgent_block, other_block(state, task, lane));
@@ -519,8 +524,9 @@ Admission::~Admission() = default;
 void Admission::add_lane(LaneId lane, DeviceId device, Preemption preemption) {
   impl_->add_lane({lane, device, preemption});
 }
-boost::system::result<void, Refusal> Admission::set_longest_stretch(DeviceId device, Duration stretch) {
-  return impl_->set_longest_stretch(device, stretch);
+boost::system::result<void, Refusal> Admission::set_longest_stretch(DeviceId device, Duration stretch,
+                                                                    int blocks) {
+  return impl_->set_longest_stretch(device, stretch, blocks);
 }
 boost::system::result<Reservation, Refusal> Admission::add(const TaskRequest& request) {
   return impl_->add(request);

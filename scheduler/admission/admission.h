@@ -64,9 +64,9 @@ class Admission {
   // `preemption`: what its urgent lane allows; boundary where there is none. Once per lane.
   void add_lane(LaneId, DeviceId, Preemption);
   // The longest that work without a reservation may keep a lane of this device before a boundary (worst
-  // time, without margin): of all loaded models, of the blocks that may be in flight. Error: a task would no
-  // longer fit; nothing has changed.
-  boost::system::result<void, Refusal> set_longest_stretch(DeviceId, Duration);
+  // time, without margin and overhead): of all loaded models, of the `blocks` that may be in flight. Error: a
+  // task would no longer fit; nothing has changed.
+  boost::system::result<void, Refusal> set_longest_stretch(DeviceId, Duration, int blocks = 1);
 
   // --- Tasks and budgets. ---
 

@@ -17,7 +17,7 @@
 //   urgent      an urgent lane runs only what may use it, and what cannot wait is not kept waiting
 //   home        while reserved work is away, its home lane starts nothing less urgent
 //   guarantee   accepted tasks miss nothing while blocks keep to their worst times
-//   budget      a budget carries one job at a time, and pays for all that begins while it does: within each of
+//   budget      a budget carries one job at a time, and pays for all that begins while it does: in each of
 //               its windows no more than its amount and what blocks exceed their worst times by
 //   overrun     a task that overruns or comes too early loses its rank or waits; others keep theirs
 //   quality     the best answer of a job never gets worse

@@ -52,6 +52,14 @@ TEST(Admission, ReservesTheMandatoryPartWithMarginAndOverhead) {
   EXPECT_NEAR(admission.utilisation(LaneId{3}), 0.1052, 1e-9);
 }
 
+TEST(Admission, EveryBlockInFlightHasItsOverhead) {
+  Admission admission({.policy = Policy::edf, .margin = 1.5, .overhead = 10us});
+  admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
+  ASSERT_TRUE(admission.set_longest_stretch(DeviceId{0}, 40us, 4));
+  ASSERT_TRUE(admission.add(request(1, "a", model({1us}, 0us), 10ms, 10ms, 0)));
+  EXPECT_EQ(admission.bound(TaskId{1})->blocking, 60us + 4 * 10us - 1ns);
+}
+
 TEST(Admission, RefusalNamesTheTaskTheNumbersAndWhatWouldFit) {
   Admission admission(exact(Policy::edf));
   admission.add_lane(LaneId{0}, DeviceId{0}, Preemption::boundary);
