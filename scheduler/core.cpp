@@ -436,6 +436,7 @@ bool Core::Impl::block_done(const BlockReport& report, TimePoint now) {
   const bool reserved = job.reservation != nullptr && !mandatory_done(job, standing(job));
   charge(grant, report, now);
   if (job.state != JobState::ended) after_block(job, report, now);
+  if (report.block <= job.overran_to) put_off(job, report.used);
   if (reserved && job.used > job.reservation->budget) overran(job, now);
   if (job.state == JobState::ended) return true;
   job.devices = where_to_go_on(job);
@@ -569,6 +570,7 @@ void Core::Impl::drop_front(Lane& lane, TimePoint end, TimePoint now) {
 
 void Core::Impl::let_go(JobRecord& job, TimePoint now) {
   job.lane.reset();
+  job.overran_to = -1;
   settle(job);
   if (job.stranded && job.state != JobState::ended) forget_state(job);
   if (job.state == JobState::ended) {

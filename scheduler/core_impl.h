@@ -158,6 +158,7 @@ class Core::Impl {
   // Reservations and budgets.
   void charge(const HeldGrant&, const BlockReport&, TimePoint now);
   void overran(JobRecord&, TimePoint now);
+  void put_off(const JobRecord&, Duration excess);
   void give_back(JobRecord&);  // the release of a task that it does not need
   void drop_reservation(JobRecord&);
   void carry(TimePoint now);                  // jobs that budgets have room for

@@ -69,13 +69,14 @@ struct JobRecord {
   Duration cost{};                           // lane time that it was expected to use when it came
   Duration used{};                           // lane time of its blocks
   Duration puts_off{};                       // of a task, before its release: the task's next one, by so much
-  std::optional<LaneId> last_lane;           // ran its last block
-  std::optional<DeviceId> at;                // holds its state: that lane's
-  TimePoint arrives{};             // when its state is expected where it was granted, if it moves there
-  bool stays = false;              // its state could not be moved
-  bool stranded = false;           // its lane was lost while it was granted on another device
-  std::optional<LaneId> lane;      // of its grant
-  std::optional<DeviceId> awaits;  // since its last grant: it waits for this busy device, beside a free one
+  int overran_to = -1;              // the last block of its grant that had its task's rank though it overran
+  std::optional<LaneId> last_lane;  // ran its last block
+  std::optional<DeviceId> at;       // holds its state: that lane's
+  TimePoint arrives{};              // when its state is expected where it was granted, if it moves there
+  bool stays = false;               // its state could not be moved
+  bool stranded = false;            // its lane was lost while it was granted on another device
+  std::optional<LaneId> lane;       // of its grant
+  std::optional<DeviceId> awaits;   // since its last grant: it waits for this busy device, beside a free one
   int preemptions = 0;
   int lost_lanes = 0;  // lanes lost while it ran there
   // Set when the job must not start another block although its outcome is open: the deadline is this instant.

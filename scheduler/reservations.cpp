@@ -162,16 +162,24 @@ void Core::Impl::charge(const HeldGrant& grant, const BlockReport& report, TimeP
 // A task whose blocks take longer than it said pays with its own jobs: this one goes on without the
 // reservation, and the next may come only when the task is within its rate again.
 void Core::Impl::overran(JobRecord& job, TimePoint now) {
+  put_off(job, job.used - job.reservation->budget);
+  // Its lane has gone on meanwhile, with the rank that it had.
+  if (const HeldGrant* const grant = running_grant(job)) job.overran_to = grant->stops_after();
+  observer_.overran(job.spec.id, job.spec.task, job.used, now);
+  drop_reservation(job);
+}
+
+// The next job of its task comes as much later as the task's rate has it for so much lane time.
+void Core::Impl::put_off(const JobRecord& job, Duration excess) {
   const auto task = tasks_.find(job.spec.task);
+  if (task == tasks_.end()) return;
   const Reservation& reservation = task->second.reservation;
-  const double periods = static_cast<double>((job.used - reservation.budget).count()) /
-                         static_cast<double>(reservation.budget.count());
+  const double periods =
+      static_cast<double>(excess.count()) / static_cast<double>(reservation.budget.count());
   constexpr double kLongest = 1e18;
   const double wait = std::min(kLongest, periods * static_cast<double>(reservation.period.count()));
   task->second.next_release =
       std::min(kNever, task->second.next_release + Duration{static_cast<std::int64_t>(wait)});
-  observer_.overran(job.spec.id, job.spec.task, job.used, now);
-  drop_reservation(job);
 }
 
 // Has the budgets carry what they have room for, and put down what they have none for.

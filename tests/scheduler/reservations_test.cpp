@@ -1,5 +1,6 @@
 // What tasks and budgets may count on, and what they may not: rank over best-effort work at home, throttling,
 // overruns, help of other lanes, budgets.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "script.h"
@@ -113,6 +114,24 @@ TEST(Reservation, GoesOnAsBestEffortAfterAnOverrun) {
   EXPECT_EQ(s.decide(at(25)), "stop 0/1 (more_urgent_work)") << "the other job's deadline is earlier";
   // It pays with its next release: 5 of 20 over is a quarter of a period.
   EXPECT_EQ(s.core.submit(of_task(3, model(1, 10), at(26)), at(26))->release, at(125));
+}
+
+TEST(Reservation, PaysForTheBlockThatItsLaneHadBegunWhenItOverran) {
+  Listening s(Policy::edf);
+  s.core.reserve(kTask, reservation(20), at(0));
+  ASSERT_TRUE(s.core.submit(of_task(1, model(3, 10)), at(0)));
+  ASSERT_TRUE(s.core.submit(Script::spec(2, model(1, 10), at(60)), at(0)));
+  s.decide(at(0));
+  ASSERT_TRUE(s.used(1, 0, 0, 25, 25));
+  EXPECT_EQ(s.decide(at(25)), "stop 0/1 (more_urgent_work)");
+  ASSERT_TRUE(s.used(1, 1, 25, 35, 10));
+  ASSERT_TRUE(s.ended(0, 1, GrantEnd::stopped, at(35)));
+  ASSERT_TRUE(s.used(2, 0, 35, 45, 10));
+  ASSERT_TRUE(s.ended(0, 2, GrantEnd::done, at(45)));
+  EXPECT_THAT(s.decide(at(45)), testing::StartsWith("grant 0/3: job 1 from 2"));
+  ASSERT_TRUE(s.used(3, 2, 45, 55, 10));
+  // 5 of 20 over when it overran, and 10 that it had begun then; the rest ran as best-effort work.
+  EXPECT_EQ(s.core.submit(of_task(3, model(1, 10), at(56)), at(56))->release, at(175));
 }
 
 TEST(Reservation, IsNotChargedForTimeInWhichAnotherLaneHadTheCore) {
