@@ -334,11 +334,12 @@ TEST(WriteQueue, AClientThatReadsGetsTheOutcomesOfAllJobsThatEndAtOnce) {
 
 // Under a policy without preemption, each job of two blocks has six events.
 TEST(WriteQueue, AWatcherThatDoesNotReadIsToldHowManyEventsItLostAndLosesNoOutcome) {
-  constexpr std::uint64_t kOwn = 300;
-  constexpr std::uint64_t kOthers = 1000;
+  // Its own acceptances and outcomes fit into the half of the queue that events leave them.
+  constexpr std::uint64_t kOwn = 100;
+  constexpr std::uint64_t kOthers = 2000;
   const SyntheticPackage model = model_of("tiny", 2, 20us, 5us);
   RunningDaemon daemon(
-      {.models = {model}, .config = "policy = \"fifo\"\n", .tables = "[limits]\nwrite_queue = \"32KiB\"\n"});
+      {.models = {model}, .config = "policy = \"fifo\"\n", .tables = "[limits]\nwrite_queue = \"64KiB\"\n"});
   RawClient watcher(daemon.socket());
   watcher.send(frame(1, hello_as("camera")) + frame(2, wire::Watch()));
   ASSERT_TRUE(watcher.next_as<wire::HelloReply>());
