@@ -28,6 +28,18 @@ Result<void> run_once(const Program& program, LaneModel& model, TrunkState& stat
   return {};
 }
 
+// Of another machine's block times. GPUs are refused for them; processors' names are too coarse for that.
+std::string doubt_of_times(const PackageInfo& model, const std::filesystem::path& package,
+                           const Backend& backend) {
+  const EtProfile* const times = model.times_on(backend.device_kind());
+  if (times == nullptr || times->machine == backend.machine() || !backend.computes()) return {};
+  // The command first: a line of the log has no room for all.
+  return "the block times of " + model.name +
+         " are another machine's; measure them here: einet-worker --profile " +
+         std::filesystem::absolute(package).string() + ", then send einetd a SIGHUP (they are of a \"" +
+         times->machine + "\", this is a \"" + backend.machine() + "\")";
+}
+
 // What the daemon would not accept is refused here, where it is a model's fault and not the worker's.
 Result<void> check_acceptable(const lane::ModelDescription& description) {
   const auto packet = lane::encode(lane::FromWorker(lane::ModelLoaded{ModelId{}, description}));
@@ -87,8 +99,13 @@ boost::system::result<lane::ModelDescription, LoadRefusal> ModelTable::load(
   if (const auto ok = memory_.take(weights); !ok) {
     return LoadRefusal{"its weights: " + ok.error().message, ok.error().lacks};
   }
+  // Before the model is there for others, who may unload it.
+  std::string doubt = doubt_of_times(package->info, path, backend_);
   auto description = load(id, std::move(*package), weights);
-  if (description) return std::move(*description);
+  if (description) {
+    description->doubt = std::move(doubt);
+    return std::move(*description);
+  }
   memory_.give_back(weights);
   // How much is lacking a device does not say.
   return LoadRefusal{description.error().message, ByteCount{description.error().out_of_memory ? 1u : 0u}};

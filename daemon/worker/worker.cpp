@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <latch>
 #include <memory>
 #include <pthread.h>
@@ -125,23 +124,11 @@ class Worker {
     backend_->enter_lane();  // models are made ready for a lane's number of threads
     auto description = models_.load(what.model, what.path);
     if (description) {
-      description->doubt = doubt_of_times(models_.find(what.model)->loaded->info(), what.path);
       send(lane::ModelLoaded{what.model, std::move(*description)});
     } else {
       end_if_lost();
       send(lane::ModelRefused{what.model, description.error().message, description.error().lacks});
     }
-  }
-
-  // Of another machine's block times. GPUs are refused for them; processors' names are too coarse for that.
-  std::string doubt_of_times(const PackageInfo& model, const std::filesystem::path& package) const {
-    const EtProfile* const times = model.times_on(backend_->device_kind());
-    if (times == nullptr || times->machine == backend_->machine() || !backend_->computes()) return {};
-    // The command first: a line of the log has no room for all.
-    return "the block times of " + model.name +
-           " are another machine's; measure them here: einet-worker --profile " +
-           std::filesystem::absolute(package).string() + ", then send einetd a SIGHUP (they are of a \"" +
-           times->machine + "\", this is a \"" + backend_->machine() + "\")";
   }
 
   void send_moved(lane::StateMoved answer) {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "ipc/lane/control.h"
 #include "ipc/lane/worker_end.h"
@@ -46,7 +47,7 @@ int run() {
   const SystemClock clock;
   std::map<ModelId, std::string> models;
   std::optional<WorkerEnd> end;
-  std::thread lane;
+  bool runs = false;
   for (ToWorker message;;) {
     const auto received = control.receive(message, Waiting::block);
     if (!received || *received != Received::message || std::holds_alternative<Shutdown>(message)) _exit(0);
@@ -62,7 +63,8 @@ int run() {
       if (name == "deadly") _exit(3);
       if (name == "talks-nonsense") (void)::send(socket, "\xff\xff\xff", 3, 0);
       (void)control.send(FromWorker(ModelLoaded{load->model, description(name)}), Waiting::block);
-      if (!lane.joinable()) lane = std::thread([&] { run_madly(end->lane(0, clock), models); });
+      if (std::exchange(runs, true)) continue;
+      std::thread([&] { run_madly(end->lane(0, clock), models); }).detach();  // the process ends by _exit
     }
   }
 }
