@@ -313,7 +313,7 @@ TEST(Turns, ManyRequestsOfOneClientAreTakenInTurnsWithThoseOfOthers) {
 }
 
 TEST(WriteQueue, AClientThatReadsGetsTheOutcomesOfAllJobsThatEndAtOnce) {
-  const SyntheticPackage model = long_model();
+  const SyntheticPackage model = model_of("slow", 2, 300ms, 20us);
   RunningDaemon daemon(
       {.models = {model}, .config = "drain = \"0s\"\n", .tables = "[limits]\nwrite_queue = \"1KiB\"\n"});
   client::Client client = daemon.connect();
@@ -324,11 +324,14 @@ TEST(WriteQueue, AClientThatReadsGetsTheOutcomesOfAllJobsThatEndAtOnce) {
     tickets.push_back(submitted->ticket);
   }
   daemon.signal(SIGTERM);
+  int cancelled = 0;
   for (const client::Ticket ticket : tickets) {
     const auto ended = client.wait(ticket, kPatience);
     ASSERT_TRUE(ended) << ended.error().message;
-    EXPECT_EQ(ended->outcome, wire::CANCELLED) << ended->words;
+    cancelled += ended->outcome == wire::CANCELLED;
+    EXPECT_TRUE(ended->outcome == wire::CANCELLED || ended->outcome == wire::COMPLETED) << ended->words;
   }
+  EXPECT_GT(cancelled, 200) << "the others ended while more were submitted";
   EXPECT_EQ(daemon.wait_end(), 0) << daemon.log();
 }
 
