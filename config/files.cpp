@@ -160,8 +160,7 @@ Result<void> flush_stdout() {
   // Of what failed before, no code is left; but a pipe or socket still says that nobody reads it.
   pollfd out{STDOUT_FILENO, POLLOUT, 0};
   if (::poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0) return {};
-  return error(std::string("stdout: cannot write") + (flushed ? "" : ": ") +
-               (flushed ? "" : std::strerror(code)));
+  return error("stdout: cannot write" + (flushed ? std::string() : std::string(": ") + std::strerror(code)));
 }
 
 }  // namespace einet

@@ -169,8 +169,8 @@ bool Core::Impl::waits_for_faster(JobRecord& job, DeviceId device) {
   const auto soonest = [&](DeviceId d) { return soonest_exit(job, d, could_begin(job, d, clock_)); };
   const TimePoint here = soonest(device);
   for (DeviceSet rest = job.devices & ~dead_devices_; rest != 0; rest &= rest - 1) {
-    const DeviceId other = first_of(rest);
-    if (soonest(other) >= here || !any_exit_in_time(job, other, could_begin(job, other, clock_))) continue;
+    const TimePoint there = soonest(first_of(rest));
+    if (there >= here || !in_time(job, there)) continue;
     too_slow_.push_back({&job, device});
     return true;
   }

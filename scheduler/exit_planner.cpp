@@ -31,10 +31,6 @@ Duration whole_time(const JobRecord& job, DeviceId device) {
   return std::max(Duration{1}, job.spec.times->whole_time(device));
 }
 
-bool in_time(const JobRecord& job, TimePoint t) {
-  return job.spec.on_miss == OnMiss::keep_on || t <= job.spec.deadline;
-}
-
 // Of the exits that the job may have, the one still to come whose answer is expected to be the most accurate,
 // if it beats the one that is held; of equals the first.
 ExitMask most_accurate(const JobRecord& job) {
@@ -49,6 +45,10 @@ ExitMask most_accurate(const JobRecord& job) {
 }
 
 }  // namespace
+
+bool in_time(const JobRecord& job, TimePoint t) {
+  return job.spec.on_miss == OnMiss::keep_on || t <= job.spec.deadline;
+}
 
 int hurried_exit(const JobRecord& job, DeviceId device, TimePoint start, int first) {
   if (!job.has_exits() || job.best.exit >= job.mandatory_exit()) return -1;
@@ -128,16 +128,12 @@ TimePoint soonest_exit(const JobRecord& job, DeviceId device, TimePoint start) {
   const bool last_only = !job.has_exits() || job.spec.plan == PlanMode::last;
   const ExitMask wanted = last_only ? exit_bit(last) : job.spec.exits;
   TimePoint soonest = kNever;
-  for (int exit = job.next_block; exit <= last; ++exit) {
+  for (int exit = job.next_block; exit <= last && start < soonest; ++exit) {
     start += block_time(job, device, exit, 0);
     if ((wanted & exit_bit(exit)) == 0) continue;
     soonest = std::min(soonest, start + times_on(job, device)[static_cast<std::size_t>(exit)].exit);
   }
   return soonest;
-}
-
-bool any_exit_in_time(const JobRecord& job, DeviceId device, TimePoint start) {
-  return !job.has_exits() || in_time(job, soonest_exit(job, device, start));
 }
 
 ExitMask exits_in_time(const JobRecord& job, DeviceId device, TimePoint start, ExitMask exits, int last) {
@@ -173,7 +169,7 @@ ExitMask ExitPlanner::plan(const JobRecord& job, DeviceId device, TimePoint earl
     }
   }
   // The common case of a late job needs no search.
-  if (!any_exit_in_time(job, device, start)) return 0;
+  if (!in_time(job, soonest_exit(job, device, start))) return 0;
 
   ExitMask exits = by_mode(job, device, start, ahead);
   if (job.hurried && job.spec.plan == PlanMode::exact) {

@@ -52,8 +52,8 @@ bool can_deliver(const JobRecord& job, DeviceId, TimePoint start);
 // When the first of the exits to come that the job may have would be ready, if it went on there at `start`
 // and executed that one alone.
 TimePoint soonest_exit(const JobRecord& job, DeviceId, TimePoint start);
-// Whether that is at or before the deadline. Always true of a job without exits.
-bool any_exit_in_time(const JobRecord& job, DeviceId, TimePoint start);
+// Whether that is early enough: at or before the deadline, or the job goes on behind it.
+bool in_time(const JobRecord& job, TimePoint);
 
 // Of these exits of the blocks up to `last`, executed whatever it plans: those that would be ready at or
 // before the deadline, likewise.
