@@ -100,7 +100,8 @@ using ScoreRow = std::array<Word<float>, kMaxClasses>;
 struct alignas(kLine) LaneUp {
   Word<std::uint32_t> sleeping;    // not 0: asleep on the bell, or about to be
   Word<std::int64_t> block_start;  // heartbeat: when the running block began; 0: none runs
-  // The grant that the lane took from each slot, stored before it looks once more whether it still may.
+  // The grant that the lane took from each slot, stored before it looks once more whether it still may. It
+  // takes none twice: a slot that is written anew keeps its old number until the new one is published.
   alignas(kLine) std::array<Word<std::uint64_t>, kSlots> taken;
   std::array<Record, kRing> ring;      // record s is in place s % kRing,
   std::array<ScoreRow, kRing> scores;  // its scores in the same place here

@@ -53,7 +53,10 @@ LaneEnd::Next LaneEnd::next() const {
   if (newest <= number_.value) return next;
   for (std::size_t slot = 0; slot < kSlots; ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
-    if (number <= number_ || number.value > newest || posted_->slot[slot].with.load(kRelaxed) != 0) continue;
+    if (number <= number_ || number.value > newest || was_taken(slot, number) ||
+        posted_->slot[slot].with.load(kRelaxed) != 0) {
+      continue;
+    }
     if (next.number.value == 0 || number < next.number) next = {number, slot};
   }
   return next;
@@ -63,6 +66,10 @@ bool LaneEnd::reserved_work_waits() const {
   const auto [number, slot] = next();
   const GrantSlot& waits = posted_->slot[slot];
   return number.value != 0 && waits.first_block.load(kRelaxed) < waits.reserved_blocks.load(kRelaxed);
+}
+
+bool LaneEnd::was_taken(std::size_t slot, GrantNumber number) const {
+  return up_->taken[slot].load(kRelaxed) == number.value;
 }
 
 // False: it was withdrawn while we took it. The daemon may have been told that we have it, and then waits to
@@ -116,8 +123,7 @@ std::span<const GrantMessage> LaneEnd::take_riders() {
   for (std::size_t slot = 0; slot < kSlots && count + 1 < batch_.size(); ++slot) {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
     const GrantSlot& its = posted_->slot[slot];
-    if (number.value == 0 || number == seen_[slot] || its.with.load(kRelaxed) != number_.value) continue;
-    seen_[slot] = number;
+    if (number.value == 0 || was_taken(slot, number) || its.with.load(kRelaxed) != number_.value) continue;
     if (!take(slot, number)) continue;
     batch_[count + 1] = {number, JobId{its.job.load(kRelaxed)}, &its};
     riders_[count] = read(batch_[count + 1]);
@@ -133,8 +139,7 @@ void LaneEnd::give_up_late() {
     const GrantNumber number{posted_->number[slot].load(kAcquire)};
     const GrantSlot& its = posted_->slot[slot];
     const std::uint64_t with = its.with.load(kRelaxed);
-    if (number.value == 0 || number == seen_[slot] || with == 0 || with > number_.value) continue;
-    seen_[slot] = number;
+    if (number.value == 0 || was_taken(slot, number) || with == 0 || with > number_.value) continue;
     if (take(slot, number)) {
       report_end(End::stopped, its.first_block.load(kRelaxed), {number, JobId{its.job.load(kRelaxed)}, &its},
                  Ring::always);

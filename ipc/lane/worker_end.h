@@ -80,6 +80,9 @@ class LaneEnd {
   };
   static Ring ring_for(End);
   Next next() const;
+  // Whether this grant was taken from its slot before, or nearly. It has ended then, or runs: while the
+  // daemon writes the next one the slot has that one's words under the old number.
+  bool was_taken(std::size_t slot, GrantNumber) const;
   bool take(std::size_t slot, GrantNumber);
   GrantMessage read(const Taken&) const;
   void report_end(End end, int block, const Taken&, Ring);
@@ -95,10 +98,9 @@ class LaneEnd {
   GrantNumber number_;                    // taken last, of those that ride with none
   std::array<Taken, kMaxBatch> batch_{};  // it, and those that ride
   std::array<GrantMessage, kMaxBatch> riders_{};
-  std::uint64_t looked_at_ = 0;             // what give_up_late depends on, when it last looked
-  std::array<GrantNumber, kSlots> seen_{};  // in each slot, of those that ride: the last one that was taken
-  std::uint64_t records_ = 0;               // pushed so far
-  std::uint64_t drained_ = 0;               // of these, as far as we have looked
+  std::uint64_t looked_at_ = 0;  // what give_up_late depends on, when it last looked
+  std::uint64_t records_ = 0;    // pushed so far
+  std::uint64_t drained_ = 0;    // of these, as far as we have looked
 };
 
 class WorkerEnd {
