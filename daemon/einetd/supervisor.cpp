@@ -154,15 +154,26 @@ void Supervisor::wait_control(Worker& w) {
   });
 }
 
+void Supervisor::take_last_words(Worker& w) {
+  lane::FromWorker message;
+  for (;;) {
+    const Result<lane::Received> received = w.process->control().receive(message, lane::Waiting::never);
+    if (!received || *received != lane::Received::message) return;
+    if (const auto* line = std::get_if<lane::LogLine>(&message)) take(w, *line);
+  }
+}
+
+void Supervisor::take(Worker& w, const lane::LogLine& line) {
+  const std::initializer_list<LogField> fields{{"device", device_name(w)}, {"text", line.text}};
+  if (line.severity == lane::Severity::info) return parts_.log.info("worker says", fields);
+  if (line.severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
+  w.complaint = line.text;
+  parts_.log.error("worker says", fields);
+}
+
 void Supervisor::take(Worker& w, lane::FromWorker& message) {
   w.heard = parts_.clock.now();
-  if (const auto* line = std::get_if<lane::LogLine>(&message)) {
-    const std::initializer_list<LogField> fields{{"device", device_name(w)}, {"text", line->text}};
-    if (line->severity == lane::Severity::info) return parts_.log.info("worker says", fields);
-    if (line->severity == lane::Severity::warning) return parts_.log.warn("worker says", fields);
-    w.complaint = line->text;
-    return parts_.log.error("worker says", fields);
-  }
+  if (const auto* line = std::get_if<lane::LogLine>(&message)) return take(w, *line);
   if (w.state == State::ending) return;
   if (const auto* ready = std::get_if<lane::Ready>(&message)) {
     if (w.state != State::starting) return kill(w, "it said twice that it is ready");
@@ -446,6 +457,7 @@ void Supervisor::settle(Worker& w) {
 }
 
 void Supervisor::died(Worker& w) {
+  take_last_words(w);
   parts_.driver.detach(w.device, LaneLoss::comes_back);
   const std::string how = w.process->reap();
   const bool asked = w.state == State::ending;

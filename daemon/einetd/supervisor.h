@@ -118,6 +118,9 @@ class Supervisor {
   void wait_control(Worker&);
   void wait_doorbell(Worker&);
   void take(Worker&, lane::FromWorker&);
+  void take(Worker&, const lane::LogLine&);
+  // What a worker that died has said of it and nobody has read. Its answers are worth nothing any more.
+  void take_last_words(Worker&);
   // Asks for the next model that its device's memory should take in or give up, one at a time.
   void tend(Worker&);
   std::optional<ModelId> next_to_load(Worker&);

@@ -1,6 +1,9 @@
 // Workers that die, hang or lie: the daemon goes on, jobs go on or end with a reason and their best answer.
 #include <algorithm>
 #include <csignal>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -8,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "config/files.h"
+#include "config/unique_fd.h"
 #include "running_daemon.h"
 
 namespace einet::test {
@@ -39,8 +43,10 @@ client::Ended run_under_kills(RunningDaemon& daemon, const SyntheticPackage& mod
   while (client.pending() > 0) {
     EXPECT_TRUE(client.wait_any(kPatience));
     if (kills == 0 || answers == killed_at_answers || answers == 0) continue;
-    const pid_t worker = worker_of(daemon);
-    if (worker == 0 || worker == last) continue;
+    // Only once the job runs: a package whose worker dies while it loads is refused.
+    const wire::LaneInfo lane = daemon.status().lanes(0);
+    const auto worker = static_cast<pid_t>(lane.worker_pid());
+    if (lane.state() != "busy" || worker == last) continue;
     daemon.kill_worker();
     last = worker;
     killed_at_answers = answers;
@@ -76,6 +82,34 @@ TEST(Faults, AJobThatLosesItsWorkerTwiceFailsWithItsBestAnswerAndOthersGoOn) {
   EXPECT_TRUE(daemon.is_idle());
   EXPECT_EQ(daemon.stop(), 0);
   EXPECT_EQ(broken_promises(daemon.trace()), "");
+}
+
+// What it said and its death are there at once when the daemon looks. 10 trunks run when the model is loaded.
+TEST(Faults, AWorkersLastWordsAreReadThoughItIsDeadByThen) {
+  const SyntheticPackage model = steady_model();
+  RunningDaemon daemon({.models = {model},
+                        .backend = "synthetic-gpu",
+                        .config = "drain = \"0s\"\n",
+                        .tables = "[worker]\nrestart_delay = \"60s\"\nrestart_delay_max = \"60s\"\n",
+                        .faults = "lost-after=15",
+                        .worker_dies = true});
+  const UniqueFd worker(static_cast<int>(::syscall(SYS_pidfd_open, worker_of(daemon), 0)));
+  client::Client client = daemon.connect();
+  client::JobRequest job = job_of(model);
+  job.plan = wire::ALL;
+  bool answered = false;
+  const auto ticket =
+      client.post(job, {.exit = [&](JobId, const client::Answer&) { answered = true; }, .ended = {}});
+  ASSERT_TRUE(ticket) << ticket.error().message;
+  while (!answered) ASSERT_TRUE(client.wait_any(kPatience));
+  daemon.signal(SIGSTOP);
+  pollfd death{worker.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&death, 1, 60'000), 1);
+  daemon.signal(SIGCONT);
+  EXPECT_TRUE(daemon.eventually([](const wire::Status& s) { return s.lanes(0).state() == "down"; }));
+  EXPECT_THAT(daemon.status().warnings(),
+              testing::Contains(HasSubstr("the device cannot be used any more: it fell off the bus")));
+  EXPECT_EQ(daemon.stop(), 0) << daemon.log();
 }
 
 TEST(Faults, AHungWorkerIsKilledAndStartedAgain) {
