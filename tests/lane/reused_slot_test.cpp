@@ -60,7 +60,7 @@ class ReusedSlot : public testing::Test {
  private:
   const std::unique_ptr<Memory> memory_ = std::make_unique<Memory>();
   const std::unique_ptr<LaneUp> up_ = std::make_unique<LaneUp>();
-  const SystemClock clock_;
+  const SystemClock clock_{};
 
  protected:
   LaneEnd lane{memory_->down, up_.get(), 0, -1, clock_};
