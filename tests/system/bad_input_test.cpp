@@ -188,7 +188,9 @@ TEST_F(BadInput, ARegionMustBeMemoryThatCannotShrink) {
 
 TEST_F(BadInput, AClientThatDoesNotReadIsDisconnectedAndItsJobsAreCancelled) {
   RawClient client(daemon_.socket());
-  ASSERT_TRUE(client.send(hello_and(frame(2, submit_of(long_model())))));
+  wire::Submit submit = submit_of(model_);
+  submit.set_release_in_ns(3'600'000'000'000);  // there until it is cancelled
+  ASSERT_TRUE(client.send(hello_and(frame(2, submit))));
   std::string flood;
   for (std::uint64_t i = 0; i < 1000; ++i) flood += frame(10 + i, wire::ListModels());
   for (int i = 0; i < 1000 && client.send(flood); ++i) {
