@@ -155,16 +155,18 @@ TEST_F(BadInput, ARequestIdThatIsInUseEndsTheConnectionAndItsJobs) {
 }
 
 TEST_F(BadInput, NobodyCancelsAnotherTenantsJobOrOneThatIsNotThere) {
-  client::Client other = daemon_.connect("batch");
-  const auto all = bystander_->jobs(kPatience);
-  ASSERT_TRUE(all);
-  ASSERT_EQ(all->jobs_size(), 1);
-  const auto cancelled = other.cancel(JobId{all->jobs(0).job()}, kPatience);
+  client::Client owner = daemon_.connect("camera"), other = daemon_.connect("batch");
+  client::JobRequest job = job_of(model_);
+  job.release = Duration(1h);
+  const auto submitted = owner.submit(job, {}, kPatience);
+  ASSERT_TRUE(submitted);
+  const auto cancelled = other.cancel(submitted->job, kPatience);
   ASSERT_FALSE(cancelled);
   EXPECT_THAT(cancelled.error().message, HasSubstr("of tenant batch that has not ended"));
   EXPECT_FALSE(other.cancel(JobId{0}, kPatience));
   EXPECT_FALSE(other.cancel(JobId{~0ull}, kPatience));
   EXPECT_TRUE(other.status(kPatience));  // the connection is as it was
+  EXPECT_TRUE(owner.cancel(submitted->job, kPatience));
 }
 
 TEST_F(BadInput, ARegionMustBeMemoryThatCannotShrink) {

@@ -111,7 +111,7 @@ TEST(EndToEnd, AMandatoryExitThatIsNotReachedIsAMiss) {
 }
 
 TEST(EndToEnd, LookingShowsJobsModelsLanesAndTenants) {
-  const SyntheticPackage model = long_model();
+  const SyntheticPackage model = model_of("long", 40, 20ms, 100us);  // runs until it is cancelled
   RunningDaemon daemon({.models = {model}, .device = "lanes = 2\n"});
   client::Client client = daemon.connect();
   std::vector<wire::Event> events;
