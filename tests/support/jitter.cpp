@@ -1,6 +1,7 @@
 // Delays calls at random, where it is loaded before the C library (tools/jitter): what may happen on a
 // machine where others want the processor, at the places where threads and processes meet. Before and after
-// each of the calls below, one time in EINET_JITTER_ONE_IN, its thread sleeps for up to EINET_JITTER_US.
+// each of the calls below, one time in EINET_JITTER_ONE_IN, its thread sleeps for up to EINET_JITTER_US;
+// without both it does nothing.
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -15,10 +16,9 @@
 
 namespace {
 
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+std::uint64_t setting(const char* name) {
   const char* const value = std::getenv(name);
-  const std::uint64_t number = value == nullptr ? 0 : std::strtoull(value, nullptr, 10);
-  return number == 0 ? otherwise : number;
+  return value == nullptr ? 0 : std::strtoull(value, nullptr, 10);
 }
 
 // Others for every thread and process.
@@ -35,8 +35,9 @@ std::uint64_t random_number() {
 }
 
 void perhaps_sleep() {
-  static const std::uint64_t one_in = setting("EINET_JITTER_ONE_IN", 40);
-  static const std::uint64_t most_us = setting("EINET_JITTER_US", 3000);
+  static const std::uint64_t one_in = setting("EINET_JITTER_ONE_IN");
+  static const std::uint64_t most_us = setting("EINET_JITTER_US");
+  if (one_in == 0 || most_us == 0) return;
   const std::uint64_t random = random_number();
   if ((random >> 20) % one_in != 0) return;
   const timespec delay{.tv_sec = 0, .tv_nsec = static_cast<long>((random >> 32) % (most_us * 1000))};
